@@ -1,0 +1,51 @@
+//! The clock, read in one place. In: the system's time or `--today`. Out: days and UTC times as text.
+//! Invariant: nothing that enters a key, tag, decision or result depends on it.
+//! A stated day makes runs repeatable.
+//! Specification: docs/ARCHITECTURE.md, "Time".
+
+use chrono::{Days, NaiveDate, Utc};
+
+use crate::problem::Problem;
+
+/// The time that a process works with.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    day: NaiveDate,
+    time: Option<String>,
+}
+
+impl Clock {
+    /// The system's clock, or noon of a stated day `YYYY-MM-DD`.
+    pub fn new(today: Option<&str>) -> Result<Self, Problem> {
+        match today {
+            None => {
+                let now = Utc::now();
+                Ok(Self {
+                    day: now.date_naive(),
+                    time: Some(now.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+                })
+            }
+            Some(text) => NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                .map(|day| Self { day, time: None })
+                .map_err(|_| {
+                    Problem::usage("--today is not a date", "write it as YYYY-MM-DD, for example 2016-07-01")
+                }),
+        }
+    }
+
+    /// Today as `YYYY-MM-DD`.
+    pub fn today(&self) -> String {
+        self.day.format("%Y-%m-%d").to_string()
+    }
+
+    /// Now as `YYYY-MM-DDThh:mm:ssZ`.
+    pub fn now(&self) -> String {
+        self.time.clone().unwrap_or_else(|| format!("{}T12:00:00Z", self.today()))
+    }
+
+    /// `days` after today as `YYYY-MM-DD`.
+    pub fn after(&self, days: u32) -> String {
+        let later = self.day.checked_add_days(Days::new(u64::from(days))).unwrap_or(self.day);
+        later.format("%Y-%m-%d").to_string()
+    }
+}

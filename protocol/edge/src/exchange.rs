@@ -1,0 +1,213 @@
+//! The exchange folder: where sealed files lie between parties (a USB stick, a share, an outbox).
+//! In: a folder. Out: the envelopes addressed to one party, in order; and numbered new ones.
+//! Invariant: a number, time and request identifier are claimed before a file is sealed, so that a
+//! repeated command after a crash makes the same bytes. Specification: docs/ARCHITECTURE.md, "Files".
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use hedui_protocol::agreement::InForce;
+use hedui_protocol::envelope::{self, Checked, Expectation, Verified};
+use hedui_protocol::header::{Header, MessageType};
+use hedui_protocol::identity::{Identity, PartyCard};
+use hedui_protocol::ids::{Name, RequestId};
+use hedui_protocol::label::Label;
+use hedui_protocol::primitive::labelled_sha256;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::files;
+use crate::problem::Problem;
+
+/// Ending of sealed files.
+pub const EXTENSION: &str = "hedui";
+
+/// A sealed file in an exchange folder.
+pub struct Found {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its header; a claim until verified.
+    pub header: Header,
+}
+
+/// Sealed files in `folder` that are addressed to `me`, by sender, number and name.
+/// Files that are not envelopes are passed over.
+pub fn addressed_to(folder: &Path, me: &Name) -> Result<Vec<Found>, Problem> {
+    let entries = fs::read_dir(folder).map_err(|error| Problem::io(folder, error))?;
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|ending| ending != EXTENSION) {
+            continue;
+        }
+        let file = File::open(&path).map_err(|error| Problem::io(&path, error))?;
+        if let Ok((header, _, _)) = envelope::peek(&mut BufReader::new(file)) {
+            if header.to.0 == *me {
+                found.push(Found { path, header });
+            }
+        }
+    }
+    found.sort_by(|a, b| {
+        let key = |f: &Found| (f.header.from.0.clone(), f.header.seq, f.path.clone());
+        key(a).cmp(&key(b))
+    });
+    Ok(found)
+}
+
+/// Checks a received file against the agreement in force and verifies its signature.
+pub fn verify(
+    path: &Path,
+    agreement: &InForce,
+    me: &PartyCard,
+    kinds: &[MessageType],
+) -> Result<Verified<BufReader<File>>, Problem> {
+    let file = File::open(path).map_err(|error| Problem::io(path, error))?;
+    let expected = Expectation {
+        me,
+        agreement: agreement.digest(),
+        epoch: agreement.epoch(),
+        kinds,
+        party: &|name| agreement.card(name).cloned(),
+    };
+    Checked::read(BufReader::with_capacity(1 << 18, file), &expected)
+        .and_then(Checked::verify)
+        .map_err(|error| Problem::envelope(path, error))
+}
+
+/// Opens a verified file with a small body.
+pub fn open_small(
+    path: &Path,
+    verified: &mut Verified<BufReader<File>>,
+    me: &Identity,
+    limit: u64,
+) -> Result<zeroize::Zeroizing<Vec<u8>>, Problem> {
+    let found = verified.header().body_bytes;
+    if found > limit {
+        let refusal = hedui_protocol::refusal::Refusal::Oversize { what: "body", found, allowed: limit };
+        return Err(Problem::refused(path, refusal));
+    }
+    let mut body = zeroize::Zeroizing::new(Vec::new());
+    verified.open(me, &mut *body).map_err(|error| Problem::envelope(path, error))?;
+    Ok(body)
+}
+
+/// What distinguishes one message from every other of the same sender.
+pub struct Draft<'a> {
+    /// Type.
+    pub kind: MessageType,
+    /// Recipient.
+    pub to: &'a PartyCard,
+    /// Words that name the content in the file's name, such as the dataset.
+    pub about: &'a str,
+    /// Digest of the content: the same content claims the same number.
+    pub content: [u8; 32],
+    /// Request that is answered.
+    pub in_reply_to: Option<RequestId>,
+}
+
+/// Numbers claimed so far; one JSON file in the state folder.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claims {
+    last: BTreeMap<String, u64>,
+    claimed: BTreeMap<String, Claim>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claim {
+    seq: u64,
+    created: String,
+    request: String,
+}
+
+/// Seals a message into the exchange folder under a number claimed in `state`; returns its path.
+pub fn send(
+    identity: &Identity,
+    agreement: &InForce,
+    (state, folder): (&Path, &Path),
+    clock: &Clock,
+    draft: &Draft<'_>,
+    body: &mut (impl Read + Seek),
+    body_bytes: u64,
+) -> Result<PathBuf, Problem> {
+    let me = identity.card();
+    let claim = claim(state, me, agreement, clock, draft)?;
+    let header = Header {
+        kind: draft.kind,
+        agreement: agreement.digest(),
+        epoch: agreement.epoch(),
+        from: (me.name.clone(), me.key_id()),
+        to: (draft.to.name.clone(), draft.to.key_id()),
+        seq: claim.seq,
+        request: RequestId::from_hex(&claim.request)
+            .ok_or_else(|| Problem::data("the state file of sent messages is damaged", "restore it from a backup"))?,
+        in_reply_to: draft.in_reply_to,
+        created: claim.created,
+        body_bytes,
+    };
+    let name = format!(
+        "{}-{}-{}-to-{}-{:05}.{EXTENSION}",
+        draft.kind.word(),
+        draft.about,
+        me.name,
+        draft.to.name,
+        claim.seq
+    );
+    let path = folder.join(name);
+    files::write_whole(&path, |out| {
+        envelope::seal(&header, identity, draft.to, body, out)
+            .map_err(|error| Problem::envelope(&path, error))
+    })?;
+    Ok(path)
+}
+
+fn claim(
+    state: &Path,
+    me: &PartyCard,
+    agreement: &InForce,
+    clock: &Clock,
+    draft: &Draft<'_>,
+) -> Result<Claim, Problem> {
+    let path = state.join("sent.json");
+    let mut claims: Claims = if path.exists() {
+        serde_json::from_slice(&files::read_small(&path)?)
+            .map_err(|_| Problem::data("the state file of sent messages is damaged", "restore it from a backup"))?
+    } else {
+        Claims::default()
+    };
+    let reply = draft.in_reply_to.map(|r| r.0).unwrap_or_default();
+    let request = labelled_sha256(
+        Label::Request,
+        &[
+            &agreement.digest().0,
+            &agreement.epoch().0.to_be_bytes(),
+            &me.key_id().0,
+            &draft.to.key_id().0,
+            draft.kind.word().as_bytes(),
+            &[0],
+            draft.about.as_bytes(),
+            &[0],
+            &reply,
+            &draft.content,
+        ],
+    );
+    let mut id = [0; RequestId::LEN];
+    id.copy_from_slice(&request[..RequestId::LEN]);
+    let request = RequestId(id).to_hex();
+    if let Some(claim) = claims.claimed.get(&request) {
+        return Ok(claim.clone());
+    }
+    // Numbers grow per recipient and epoch.
+    let line = format!("{}/{}/{}", agreement.digest().to_hex(), agreement.epoch().0, draft.to.name);
+    let last = claims.last.entry(line).or_insert(0);
+    *last += 1;
+    let claim = Claim { seq: *last, created: clock.now(), request: request.clone() };
+    claims.claimed.insert(request, claim.clone());
+    let json = serde_json::to_vec_pretty(&claims)
+        .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+    files::write_bytes(&path, &json)?;
+    Ok(claim)
+}

@@ -1,0 +1,100 @@
+//! Files that appear whole or not at all. In: a path and what to write. Out: the file under its name,
+//! synced, readable by its owner only. Invariant: temporary file in the same folder, fsync, rename,
+//! fsync of the folder; no other code of a binary creates output files.
+//! Specification: docs/ARCHITECTURE.md, "Files".
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
+
+use hedui_protocol::limits::TEXT_FILE_BYTES_MAX;
+use hedui_protocol::refusal::Refusal;
+use tempfile::NamedTempFile;
+
+use crate::problem::Problem;
+
+/// Prefix of temporary files; leftovers of a killed process are swept by [`sweep`].
+const PREFIX: &str = ".hedui-part-";
+
+/// Reads a small text file within the limit of configuration files.
+pub fn read_text(path: &Path) -> Result<String, Problem> {
+    let bytes = read_small(path)?;
+    String::from_utf8(bytes)
+        .map_err(|_| Problem::refused(path, Refusal::malformed("text file", "it is not UTF-8")))
+}
+
+/// Reads a small file within the limit of configuration files.
+pub fn read_small(path: &Path) -> Result<Vec<u8>, Problem> {
+    let file = File::open(path).map_err(|error| Problem::io(path, error))?;
+    let mut bytes = Vec::new();
+    file.take(TEXT_FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Problem::io(path, error))?;
+    let found = bytes.len() as u64;
+    if found > TEXT_FILE_BYTES_MAX {
+        let (what, allowed) = ("text file", TEXT_FILE_BYTES_MAX);
+        return Err(Problem::refused(path, Refusal::Oversize { what, found, allowed }));
+    }
+    Ok(bytes)
+}
+
+/// Writes a file through `fill`: whole, synced, mode 0600, replacing an older one atomically.
+pub fn write_whole<T>(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wrap = |error: io::Error| Problem::io(path, error);
+    fs::create_dir_all(folder).map_err(|error| Problem::io(folder, error))?;
+    let part = temporary(folder)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, part.as_file());
+    let filled = fill(&mut writer)?;
+    writer.flush().map_err(wrap)?;
+    drop(writer);
+    part.as_file().sync_all().map_err(wrap)?;
+    part.persist(path).map_err(|error| wrap(error.error))?;
+    sync_folder(folder);
+    Ok(filled)
+}
+
+/// Writes bytes whole.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    write_whole(path, |out| out.write_all(bytes).map_err(|error| Problem::io(path, error)))
+}
+
+/// A temporary file (mode 0600) in `folder`, removed when dropped.
+pub fn temporary(folder: &Path) -> Result<NamedTempFile, Problem> {
+    tempfile::Builder::new()
+        .prefix(PREFIX)
+        .tempfile_in(folder)
+        .map_err(|error| Problem::io(folder, error))
+}
+
+/// Removes what killed processes left behind in a folder that belongs to this process alone.
+pub fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Makes a rename durable; a file system without folder sync is left as it is.
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+/// Creates a folder for secrets and people's data: mode 0700 where the system has modes.
+pub fn private_folder(path: &Path) -> Result<(), Problem> {
+    fs::create_dir_all(path).map_err(|error| Problem::io(path, error))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            .map_err(|error| Problem::io(path, error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! What an agreement must satisfy beyond its syntax. In: [`Text`]. Out: cards and resolved match keys.
+//! Invariant: an agreement that passes can be run; every refusal names the entry and the rule.
+//! Nothing is repaired here: a wrong agreement is refused, not interpreted.
+//! Specification: protocol/SPEC.md, "Agreement".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::strict::nearest_of;
+use super::text::{DatasetKind, FactKind, KeyClass, Role, Text};
+use super::MatchKey;
+use crate::field::date;
+use crate::identity::PartyCard;
+use crate::ids::Name;
+use crate::limits::{
+    DATASETS_MAX, FIELDS_MAX, MATCH_KEYS_MAX, MULTIPLICITY_CAP_MAX, PARTIES_MAX, RELEASES_MAX,
+    ROWS_MAX,
+};
+use crate::match_key::KeyPart;
+use crate::primitive::unhex;
+use crate::refusal::Refusal;
+
+type Checked = (BTreeMap<Name, PartyCard>, Vec<MatchKey>);
+
+pub(super) fn check(text: &Text) -> Result<Checked, Refusal> {
+    if text.version != 1 {
+        return Err(bad(format!("version {} is not known; this program reads 1", text.version)));
+    }
+    check_dates(text)?;
+    check_counts(text)?;
+    for (what, digest) in
+        [("gazetteer_sha256", &text.gazetteer_sha256), ("rules_sha256", &text.rules_sha256)]
+    {
+        if !digest.is_empty() && unhex::<32>(digest).is_none() {
+            return Err(bad(format!("`{what}` is not a SHA-256 in lower-case hexadecimal")));
+        }
+    }
+    let cards = check_parties(text)?;
+    check_fields(text)?;
+    let keys = check_match_keys(text)?;
+    check_releases(text)?;
+    check_datasets(text, &cards)?;
+    Ok((cards, keys))
+}
+
+fn bad(why: String) -> Refusal {
+    Refusal::malformed("agreement", why)
+}
+
+fn check_dates(text: &Text) -> Result<(), Refusal> {
+    for (what, day) in [("valid_from", &text.valid_from), ("valid_until", &text.valid_until)] {
+        let shape = day.len() == 10 && day.split('-').map(str::len).eq([4, 2, 2]);
+        if !shape || date::parse(day.replace('-', "").as_bytes()).is_none() {
+            return Err(bad(format!("`{what}` is not a date of the form YYYY-MM-DD")));
+        }
+    }
+    if text.valid_from > text.valid_until {
+        return Err(bad("`valid_until` is before `valid_from`".to_owned()));
+    }
+    for (what, words) in [("purpose", &text.purpose), ("legal_basis", &text.legal_basis)] {
+        if words.trim().is_empty() {
+            return Err(bad(format!("`{what}` is empty; no comparison without a stated basis")));
+        }
+    }
+    Ok(())
+}
+
+fn check_counts(text: &Text) -> Result<(), Refusal> {
+    let counts = [
+        ("party", text.party.len(), PARTIES_MAX),
+        ("field", text.field.len(), FIELDS_MAX),
+        ("match_key", text.match_key.len(), MATCH_KEYS_MAX),
+        ("release", text.release.len(), RELEASES_MAX),
+        ("dataset", text.dataset.len(), DATASETS_MAX),
+    ];
+    for (what, found, allowed) in counts {
+        if found > allowed {
+            let (found, allowed) = (found as u64, allowed as u64);
+            return Err(Refusal::Oversize { what, found, allowed });
+        }
+    }
+    if text.epoch == 0 {
+        return Err(bad("`epoch` counts from 1".to_owned()));
+    }
+    if !(1..=MULTIPLICITY_CAP_MAX).contains(&text.multiplicity_cap) {
+        return Err(bad(format!("`multiplicity_cap` must be 1 to {MULTIPLICITY_CAP_MAX}")));
+    }
+    if text.decision.families_to_match == 0 {
+        return Err(bad("`families_to_match` must be at least 1".to_owned()));
+    }
+    Ok(())
+}
+
+fn check_parties(text: &Text) -> Result<BTreeMap<Name, PartyCard>, Refusal> {
+    let mut cards = BTreeMap::new();
+    for party in &text.party {
+        let card = unhex(&party.sign)
+            .zip(unhex(&party.seal))
+            .map(|(sign, seal)| PartyCard { name: party.name.clone(), sign, seal })
+            .filter(PartyCard::is_usable)
+            .ok_or_else(|| bad(format!("the keys of party `{}` are not usable", party.name)))?;
+        if cards.insert(party.name.clone(), card).is_some() {
+            return Err(bad(format!("party `{}` is named twice", party.name)));
+        }
+    }
+    if text.party.iter().filter(|party| party.role == Role::Matcher).count() != 1 {
+        return Err(bad("exactly one party must have the role `matcher`".to_owned()));
+    }
+    Ok(cards)
+}
+
+fn check_fields(text: &Text) -> Result<(), Refusal> {
+    let mut names = BTreeSet::new();
+    for field in &text.field {
+        if !names.insert(&field.name) {
+            return Err(bad(format!("field `{}` is named twice", field.name)));
+        }
+        if !field.derive.is_empty() {
+            let part = KeyPart::parse(&field.derive, &text.field).map_err(bad)?;
+            let source = text.field.get(part.field).is_some_and(|f| f.derive.is_empty());
+            if !source {
+                return Err(bad(format!("field `{}` derives from a derived field", field.name)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_match_keys(text: &Text) -> Result<Vec<MatchKey>, Refusal> {
+    let mut keys: Vec<MatchKey> = Vec::new();
+    for (index, key) in text.match_key.iter().enumerate() {
+        if keys.iter().any(|other| other.name == key.name) {
+            return Err(bad(format!("match key `{}` is named twice", key.name)));
+        }
+        if key.parts.is_empty() {
+            return Err(bad(format!("match key `{}` has no parts", key.name)));
+        }
+        let mut parts = Vec::new();
+        for part in &key.parts {
+            let part = KeyPart::parse(part, &text.field)
+                .map_err(|why| bad(format!("match key `{}`: {why}", key.name)))?;
+            parts.push(part);
+        }
+        keys.push(MatchKey {
+            name: key.name.clone(),
+            number: u8::try_from(index + 1).unwrap_or(u8::MAX),
+            parts,
+            class: key.class,
+            family: key.family.clone(),
+        });
+    }
+    if keys.is_empty() {
+        return Err(bad("there is no `match_key`".to_owned()));
+    }
+    known_keys(text, &text.decision.contradicting, "decision.contradicting")?;
+    Ok(keys)
+}
+
+fn known_keys(text: &Text, names: &[Name], place: &str) -> Result<(), Refusal> {
+    for name in names {
+        if !text.match_key.iter().any(|key| key.name == *name) {
+            let all = text.match_key.iter().map(|key| key.name.as_str());
+            let near = nearest_of(name.as_str(), all);
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(bad(format!("`{place}` names no match key `{name}`{hint}")));
+        }
+    }
+    Ok(())
+}
+
+fn check_releases(text: &Text) -> Result<(), Refusal> {
+    for release in &text.release {
+        known_keys(text, &release.keys, "release.keys")?;
+        let distinct: BTreeSet<&Name> = release.keys.iter().collect();
+        if distinct.is_empty() || distinct.len() != release.keys.len() {
+            return Err(bad("a `release` must name distinct match keys".to_owned()));
+        }
+        let class = |name: &&Name| {
+            text.match_key.iter().find(|key| key.name == **name).map(|key| key.class)
+        };
+        let a = distinct.iter().any(|name| class(name) == Some(KeyClass::A));
+        let weak = distinct.iter().any(|name| class(name) == Some(KeyClass::C));
+        if weak || (!a && distinct.len() < 2) {
+            return Err(bad(
+                "a payload is released by a class-A key or by two or more class-B keys, never less"
+                    .to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_datasets(text: &Text, cards: &BTreeMap<Name, PartyCard>) -> Result<(), Refusal> {
+    let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+    for dataset in &text.dataset {
+        let name = &dataset.name;
+        if !names.insert(name) || !numbers.insert(dataset.number) || dataset.number == 0 {
+            return Err(bad(format!("dataset `{name}`: name or number is 0 or used twice")));
+        }
+        let owner = text.party.iter().find(|party| party.name == dataset.owner);
+        if !cards.contains_key(&dataset.owner)
+            || owner.is_some_and(|party| party.role != Role::Department)
+        {
+            return Err(bad(format!("dataset `{name}`: owner `{}` is no department", dataset.owner)));
+        }
+        if !(1..=ROWS_MAX).contains(&dataset.rows_max) {
+            return Err(bad(format!("dataset `{name}`: `rows_max` must be 1 to {ROWS_MAX}")));
+        }
+        let mut facts = BTreeSet::new();
+        for fact in &dataset.fact {
+            let coded = fact.kind == FactKind::Code;
+            if !facts.insert(&fact.name) || coded == fact.codes.is_empty() {
+                return Err(bad(format!(
+                    "dataset `{name}`: fact `{}` is named twice, or `codes` do not fit its kind",
+                    fact.name
+                )));
+            }
+        }
+    }
+    if text.dataset.iter().filter(|dataset| dataset.kind == DatasetKind::Roll).count() != 1 {
+        return Err(bad("exactly one dataset must be the `roll`".to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! The agreement as text: what may stand in `agreement.toml`. In: TOML. Out: [`Text`], unchecked.
+//! Invariant: every key is known, every default is written here once and shown by `agreement show`;
+//! the effective text (defaults filled in) is what is hashed and signed.
+//! Specification: protocol/SPEC.md, "Agreement".
+
+use serde::{Deserialize, Serialize};
+
+use crate::field::FieldKind;
+use crate::ids::Name;
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// Format of the file; 1.
+    pub version: u32,
+    /// Short name of the agreement.
+    pub name: Name,
+    /// What the comparison is for, in the parties' words.
+    pub purpose: String,
+    /// Law or authorisation that it rests on.
+    pub legal_basis: String,
+    /// First day of validity, `YYYY-MM-DD`.
+    pub valid_from: String,
+    /// Last day of validity, `YYYY-MM-DD`.
+    pub valid_until: String,
+    /// Epoch in force; two epochs never share a key.
+    #[serde(default = "one")]
+    pub epoch: u32,
+    /// First lock.
+    #[serde(default)]
+    pub lock: LockKind,
+    /// A key value of more persons than this in one file becomes a filler.
+    #[serde(default = "five")]
+    pub multiplicity_cap: u32,
+    /// Days after which the matcher deletes what it received.
+    #[serde(default = "ninety")]
+    pub retention_days: u32,
+    /// SHA-256 of the gazetteer that `cn-division` uses, or empty.
+    #[serde(default)]
+    pub gazetteer_sha256: String,
+    /// SHA-256 of the rule file that turns matches into clues, or empty.
+    #[serde(default)]
+    pub rules_sha256: String,
+    /// How a candidate pair is decided.
+    #[serde(default)]
+    pub decision: Decision,
+    /// Parties.
+    #[serde(default)]
+    pub party: Vec<Party>,
+    /// Fields that match keys are made of.
+    #[serde(default)]
+    pub field: Vec<Field>,
+    /// Match keys, numbered from 1 in this order.
+    #[serde(default)]
+    pub match_key: Vec<MatchKey>,
+    /// Sets of match keys whose common agreement releases a payload.
+    #[serde(default)]
+    pub release: Vec<Release>,
+    /// Datasets.
+    #[serde(default)]
+    pub dataset: Vec<Dataset>,
+}
+
+/// First lock: how a match key becomes a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LockKind {
+    /// Keyed hash under a secret that all departments share. A department that colludes with the
+    /// matcher can guess every identity number of a county in seconds.
+    #[default]
+    Keyed,
+}
+
+/// A party.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Party {
+    /// Name used everywhere.
+    pub name: Name,
+    /// Name for people.
+    #[serde(default)]
+    pub title: String,
+    /// What the party does.
+    pub role: Role,
+    /// Ed25519 public key, hexadecimal.
+    pub sign: String,
+    /// X25519 public key, hexadecimal.
+    pub seal: String,
+}
+
+/// What a party does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Owns datasets.
+    Department,
+    /// Compares encodings.
+    Matcher,
+    /// Holds a share of the epoch's key.
+    Custodian,
+    /// Checks files and logs.
+    Reviewer,
+}
+
+/// A field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    /// Name used in match keys and mappings.
+    pub name: Name,
+    /// Normaliser.
+    pub kind: FieldKind,
+    /// `field:form` that fills the field where the register has none (birth date from the ID).
+    #[serde(default)]
+    pub derive: String,
+}
+
+/// A match key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchKey {
+    /// Name used in decisions, results and reports.
+    pub name: Name,
+    /// `field` or `field:form`, all of which must be present.
+    pub parts: Vec<String>,
+    /// Weight of agreement.
+    pub class: KeyClass,
+    /// Keys of one family count once, because they share their evidence. Default: the key's name.
+    #[serde(default)]
+    pub family: String,
+}
+
+/// Weight of agreement on a match key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum KeyClass {
+    /// Decides alone.
+    A,
+    /// Decides together with a key of another family.
+    B,
+    /// Sends to review only.
+    C,
+}
+
+/// A release set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Names of match keys; all must agree.
+    pub keys: Vec<Name>,
+}
+
+/// How a candidate pair is decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Keys that contradict a class-A agreement when both records have some of them and none agrees.
+    /// Empty: every class-B key.
+    #[serde(default)]
+    pub contradicting: Vec<Name>,
+    /// Families of class-B keys that decide where class A is absent on either side.
+    #[serde(default = "two")]
+    pub families_to_match: u32,
+    /// The same where both sides have class A and it differs; 0: never a match then.
+    #[serde(default)]
+    pub families_to_match_against_a: u32,
+    /// Whether a pair that agrees on one class-B family only goes to review.
+    #[serde(default = "yes")]
+    pub review_one_family: bool,
+    /// Whether a pair that agrees on class-C keys only goes to review.
+    #[serde(default = "yes")]
+    pub review_class_c: bool,
+}
+
+impl Default for Decision {
+    fn default() -> Self {
+        Self {
+            contradicting: Vec::new(),
+            families_to_match: two(),
+            families_to_match_against_a: 0,
+            review_one_family: true,
+            review_class_c: true,
+        }
+    }
+}
+
+/// A dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dataset {
+    /// Name used everywhere.
+    pub name: Name,
+    /// Number within the agreement, from 1; enters tags.
+    pub number: u16,
+    /// Name for people.
+    #[serde(default)]
+    pub title: String,
+    /// Party that holds it.
+    pub owner: Name,
+    /// Whether it asks or answers.
+    pub kind: DatasetKind,
+    /// Most rows that may be submitted.
+    pub rows_max: u64,
+    /// Most records of the register that one person of the roll may match before all go to review;
+    /// 0: no bound.
+    #[serde(default)]
+    pub matches_max: u32,
+    /// Coded facts that travel as payload.
+    #[serde(default)]
+    pub fact: Vec<Fact>,
+}
+
+/// Whether a dataset asks or answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatasetKind {
+    /// The persons that are asked about.
+    Roll,
+    /// A department's register.
+    Register,
+}
+
+/// A fact of a register's rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// Name used in mappings and rules.
+    pub name: Name,
+    /// Type.
+    pub kind: FactKind,
+    /// Admitted words of a `code`.
+    #[serde(default)]
+    pub codes: Vec<String>,
+}
+
+/// Type of a fact. There is no free text: names and remarks cannot travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FactKind {
+    /// One of the words listed in `codes`.
+    Code,
+    /// Date as `YYYYMMDD`.
+    Date,
+    /// Whole number.
+    Integer,
+    /// Short register-internal identifier (`[A-Za-z0-9-]`, at most 32), such as a case number.
+    Reference,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn two() -> u32 {
+    2
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn ninety() -> u32 {
+    90
+}
+
+fn yes() -> bool {
+    true
+}

@@ -1,0 +1,47 @@
+//! Every maximum in one place: lengths, counts, sizes. In: nothing. Out: constants.
+//! Invariant: a parser of received bytes compares with one of these before it allocates.
+//! A limit is raised here and nowhere else; the specification quotes this file.
+//! Specification: protocol/SPEC.md, "Limits".
+
+/// Longest header of an envelope, in bytes.
+pub const HEADER_BYTES_MAX: usize = 4096;
+/// Longest agreement, mapping or rule file, in bytes.
+pub const TEXT_FILE_BYTES_MAX: u64 = 4 << 20;
+/// Longest identifier of a party, dataset, field, key or rule, in bytes.
+pub const ID_BYTES_MAX: usize = 64;
+/// Plaintext bytes of one STREAM chunk (C2SP age uses the same 64 KiB).
+pub const CHUNK_BYTES: usize = 64 << 10;
+/// Largest body of an envelope, in bytes (1 TiB).
+pub const BODY_BYTES_MAX: u64 = 1 << 40;
+/// Largest manifest at the head of a body, in bytes.
+pub const MANIFEST_BYTES_MAX: usize = 4 << 20;
+/// Longest input of the lock for one match key, in bytes (design §5; RFC 9497 allows 65,535).
+pub const KEY_INPUT_BYTES_MAX: usize = 512;
+/// Most parties of one agreement.
+pub const PARTIES_MAX: usize = 256;
+/// Most datasets of one agreement.
+pub const DATASETS_MAX: usize = 1024;
+/// Most match keys of one agreement: their agreement bitmap is 16 bits wide.
+pub const MATCH_KEYS_MAX: usize = 16;
+/// Most release sets of one agreement.
+pub const RELEASES_MAX: usize = 8;
+/// Most fields of one agreement.
+pub const FIELDS_MAX: usize = 64;
+/// Longest raw value that a field kind looks at, in characters; longer ones are damaged.
+pub const VALUE_CHARS_MAX: usize = 512;
+/// Rows of every tag table are padded to a multiple of this (security.md §6.5).
+pub const PAD_ROWS: u64 = 4096;
+/// Payload tables are padded to a multiple of this many rows.
+pub const PAD_PAYLOAD_ROWS: u64 = 256;
+/// Plaintext sizes of a payload, in bytes: a payload is padded to the smallest that holds it.
+pub const PAYLOAD_CLASSES: [usize; 4] = [96, 256, 1024, 4096];
+/// Largest cap of persons that may share one key value before it is dropped.
+pub const MULTIPLICITY_CAP_MAX: u32 = 20;
+/// Most rows of one dataset that any agreement may allow.
+pub const ROWS_MAX: u64 = 2_000_000_000;
+
+const _: () = assert!(HEADER_BYTES_MAX < CHUNK_BYTES);
+const _: () = assert!(MATCH_KEYS_MAX <= 16);
+const _: () = assert!(PAYLOAD_CLASSES[0] < PAYLOAD_CLASSES[1]);
+const _: () = assert!(PAYLOAD_CLASSES[1] < PAYLOAD_CLASSES[2]);
+const _: () = assert!(PAYLOAD_CLASSES[2] < PAYLOAD_CLASSES[3]);

@@ -1,0 +1,97 @@
+//! From tokens to tags and payload keys: the second lock. In: 64-byte tokens of match keys and the
+//! register's secret. Out: 16-byte tags for the matcher, 32-byte keys for payloads.
+//! Invariant: every output depends on the agreement, epoch, register and S_r, so that tags of two of
+//! any of these cannot be joined. Specification: protocol/SPEC.md, "Tags and payload keys".
+
+use crate::ids::{AgreementDigest, DatasetNumber, Epoch, Handle, Tag};
+use crate::label::Label;
+use crate::primitive::Prk;
+use crate::secret::Secret;
+
+/// Output of the first lock for one match key of one person (`y`, 64 bytes).
+pub type Token = Secret<64>;
+
+/// Everything that binds a tag to its place: agreement, epoch, register and the register's secret.
+pub struct TagContext {
+    agreement: AgreementDigest,
+    place: [u8; 6],
+    register_secret: Secret<32>,
+}
+
+impl TagContext {
+    /// The context of one register in one epoch.
+    pub fn new(
+        agreement: AgreementDigest,
+        epoch: Epoch,
+        register: DatasetNumber,
+        register_secret: Secret<32>,
+    ) -> Self {
+        let mut place = [0; 6];
+        place[..4].copy_from_slice(&epoch.0.to_be_bytes());
+        place[4..].copy_from_slice(&register.0.to_be_bytes());
+        Self { agreement, place, register_secret }
+    }
+
+    /// `prk = HKDF-Extract(AD, y ‖ S_r)`;
+    /// `tag = HKDF-Expand(prk, "HEDUI1/tag" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ u8 match key, 16)`.
+    pub fn tag(&self, match_key: u8, token: &Token) -> Tag {
+        Tag(self.prk(&[token]).expand(Label::Tag, &[&self.place, &[match_key]]))
+    }
+
+    /// `prk = HKDF-Extract(AD, y_1 ‖ … ‖ y_n ‖ S_r)` over the tokens of one release set in its order;
+    /// `kek = HKDF-Expand(prk, "HEDUI1/kek" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ u8 set ‖ handle, 32)`.
+    /// The handle makes every key single-use, so that the zero nonce is safe.
+    pub fn payload_key(&self, set: u8, tokens: &[&Token], handle: Handle) -> Secret<32> {
+        Secret::new(self.prk(tokens).expand(Label::Kek, &[&self.place, &[set], &handle.0]))
+    }
+
+    fn prk(&self, tokens: &[&Token]) -> Prk {
+        // 4 tokens fit on the stack; more are rare and still right.
+        let mut ikm = zeroize::Zeroizing::new(Vec::with_capacity(64 * tokens.len() + 32));
+        for token in tokens {
+            ikm.extend_from_slice(token.expose());
+        }
+        ikm.extend_from_slice(self.register_secret.expose());
+        Prk::extract(&self.agreement.0, &ikm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(agreement: u8, epoch: u32, register: u16, secret: u8) -> TagContext {
+        TagContext::new(
+            AgreementDigest([agreement; 32]),
+            Epoch(epoch),
+            DatasetNumber(register),
+            Secret::new([secret; 32]),
+        )
+    }
+
+    /// Changing any one input changes the tag: nothing can be joined across any boundary.
+    #[test]
+    fn tags_differ_in_every_coordinate() {
+        let token = Token::new([1; 64]);
+        let base = context(1, 1, 1, 1).tag(1, &token);
+        assert!(base == context(1, 1, 1, 1).tag(1, &token));
+        assert!(base != context(2, 1, 1, 1).tag(1, &token));
+        assert!(base != context(1, 2, 1, 1).tag(1, &token));
+        assert!(base != context(1, 1, 2, 1).tag(1, &token));
+        assert!(base != context(1, 1, 1, 2).tag(1, &token));
+        assert!(base != context(1, 1, 1, 1).tag(2, &token));
+        assert!(base != context(1, 1, 1, 1).tag(1, &Token::new([2; 64])));
+    }
+
+    #[test]
+    fn payload_keys_are_single_use_and_need_every_token() {
+        let (a, b) = (Token::new([1; 64]), Token::new([2; 64]));
+        let context = context(1, 1, 1, 1);
+        let key = context.payload_key(0, &[&a, &b], Handle([1; 16]));
+        assert!(key == context.payload_key(0, &[&a, &b], Handle([1; 16])));
+        assert!(key != context.payload_key(0, &[&a], Handle([1; 16])));
+        assert!(key != context.payload_key(0, &[&b, &a], Handle([1; 16])));
+        assert!(key != context.payload_key(1, &[&a, &b], Handle([1; 16])));
+        assert!(key != context.payload_key(0, &[&a, &b], Handle([2; 16])));
+    }
+}

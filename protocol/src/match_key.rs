@@ -1,0 +1,123 @@
+//! Match keys: which bytes enter the lock. In: a person's normalised cells. Out: one input per key, or
+//! none. Invariant: the input names agreement, epoch, version of the normal forms and key, and
+//! length-prefixes every part, so that no two tuples share an input.
+//! Specification: protocol/SPEC.md, "Match-key inputs".
+
+use zeroize::Zeroizing;
+
+use crate::agreement::strict::nearest_of;
+use crate::agreement::text::Field;
+use crate::agreement::{Agreement, MatchKey};
+use crate::field::{self, FieldKind, Form, Normal};
+use crate::ids::{AgreementDigest, Epoch};
+use crate::label::Label;
+use crate::limits::KEY_INPUT_BYTES_MAX;
+
+/// One part of a match key: a form of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPart {
+    /// Index of the field in the agreement.
+    pub field: usize,
+    /// Kind of the field.
+    pub kind: FieldKind,
+    /// Form that is taken.
+    pub form: Form,
+}
+
+impl KeyPart {
+    /// Reads `field` or `field:form`; the error names the nearest right word.
+    pub fn parse(text: &str, fields: &[Field]) -> Result<Self, String> {
+        let (name, form) = text.split_once(':').unwrap_or((text, "whole"));
+        let hint = |near: Option<String>| {
+            near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+        };
+        let field = fields.iter().position(|field| field.name.as_str() == name).ok_or_else(|| {
+            let all = fields.iter().map(|field| field.name.as_str());
+            format!("there is no field `{name}`{}", hint(nearest_of(name, all)))
+        })?;
+        let kind = fields[field].kind;
+        let word = |form: &Form| form_word(*form);
+        let form = kind.forms().iter().find(|f| word(f) == form).ok_or_else(|| {
+            let all: Vec<String> = kind.forms().iter().map(word).collect();
+            let near = nearest_of(form, all.iter().map(String::as_str));
+            format!("field `{name}` has no form `{form}`{}", hint(near))
+        })?;
+        Ok(Self { field, kind, form: *form })
+    }
+
+    /// The part's text for a person, if present.
+    pub fn of(&self, cells: &[Normal]) -> Option<String> {
+        self.form.of(self.kind, cells.get(self.field)?)
+    }
+}
+
+fn form_word(form: Form) -> String {
+    // The serde name is the one spelling of a form.
+    serde_json::to_value(form)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// A person of a register: one normalised cell per field of the agreement, gaps filled by derivation.
+pub struct Person {
+    cells: Vec<Normal>,
+}
+
+impl Person {
+    /// Takes the normalised cells in the order of the agreement's fields and fills each field that is
+    /// not usable and has a `derive` from the field it names.
+    pub fn new(agreement: &Agreement, mut cells: Vec<Normal>) -> Self {
+        for (index, field) in agreement.fields().iter().enumerate() {
+            let usable = cells.get(index).is_some_and(|cell| cell.value.is_some());
+            if field.derive.is_empty() || usable {
+                continue;
+            }
+            let part = KeyPart::parse(&field.derive, agreement.fields());
+            if let Some(value) = part.ok().and_then(|part| part.of(&cells)) {
+                if let Some(cell) = cells.get_mut(index) {
+                    cell.value = Some(value);
+                }
+            }
+        }
+        Self { cells }
+    }
+
+    /// The cells, in the order of the agreement's fields.
+    pub fn cells(&self) -> &[Normal] {
+        &self.cells
+    }
+}
+
+/// Input of the lock for one match key of one person; wiped on drop.
+pub struct KeyInput(Zeroizing<Vec<u8>>);
+
+impl KeyInput {
+    /// `"HEDUI1/match-key" ‖ 0 ‖ AD ‖ u32 epoch ‖ u8 version ‖ u8 key ‖ (u16 length ‖ text)…`, or
+    /// `None` if a part is absent or the whole is longer than 512 bytes.
+    pub fn new(
+        agreement: AgreementDigest,
+        epoch: Epoch,
+        key: &MatchKey,
+        person: &Person,
+    ) -> Option<Self> {
+        let mut input = Zeroizing::new(Vec::with_capacity(KEY_INPUT_BYTES_MAX));
+        input.extend_from_slice(Label::MatchKey.bytes());
+        input.push(0);
+        input.extend_from_slice(&agreement.0);
+        input.extend_from_slice(&epoch.0.to_be_bytes());
+        input.extend_from_slice(&[field::VERSION, key.number]);
+        for part in &key.parts {
+            let text = Zeroizing::new(part.of(person.cells())?);
+            let len = u16::try_from(text.len()).ok()?;
+            input.extend_from_slice(&len.to_be_bytes());
+            input.extend_from_slice(text.as_bytes());
+        }
+        (input.len() <= KEY_INPUT_BYTES_MAX).then_some(Self(input))
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}

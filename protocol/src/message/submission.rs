@@ -1,0 +1,121 @@
+//! A submission: the encodings of one dataset for one register's context. In: agent's tables.
+//! Out: manifest and layout that the matcher checks before it reads a row.
+//! Tables: `tag-N` (tag 16 ‖ handle 16, sorted by tag), `presence` (handle 16 ‖ u16 bitmap ‖ u16 0),
+//! `payload-N`. Invariant: sizes are padded, so they show multiples only. SPEC.md, "Submission".
+
+use serde::{Deserialize, Serialize};
+
+use super::{Layout, Table, payload};
+use crate::agreement::Agreement;
+use crate::agreement::text::DatasetKind;
+use crate::field;
+use crate::ids::Name;
+use crate::limits::{PAD_PAYLOAD_ROWS, PAD_ROWS, PAYLOAD_CLASSES};
+use crate::refusal::Refusal;
+
+/// Bytes of a row of a tag table.
+pub const TAG_ROW_BYTES: usize = 32;
+/// Bytes of a row of the presence table.
+pub const PRESENCE_ROW_BYTES: usize = 20;
+/// Name of the presence table.
+pub const PRESENCE: &str = "presence";
+
+/// Head of a submission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Dataset that was encoded.
+    pub dataset: Name,
+    /// Register in whose context the tags were made: the dataset itself, or the one that the roll asks.
+    pub register: Name,
+    /// Version of the normal forms.
+    pub field_version: u8,
+    /// Day for which the data hold, `YYYY-MM-DD`, as stated by the owner.
+    pub as_of: String,
+    /// Tables in the order of the body.
+    pub tables: Vec<Table>,
+}
+
+impl Manifest {
+    /// Name of the table of a match key.
+    pub fn tag_table(number: u8) -> String {
+        format!("tag-{number}")
+    }
+
+    /// Rows that a table of `rows` is padded to; at least one full step.
+    pub fn padded(rows: u64) -> u64 {
+        rows.max(1).div_ceil(PAD_ROWS) * PAD_ROWS
+    }
+
+    /// Rows that a payload table of `rows` is padded to; none stays none.
+    pub fn padded_payload(rows: u64) -> u64 {
+        rows.div_ceil(PAD_PAYLOAD_ROWS) * PAD_PAYLOAD_ROWS
+    }
+
+    /// Whether this is the roll's side of a comparison.
+    pub fn is_roll(&self) -> bool {
+        self.dataset != self.register
+    }
+
+    /// Checks the manifest against the agreement and the sender, and returns where the tables lie.
+    pub fn check(
+        &self,
+        agreement: &Agreement,
+        sender: &Name,
+        manifest_bytes: u64,
+        body_bytes: u64,
+    ) -> Result<Layout, Refusal> {
+        let bad = |why: String| Refusal::malformed("submission", why);
+        let dataset = agreement.dataset_or_nearest(self.dataset.as_str())?;
+        let register = agreement.dataset_or_nearest(self.register.as_str())?;
+        let kinds = (dataset.kind, register.kind);
+        let roll = kinds == (DatasetKind::Roll, DatasetKind::Register);
+        let own = self.dataset == self.register && dataset.kind == DatasetKind::Register;
+        if !roll && !own {
+            return Err(bad("its dataset and register do not go together".to_owned()));
+        }
+        if dataset.owner != *sender {
+            return Err(bad(format!("dataset `{}` is not the sender's", self.dataset)));
+        }
+        if self.field_version != field::VERSION {
+            return Err(bad(format!("normal forms of version {}", self.field_version)));
+        }
+        let allowed = Self::padded(dataset.rows_max);
+        for (table, (name, width)) in self.tables.iter().zip(expected(agreement, roll)) {
+            if table.name != name || table.width as usize != width {
+                return Err(bad(format!("table `{name}` is missing or has another width")));
+            }
+            let step = if name.starts_with("payload") { PAD_PAYLOAD_ROWS } else { PAD_ROWS };
+            if table.rows % step != 0 {
+                return Err(bad(format!("table `{name}` is not padded")));
+            }
+            if table.rows > allowed {
+                let found = table.rows;
+                return Err(Refusal::Oversize { what: "table", found, allowed });
+            }
+        }
+        if self.tables.len() != expected(agreement, roll).len() {
+            return Err(bad("it has more or fewer tables than the agreement".to_owned()));
+        }
+        let layout = Layout::new(manifest_bytes, &self.tables)?;
+        if layout.body_bytes != body_bytes {
+            return Err(bad("its body has another length than its tables".to_owned()));
+        }
+        Ok(layout)
+    }
+}
+
+/// Names and widths of the tables of a submission.
+pub fn expected(agreement: &Agreement, roll: bool) -> Vec<(String, usize)> {
+    let keys = agreement.match_keys().iter();
+    let mut tables: Vec<_> =
+        keys.map(|key| (Manifest::tag_table(key.number), TAG_ROW_BYTES)).collect();
+    tables.push((PRESENCE.to_owned(), PRESENCE_ROW_BYTES));
+    if !roll {
+        let releases = agreement.releases().len();
+        for class in PAYLOAD_CLASSES {
+            tables.push((payload::table_name(class), payload::row_bytes(class, releases)));
+        }
+    }
+    tables
+}

@@ -1,0 +1,154 @@
+//! Refusals of received or configured things. In: the fact that was found. Out: message, exit code.
+//! Invariant: one variant, one fact, one exit code; no variant carries a person's value.
+//! A refusal writes nothing: whoever returns one has left every file as it was.
+//! Specification: protocol/SPEC.md, "Refusals".
+
+/// Why a message, an agreement or a key file is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not in the form of its format.
+    #[error("not a valid {what}: {why}")]
+    Malformed {
+        /// Which format was expected.
+        what: &'static str,
+        /// The first defect found.
+        why: String,
+    },
+    /// Fewer bytes than its header announces.
+    #[error("the file is cut off: {missing} bytes are missing")]
+    Truncated {
+        /// Bytes missing at the end.
+        missing: u64,
+    },
+    /// More bytes or rows than its header, the limits or the agreement allow.
+    #[error("too large: {what} is {found}, allowed are {allowed}")]
+    Oversize {
+        /// What is too large.
+        what: &'static str,
+        /// How large it is.
+        found: u64,
+        /// The limit.
+        allowed: u64,
+    },
+    /// The sender is no party of the agreement, or uses keys that the agreement does not name.
+    #[error("the sender `{0}` with these keys is not a party of the agreement")]
+    UnknownSender(String),
+    /// Addressed to somebody else.
+    #[error("addressed to `{0}`, not to this party")]
+    WrongRecipient(String),
+    /// Made under another agreement.
+    #[error("made under another agreement (digest begins {0})")]
+    WrongAgreement(String),
+    /// Made for another epoch.
+    #[error("made for epoch {found}, in force is epoch {expected}")]
+    WrongEpoch {
+        /// Epoch in force.
+        expected: u32,
+        /// Epoch of the message.
+        found: u32,
+    },
+    /// Sequence number not above the last one accepted from this sender.
+    #[error("sequence number {found} is not above {last}, the last accepted from this sender")]
+    WrongSequence {
+        /// Last number accepted.
+        last: u64,
+        /// Number of the message.
+        found: u64,
+    },
+    /// Same request identifier as an accepted message, other content.
+    #[error("replays the request of an earlier message with other content")]
+    Replay,
+    /// The same file was accepted before.
+    #[error("this very file was accepted before")]
+    Duplicate,
+    /// The signature does not verify.
+    #[error("the signature does not verify: the file was changed or not made by its sender")]
+    BadSignature,
+    /// The body cannot be opened with this party's key.
+    #[error("the body cannot be opened with this key")]
+    Unreadable,
+    /// Another type of message was expected here.
+    #[error("a message of type `{found}` is not accepted here (expected: {expected})")]
+    WrongType {
+        /// Types accepted here.
+        expected: &'static str,
+        /// Type found.
+        found: String,
+    },
+    /// Agreement not signed by every party, expired, not yet valid, or foreign.
+    #[error("the agreement is not in force: {0}")]
+    NotInForce(String),
+    /// The passphrase or the key file is wrong.
+    #[error("the passphrase does not open this key file")]
+    WrongPassphrase,
+}
+
+impl Refusal {
+    /// Exit code of a process that ends with this refusal (README, "Exit codes").
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Malformed { .. } => 10,
+            Self::Truncated { .. } => 11,
+            Self::Oversize { .. } => 12,
+            Self::UnknownSender(_) => 13,
+            Self::WrongRecipient(_) => 14,
+            Self::WrongAgreement(_) => 15,
+            Self::WrongEpoch { .. } => 16,
+            Self::WrongSequence { .. } => 17,
+            Self::Replay => 18,
+            Self::Duplicate => 19,
+            Self::BadSignature => 20,
+            Self::Unreadable => 21,
+            Self::WrongType { .. } => 22,
+            Self::NotInForce(_) => 23,
+            Self::WrongPassphrase => 24,
+        }
+    }
+
+    /// One line in Chinese for the person at the console.
+    pub const fn headline_zh(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "文件格式不正确",
+            Self::Truncated { .. } => "文件不完整",
+            Self::Oversize { .. } => "超出规定上限",
+            Self::UnknownSender(_) => "发送方不是协议签署方",
+            Self::WrongRecipient(_) => "文件不是发给本单位的",
+            Self::WrongAgreement(_) => "文件属于另一份协议",
+            Self::WrongEpoch { .. } => "文件属于另一期次",
+            Self::WrongSequence { .. } => "文件序号有误",
+            Self::Replay => "请求编号重复而内容不同",
+            Self::Duplicate => "该文件此前已接收",
+            Self::BadSignature => "签名验证不通过",
+            Self::Unreadable => "无法解密",
+            Self::WrongType { .. } => "文件类型不符",
+            Self::NotInForce(_) => "协议未生效",
+            Self::WrongPassphrase => "口令不正确",
+        }
+    }
+
+    /// What the person can do about it, in English.
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "check that the right file was given; ask the sender for it again",
+            Self::Truncated { .. } => "copy the file again; it did not arrive whole",
+            Self::Oversize { .. } => "compare with the caps in the agreement; a larger delivery needs a new agreement",
+            Self::UnknownSender(_) => "compare the party list: `agreement show`",
+            Self::WrongRecipient(_) => "hand the file to the party it names",
+            Self::WrongAgreement(_) => "both sides must hold the same signed agreement: `agreement show` prints its digest",
+            Self::WrongEpoch { .. } => "ask the sender to prepare the delivery for the epoch in force",
+            Self::WrongSequence { .. } => "a newer message of this sender was accepted; ask for a new one",
+            Self::Replay => "keep both files and tell the reviewer: this should not happen by accident",
+            Self::Duplicate => "nothing to do; the first copy counts",
+            Self::BadSignature => "do not use the file; ask the sender for it again by another way",
+            Self::Unreadable => "check that this party's own key file is used",
+            Self::WrongType { .. } => "give the file to the command that expects its type",
+            Self::NotInForce(_) => "see `agreement check`; every party signs with `agreement sign`",
+            Self::WrongPassphrase => "try again; a forgotten passphrase cannot be recovered, only a new key be issued",
+        }
+    }
+
+    /// A malformed input.
+    pub fn malformed(what: &'static str, why: impl ToString) -> Self {
+        Self::Malformed { what, why: why.to_string() }
+    }
+}
