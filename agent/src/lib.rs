@@ -1,1 +1,34 @@
-//! x
+//! The department's room, the only place with plaintext.
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | [`source`] | how are files read as rows of text? |
+//! | [`mapping`] | which columns and codes mean what? |
+//! | [`quality`], [`quality_report`] | what should be corrected before anything leaves? |
+//! | [`record`], [`spool`], [`intake`] | how do rows become persons without memory in proportion? |
+//! | [`encode`], [`extsort`], [`submit`] | how do persons become a submission? |
+//! | [`roll`], [`sealed_file`] | what does the roll owner keep to read results? |
+//! | [`results`] | what does a result say, and which facts does it release? |
+//! | [`clue`] | which rules turn that into clues? |
+//! | [`command`] | what does the command line offer? |
+//!
+//! Invariants: plaintext leaves only as tags and sealed payloads ([`encode`] is the last file that sees
+//! it on its way out); nothing prints a value of a register; what rests on disk is sealed, except the
+//! roll owner's own sheets. Imports protocol, keys and the doorstep.
+#![forbid(unsafe_code)]
+
+pub mod clue;
+pub mod command;
+pub mod encode;
+pub mod extsort;
+pub mod intake;
+pub mod mapping;
+pub mod quality;
+pub mod quality_report;
+pub mod record;
+pub mod results;
+pub mod roll;
+pub mod sealed_file;
+pub mod source;
+pub mod spool;
+pub mod submit;

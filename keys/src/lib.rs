@@ -1,1 +1,15 @@
-//! x
+//! The safe: linkage secrets of departments. In: passphrases, kits, match-key inputs. Out: tokens.
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | [`identity_file`] | how is a party's key file made, opened, re-protected? |
+//! | [`kit_store`] | where do the secrets of a register rest between runs? |
+//! | [`lock`] | how does a match key become a token? |
+//!
+//! Invariant: imports protocol (and the doorstep crate) only; no secret is printed, serialised through
+//! a general format, or written in clear. Specification: protocol/SPEC.md, "Locks".
+#![forbid(unsafe_code)]
+
+pub mod identity_file;
+pub mod kit_store;
+pub mod lock;

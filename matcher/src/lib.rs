@@ -1,1 +1,25 @@
-//! x
+//! The centre's room: encodings in, decided pairs out.
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | [`ledger`] | what was accepted, and what must be refused because of it? |
+//! | [`segment`] | how do accepted tables rest, and how are their ranges read? |
+//! | [`intake`] | how does an envelope become accepted tables and a receipt? |
+//! | [`cell`] | what is one unit of work, and how is it run anywhere? |
+//! | [`plan`] | which cells does a run have, and which are done? |
+//! | [`decide`] | what is a candidate pair, given which keys agree? |
+//! | [`merge`] | how do parts become one result? |
+//! | [`command`] | what does the command line offer? |
+//!
+//! Invariants: imports protocol and the doorstep, never keys, never agent: this room cannot name a linkage
+//! secret. Nothing here is random; a run is a pure function of its accepted tables and the agreement.
+#![forbid(unsafe_code)]
+
+pub mod cell;
+pub mod command;
+pub mod decide;
+pub mod intake;
+pub mod ledger;
+pub mod merge;
+pub mod plan;
+pub mod segment;

@@ -257,7 +257,7 @@ impl<F: Read + Seek> Verified<F> {
 }
 
 /// STREAM nonce: 11-byte big-endian counter ‖ 1 for the last chunk, else 0 (C2SP age).
-pub(crate) fn stream_nonce(counter: u64, last: bool) -> [u8; 12] {
+pub fn stream_nonce(counter: u64, last: bool) -> [u8; 12] {
     let mut nonce = [0; 12];
     nonce[3..11].copy_from_slice(&counter.to_be_bytes());
     nonce[11] = u8::from(last);

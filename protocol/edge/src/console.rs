@@ -90,7 +90,7 @@ pub fn run<A: Parser + CommandFactory>(
 }
 
 /// Prints the completions of a binary for a shell.
-pub fn completions<A: CommandFactory>(shell: clap_complete::Shell, name: &str) {
+pub fn completions<A: CommandFactory>(shell: Shell, name: &str) {
     clap_complete::generate(shell, &mut A::command(), name, &mut std::io::stdout());
 }
 

@@ -1,0 +1,271 @@
+//! Commands on agreements: new, show, sign, check, diff. In: cards, templates, files. Out: an agreement and
+//! its signatures. Invariant: what is signed is the effective text that `show` prints.
+//! Specification: protocol/SPEC.md, "Agreement"; README, "Ten minutes".
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use hedui_edge::home::{HomeOptions, read_signatures, signature_file};
+use hedui_edge::{Console, Problem, files};
+use hedui_keys::lock::KEYED_WARNING;
+use hedui_protocol::agreement::text::{Dataset, DatasetKind, LockKind, Party, Role, Text};
+use hedui_protocol::agreement::{Agreement, strict};
+use hedui_protocol::identity::PartyCard;
+use hedui_protocol::ids::Name;
+use hedui_protocol::primitive::{hex, sha256};
+use hedui_protocol::refusal::Refusal;
+
+const CN_PERSON: &str = include_str!("../../templates/cn-person.toml");
+const PERSON: &str = include_str!("../../templates/person.toml");
+const COUNTY: &str = include_str!("../../templates/county.toml");
+/// The county's rule file, written beside a county agreement.
+pub const COUNTY_RULES: &str = include_str!("../../templates/county-rules.toml");
+
+/// Commands on agreements.
+#[derive(Subcommand)]
+pub enum AgreementCommand {
+    /// 起草 | Draft an agreement from a template and the parties' cards
+    New(NewOptions),
+    /// 查看 | Print the configuration in force, defaults filled in, and its digest
+    Show,
+    /// 签署 | Sign the agreement with this party's key
+    Sign,
+    /// 检查 | Say who has signed and whether it is in force
+    Check,
+    /// 比较 | List the lines in which two agreements differ
+    Diff {
+        /// The other agreement
+        other: PathBuf,
+    },
+}
+
+/// Options of `agreement new`.
+#[derive(Args)]
+pub struct NewOptions {
+    /// Template: cn-person, person, county, or a file
+    #[arg(long, default_value = "cn-person")]
+    template: String,
+    /// Card of the department whose persons are asked about (repeat --department for the others)
+    #[arg(long, value_name = "CARD")]
+    roll: PathBuf,
+    /// Card of a department with a register
+    #[arg(long = "department", value_name = "CARD")]
+    departments: Vec<PathBuf>,
+    /// Card of the matcher
+    #[arg(long, value_name = "CARD")]
+    matcher: PathBuf,
+    /// What the comparison is for
+    #[arg(long)]
+    purpose: String,
+    /// Law or authorisation that it rests on
+    #[arg(long)]
+    legal_basis: String,
+    /// First day of validity (default: today)
+    #[arg(long, value_name = "DAY")]
+    valid_from: Option<String>,
+    /// Last day of validity (default: 365 days later)
+    #[arg(long, value_name = "DAY")]
+    valid_until: Option<String>,
+    /// Gazetteer that resolves places
+    #[arg(long, value_name = "FILE")]
+    gazetteer: Option<PathBuf>,
+    /// Rule file that turns matches into clues
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Do not sign the draft with this party's key
+    #[arg(long)]
+    unsigned: bool,
+}
+
+/// Runs a command on agreements.
+pub fn run(home: &HomeOptions, console: &Console, command: &AgreementCommand) -> Result<(), Problem> {
+    match command {
+        AgreementCommand::New(options) => new(home, console, options),
+        AgreementCommand::Show => show(home, console),
+        AgreementCommand::Sign => sign(home, console),
+        AgreementCommand::Check => check(home, console),
+        AgreementCommand::Diff { other } => diff(home, console, other),
+    }
+}
+
+fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<(), Problem> {
+    let path = home.agreement_file();
+    if path.exists() {
+        return Err(Problem::data(
+            format!("{} exists already", path.display()),
+            "give another file with --agreement; an agreement is never overwritten",
+        ));
+    }
+    let template = match options.template.as_str() {
+        "cn-person" => CN_PERSON.to_owned(),
+        "person" => PERSON.to_owned(),
+        "county" => COUNTY.to_owned(),
+        other if Path::new(other).exists() => files::read_text(Path::new(other))?,
+        other => {
+            let near = strict::nearest_of(other, ["cn-person", "person", "county"].into_iter());
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(Problem::usage(
+                format!("there is no template `{other}`{hint}"),
+                "templates: cn-person, person, county, or the path of a file",
+            ));
+        }
+    };
+    let mut text: Text = strict::parse("agreement template", &template)?;
+    let clock = home.clock()?;
+    text.purpose.clone_from(&options.purpose);
+    text.legal_basis.clone_from(&options.legal_basis);
+    text.valid_from = options.valid_from.clone().unwrap_or_else(|| clock.today());
+    text.valid_until = options.valid_until.clone().unwrap_or_else(|| clock.after(365));
+    for (file, digest) in [
+        (&options.gazetteer, &mut text.gazetteer_sha256),
+        (&options.rules, &mut text.rules_sha256),
+    ] {
+        if let Some(file) = file {
+            *digest = hex(&sha256(&[&files::read_small(file)?]));
+        }
+    }
+    let roll = read_card(&options.roll)?;
+    add_party(&mut text, &roll, Role::Department);
+    if text.dataset.is_empty() {
+        text.dataset.push(dataset("roll", 1, &roll.name, DatasetKind::Roll)?);
+    }
+    let given = text.dataset.len() > 1;
+    for (number, card) in (2..).zip(&options.departments) {
+        let card = read_card(card)?;
+        add_party(&mut text, &card, Role::Department);
+        if !given {
+            text.dataset.push(dataset(card.name.as_str(), number, &card.name, DatasetKind::Register)?);
+        }
+    }
+    add_party(&mut text, &read_card(&options.matcher)?, Role::Matcher);
+    let agreement = Agreement::from_text(text)?;
+    files::write_bytes(&path, agreement.effective().as_bytes())?;
+    console.say(&format!("协议草案 draft: {}", path.display()));
+    print_digest(console, &agreement);
+    if !options.unsigned {
+        sign(home, console)?;
+    }
+    Ok(())
+}
+
+fn add_party(text: &mut Text, card: &PartyCard, role: Role) {
+    let held = text.party.iter_mut().find(|party| party.name == card.name);
+    let (sign, seal) = (hex(&card.sign), hex(&card.seal));
+    match held {
+        // A template may hold the party with its title and empty keys.
+        Some(party) => (party.sign, party.seal, party.role) = (sign, seal, role),
+        None => {
+            let (name, title) = (card.name.clone(), String::new());
+            text.party.push(Party { name, title, role, sign, seal });
+        }
+    }
+}
+
+fn dataset(name: &str, number: u16, owner: &Name, kind: DatasetKind) -> Result<Dataset, Problem> {
+    Ok(Dataset {
+        name: Name::try_from(name.to_owned()).map_err(|why| Problem::data(why, "rename it"))?,
+        number,
+        title: String::new(),
+        owner: owner.clone(),
+        kind,
+        rows_max: 10_000_000,
+        matches_max: 0,
+        fact: Vec::new(),
+    })
+}
+
+fn read_card(path: &Path) -> Result<PartyCard, Problem> {
+    // A party's folder may be given instead of the card in it.
+    let path = if path.is_dir() { path.join("card") } else { path.to_path_buf() };
+    PartyCard::parse(&files::read_text(&path)?)
+        .ok_or_else(|| Problem::refused(&path, Refusal::malformed("card", "it does not parse")))
+}
+
+fn show(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
+    let agreement = home.read_agreement()?;
+    console.say(agreement.effective());
+    print_digest(console, &agreement);
+    if agreement.text().lock == LockKind::Keyed {
+        console.note(KEYED_WARNING);
+    }
+    console.object(&serde_json::json!({
+        "digest": agreement.digest().to_hex(),
+        "effective": agreement.text(),
+    }));
+    Ok(())
+}
+
+fn print_digest(console: &Console, agreement: &Agreement) {
+    console.say(&format!("协议摘要 digest: {}", agreement.digest().to_hex()));
+}
+
+fn sign(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
+    let path = home.agreement_file();
+    let agreement = home.read_agreement()?;
+    let line = agreement.sign(&home.identity()?)?;
+    let mut signatures = read_signatures(&path)?;
+    if !signatures.contains(&line) {
+        signatures.push_str(&line);
+        files::write_bytes(&signature_file(&path), signatures.as_bytes())?;
+    }
+    // A party that signs somewhere else keeps its own copy of what it signed.
+    let own = home.home.join("agreement.toml");
+    if fs::canonicalize(&own).ok() != fs::canonicalize(&path).ok() {
+        files::write_bytes(&own, agreement.effective().as_bytes())?;
+    }
+    console.say(&format!("已签署 signed: {}", signature_file(&path).display()));
+    status(console, &agreement, &signatures);
+    Ok(())
+}
+
+/// Says who has signed and who has not; `true` if all have.
+fn status(console: &Console, agreement: &Agreement, signatures: &str) -> bool {
+    let signers = agreement.signers(signatures);
+    let mut complete = true;
+    for party in &agreement.text().party {
+        let signed = signers.contains(&party.name);
+        complete &= signed;
+        let word = if signed { "已签 signed" } else { "未签 not yet" };
+        console.say(&format!("  {word:14} {} {}", party.name, agreement.title_of(&party.name)));
+    }
+    console.object(&serde_json::json!({
+        "digest": agreement.digest().to_hex(),
+        "signed_by": signers,
+        "complete": complete,
+    }));
+    complete
+}
+
+fn check(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
+    let agreement = home.read_agreement()?;
+    let signatures = read_signatures(&home.agreement_file())?;
+    print_digest(console, &agreement);
+    status(console, &agreement, &signatures);
+    let today = home.clock()?.today();
+    agreement.in_force(&signatures, &today).map_err(|r| Problem::refused(home.agreement_file(), r))?;
+    console.say("协议有效 in force");
+    Ok(())
+}
+
+fn diff(home: &HomeOptions, console: &Console, other: &Path) -> Result<(), Problem> {
+    let ours = home.read_agreement()?;
+    let theirs = Agreement::parse(&files::read_text(other)?).map_err(|r| Problem::refused(other, r))?;
+    let lines = |agreement: &Agreement| -> Vec<String> {
+        agreement.effective().lines().map(str::to_owned).collect()
+    };
+    let (ours_lines, theirs_lines) = (lines(&ours), lines(&theirs));
+    let mut same = true;
+    for (mark, from, against) in
+        [("-", &ours_lines, &theirs_lines), ("+", &theirs_lines, &ours_lines)]
+    {
+        for line in from.iter().filter(|line| !line.is_empty() && !against.contains(line)) {
+            console.say(&format!("{mark} {line}"));
+            same = false;
+        }
+    }
+    same &= ours.digest() == theirs.digest();
+    console.say(if same { "两份协议相同 the agreements are the same" } else { "两份协议不同 the agreements differ" });
+    console.object(&serde_json::json!({ "same": same }));
+    Ok(())
+}

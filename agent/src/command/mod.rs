@@ -1,0 +1,68 @@
+//! The agent's commands. In: checked arguments. Out: files and text through the console.
+//! Invariant: a command composes stages and holds no logic of its own.
+//! One file per command group; arguments stand beside the code that reads them.
+//! Specification: README; docs/OPERATIONS.md.
+
+pub mod agreement;
+pub mod data;
+pub mod outcome;
+
+use clap::{Parser, Subcommand};
+use hedui_edge::home::HomeOptions;
+use hedui_edge::{Console, Problem, console};
+
+/// 部门端 | The department's agent: encodes registers, opens results
+#[derive(Parser)]
+#[command(name = "hedui-agent", version)]
+pub struct Arguments {
+    #[command(flatten)]
+    home: HomeOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// 协议 | Draft, show, sign, check and compare agreements
+    #[command(subcommand)]
+    Agreement(agreement::AgreementCommand),
+    /// 字段对应 | Look at a file and propose its mapping
+    Map(data::MapOptions),
+    /// 数据质量 | Report what should be corrected, before anything leaves
+    Check(data::DataOptions),
+    /// 报送 | Encode a dataset and seal it for the matcher
+    Submit(data::SubmitOptions),
+    /// 结果 | Open results: matches, clues, review items, correction tickets (roll owner)
+    Results(outcome::ResultsOptions),
+    /// 核改单 | Open correction tickets for own registers
+    Tickets(outcome::TicketsOptions),
+    /// 回执 | Show the matcher's receipts
+    Receipts(outcome::ExchangeOptions),
+    /// 句柄表 | Write the local map from handles to row numbers
+    Handles(outcome::HandlesOptions),
+    /// 命令补全 | Print completions for a shell
+    Completions {
+        /// Shell
+        shell: console::Shell,
+    },
+}
+
+/// Runs one command.
+pub fn run(arguments: Arguments) -> Result<(), Problem> {
+    let console = Console { json: arguments.home.json };
+    let home = &arguments.home;
+    match arguments.command {
+        Command::Agreement(command) => agreement::run(home, &console, &command),
+        Command::Map(options) => data::map(home, &console, &options),
+        Command::Check(options) => data::check(home, &console, &options),
+        Command::Submit(options) => data::submit(home, &console, &options),
+        Command::Results(options) => outcome::results(home, &console, &options),
+        Command::Tickets(options) => outcome::tickets(home, &console, &options),
+        Command::Receipts(options) => outcome::receipts(home, &console, &options),
+        Command::Handles(options) => outcome::handles(home, &console, &options),
+        Command::Completions { shell } => {
+            console::completions::<Arguments>(shell, "hedui-agent");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Reading a mapped source once: rows → records in a spool, and the quality tally. In: mapping and
+//! agreement. Out: [`Prepared`]. Invariant: one pass over the file; rows are translated in parallel
+//! and spooled in file order, so the result does not depend on threads.
+//! Specification: docs/ARCHITECTURE.md, "Agent".
+
+use std::path::{Path, PathBuf};
+
+use hedui_edge::{Console, Problem, files};
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::agreement::text::{Dataset, DatasetKind};
+use hedui_protocol::field::Gazetteer;
+use hedui_protocol::primitive::Sha256;
+use hedui_protocol::refusal::Refusal;
+use rayon::prelude::*;
+
+use crate::mapping::Mapping;
+use crate::mapping::translate::Translator;
+use crate::quality::Tally;
+use crate::record::{Pseudonyms, Spooled};
+use crate::source::{self, Reading};
+use crate::spool::Spool;
+
+/// A dataset that was read.
+pub struct Prepared {
+    /// Dataset of the agreement.
+    pub dataset: Dataset,
+    /// The mapping that was applied.
+    pub mapping: Mapping,
+    /// Records, partitioned by handle.
+    pub spool: Spool,
+    /// Quality of the cells.
+    pub tally: Tally,
+    /// What the source said.
+    pub reading: Reading,
+    /// Pseudonyms of the dataset.
+    pub pseudonyms: Pseudonyms,
+    /// SHA-256 of the source file.
+    pub source_sha256: [u8; 32],
+}
+
+/// What is needed to read a dataset.
+pub struct Job<'a> {
+    /// Agreement.
+    pub agreement: &'a Agreement,
+    /// Mapping file.
+    pub mapping_file: &'a Path,
+    /// The mapping.
+    pub mapping: Mapping,
+    /// Another file than the mapping names.
+    pub input: Option<&'a Path>,
+    /// Gazetteer file, if the agreement names one.
+    pub gazetteer: Option<&'a Path>,
+    /// Folder for spilled data.
+    pub work: &'a Path,
+}
+
+/// Reads, translates and spools a dataset.
+pub fn prepare(job: Job<'_>, pseudonyms: Pseudonyms, console: &Console) -> Result<Prepared, Problem> {
+    let Job { agreement, mapping, .. } = &job;
+    let dataset = agreement.dataset_or_nearest(&mapping.dataset)?.clone();
+    let path = source_path(&job);
+    let places = read_gazetteer(agreement, job.gazetteer)?;
+    let header = source::read_header(&path, &mapping.source)?;
+    let translator = Translator::new(mapping, agreement, &places, &header.columns)?;
+    let mut spool = Spool::new(job.work)?;
+    let mut tally = Tally::new(agreement, &dataset, mapping);
+    let keep_local = dataset.kind == DatasetKind::Roll;
+    let bar = console.progress("读取 reading", std::fs::metadata(&path).map_or(0, |m| m.len()));
+    let mut rows = 0_u64;
+    let reading = source::read(&path, &mapping.source, &mut |batch| {
+        rows += batch.len() as u64;
+        if rows > dataset.rows_max {
+            let (found, allowed) = (rows, dataset.rows_max);
+            return Err(Refusal::Oversize { what: "rows", found, allowed }.into());
+        }
+        let records: Vec<_> = batch
+            .par_iter()
+            .filter_map(|row| translator.record(row))
+            .map(|record| {
+                let id = pseudonyms.person(&record.person);
+                let handle = pseudonyms.handle(dataset.name.as_str(), &id);
+                let bytes = Spooled::encode(&id, &record, keep_local);
+                (record, handle, bytes)
+            })
+            .collect();
+        for (record, handle, bytes) in &records {
+            tally.count(record);
+            let bytes = bytes.as_ref().map_err(|error| {
+                Problem::data(format!("row {}: {error}", record.row), "shorten the cell")
+            })?;
+            spool.push(handle.0[0], bytes)?;
+        }
+        bar.inc(batch.iter().flat_map(|row| &row.cells).map(|cell| cell.len() as u64 + 1).sum());
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    if reading.rows_count == 0 {
+        return Err(Problem::data(format!("{}: there are no rows", path.display()), "check the export"));
+    }
+    let source_sha256 = digest_of(&path)?;
+    let mapping = job.mapping;
+    Ok(Prepared { dataset, mapping, spool, tally, reading, pseudonyms, source_sha256 })
+}
+
+/// The file to read: `--input`, or the one that the mapping names.
+pub fn source_path(job: &Job<'_>) -> PathBuf {
+    job.input.map_or_else(|| job.mapping.source_path(job.mapping_file), Path::to_path_buf)
+}
+
+/// The gazetteer of the agreement, checked by its digest.
+pub fn read_gazetteer(agreement: &Agreement, path: Option<&Path>) -> Result<Gazetteer, Problem> {
+    if agreement.text().gazetteer_sha256.is_empty() {
+        return Ok(Gazetteer::default());
+    }
+    let path = path.ok_or_else(|| {
+        Problem::usage("the agreement names a gazetteer", "give it with --gazetteer FILE")
+    })?;
+    let bytes = files::read_small(path)?;
+    if !agreement.is_gazetteer(&bytes) {
+        return Err(Problem::refused(
+            path,
+            Refusal::malformed("gazetteer", "it is not the one that the agreement names by its digest"),
+        ));
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    Gazetteer::parse(&text).map_err(|refusal| Problem::refused(path, refusal))
+}
+
+fn digest_of(path: &Path) -> Result<[u8; 32], Problem> {
+    use std::io::Read;
+    let mut file = std::fs::File::open(path).map_err(|error| Problem::io(path, error))?;
+    let (mut hash, mut buffer) = (Sha256::default(), vec![0; 1 << 18]);
+    loop {
+        let got = file.read(&mut buffer).map_err(|error| Problem::io(path, error))?;
+        if got == 0 {
+            return Ok(hash.finish());
+        }
+        hash.update(&buffer[..got]);
+    }
+}

@@ -1,0 +1,245 @@
+//! Applying a mapping to rows. In: [`SourceRow`]s. Out: [`Record`]s: normalised person, facts, local
+//! columns, and how each cell fared. Invariant: pure per row, so rows may be translated in parallel;
+//! a code without translation is counted as unknown, never passed on.
+//! Specification: docs/OPERATIONS.md, "Mapping".
+
+use std::collections::BTreeMap;
+
+use hedui_edge::Problem;
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::agreement::text::{Fact, FactKind};
+use hedui_protocol::field::{FieldKind, Gazetteer, Normal, Quality, date};
+use hedui_protocol::match_key::Person;
+use hedui_protocol::message::payload::{FactValue, is_reference};
+
+use super::{Column, DateOrder, LocalKind, Mapping};
+use crate::source::SourceRow;
+
+/// A translated row. Holds people's data: no `Debug`.
+pub struct Record {
+    /// Row number in the file.
+    pub row: u64,
+    /// Normalised fields, gaps derived.
+    pub person: Person,
+    /// How each field's own cell fared, in the order of the agreement; `None`: not mapped.
+    pub quality: Vec<Option<Quality>>,
+    /// Facts in the order of the dataset's schema.
+    pub facts: Vec<FactValue>,
+    /// Facts whose code or form is not known, by position.
+    pub unknown_facts: Vec<usize>,
+    /// Local columns in the order of the mapping.
+    pub local: Vec<LocalValue>,
+    /// Fields as they stand in the file, for the roll owner's own sheets.
+    pub shown: Vec<String>,
+}
+
+/// Value of a local column.
+#[derive(Clone, PartialEq, Eq)]
+pub enum LocalValue {
+    /// Date as YYYYMMDD, whole number; 0 if absent.
+    Number(i64),
+    /// Text.
+    Text(String),
+}
+
+struct Cell {
+    places: Vec<usize>,
+    column: Column,
+}
+
+/// A mapping bound to a header: column names replaced by positions.
+pub struct Translator<'a> {
+    agreement: &'a Agreement,
+    places: &'a Gazetteer,
+    fields: Vec<Option<Cell>>,
+    facts: Vec<(Fact, Option<Cell>)>,
+    locals: Vec<Cell>,
+    skips: Vec<(usize, Vec<String>)>,
+}
+
+impl<'a> Translator<'a> {
+    /// Checks the mapping and binds it to the header of its file.
+    pub fn new(
+        mapping: &Mapping,
+        agreement: &'a Agreement,
+        places: &'a Gazetteer,
+        columns: &[String],
+    ) -> Result<Self, Problem> {
+        mapping.check(agreement, columns)?;
+        let at = |name: &String| columns.iter().position(|column| column == name);
+        let bind = |column: &Column| Cell {
+            places: column.columns.iter().filter_map(at).collect(),
+            column: column.clone(),
+        };
+        let field = |name: &str| mapping.field.get(name).map(bind);
+        let dataset = agreement.dataset_or_nearest(&mapping.dataset)?;
+        let fact = |fact: &Fact| (fact.clone(), mapping.fact.get(fact.name.as_str()).map(bind));
+        Ok(Self {
+            agreement,
+            places,
+            fields: agreement.fields().iter().map(|f| field(f.name.as_str())).collect(),
+            facts: dataset.fact.iter().map(fact).collect(),
+            locals: mapping.local.values().map(bind).collect(),
+            skips: mapping
+                .skip
+                .iter()
+                .filter_map(|skip| Some((at(&skip.column)?, skip.values.clone())))
+                .collect(),
+        })
+    }
+
+    /// Translates a row; `None` if the mapping leaves it out.
+    pub fn record(&self, row: &SourceRow) -> Option<Record> {
+        let skipped = self.skips.iter().any(|(place, values)| {
+            row.cells.get(*place).is_some_and(|cell| values.iter().any(|v| v == cell.trim()))
+        });
+        if skipped {
+            return None;
+        }
+        let mut cells = Vec::with_capacity(self.fields.len());
+        let mut quality = Vec::with_capacity(self.fields.len());
+        let mut shown = Vec::with_capacity(self.fields.len());
+        for (field, cell) in self.agreement.fields().iter().zip(&self.fields) {
+            let raw = cell.as_ref().map(|cell| cell.text(row));
+            let normal = field.kind.normalise(raw.as_deref().unwrap_or_default(), self.places);
+            quality.push(cell.as_ref().map(|_| normal.quality));
+            cells.push(normal);
+            shown.push(raw.unwrap_or_default());
+        }
+        let mut unknown_facts = Vec::new();
+        let mut facts = Vec::with_capacity(self.facts.len());
+        for (index, (fact, cell)) in self.facts.iter().enumerate() {
+            match cell.as_ref().map(|cell| cell.fact(row, fact)) {
+                None => facts.push(FactValue::Absent),
+                Some(Some(value)) => facts.push(value),
+                Some(None) => {
+                    unknown_facts.push(index);
+                    facts.push(FactValue::Absent);
+                }
+            }
+        }
+        Some(Record {
+            row: row.number,
+            person: Person::new(self.agreement, cells),
+            quality,
+            facts,
+            unknown_facts,
+            local: self.locals.iter().map(|cell| cell.local(row)).collect(),
+            shown,
+        })
+    }
+}
+
+impl Cell {
+    /// The cell's text: columns joined, codes translated, dates put into year-month-day order.
+    fn text(&self, row: &SourceRow) -> String {
+        let mut text = String::new();
+        for cell in self.places.iter().filter_map(|place| row.cells.get(*place)) {
+            let cell = cell.trim();
+            if !text.is_empty() && !cell.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(cell);
+        }
+        if !self.column.codes.is_empty() || self.column.other.is_some() {
+            return translate(&text, &self.column.codes, self.column.other.as_deref());
+        }
+        match self.column.date {
+            None | Some(DateOrder::Ymd) => text,
+            Some(order) => reorder(&text, order).unwrap_or(text),
+        }
+    }
+
+    /// The value of a fact; `None` if the cell is not empty and has no translation.
+    fn fact(&self, row: &SourceRow, fact: &Fact) -> Option<FactValue> {
+        let text = self.text(row);
+        if text.is_empty() {
+            return Some(FactValue::Absent);
+        }
+        match fact.kind {
+            FactKind::Code => {
+                let at = fact.codes.iter().position(|code| *code == text)?;
+                u8::try_from(at).ok().map(FactValue::Code)
+            }
+            FactKind::Date => match normal(FieldKind::Date, &text) {
+                Normal { quality: Quality::Placeholder | Quality::Absent, .. } => {
+                    Some(FactValue::Absent)
+                }
+                cell => cell.value?.parse().ok().map(FactValue::Date),
+            },
+            FactKind::Integer => {
+                let value = normal(FieldKind::Integer, &rounded(&text)).value?;
+                value.parse().ok().map(FactValue::Integer)
+            }
+            FactKind::Reference => is_reference(&text).then_some(FactValue::Reference(text)),
+        }
+    }
+
+    fn local(&self, row: &SourceRow) -> LocalValue {
+        let text = self.text(row);
+        let number = |value: Option<String>| {
+            LocalValue::Number(value.and_then(|value| value.parse().ok()).unwrap_or(0))
+        };
+        match self.column.kind {
+            Some(LocalKind::Date) => number(normal(FieldKind::Date, &text).value),
+            Some(LocalKind::Integer) => number(normal(FieldKind::Integer, &rounded(&text)).value),
+            None | Some(LocalKind::Text) => LocalValue::Text(text),
+        }
+    }
+}
+
+fn normal(kind: FieldKind, text: &str) -> Normal {
+    kind.normalise(text, &Gazetteer::default())
+}
+
+fn translate(text: &str, codes: &BTreeMap<String, String>, other: Option<&str>) -> String {
+    match codes.get(text) {
+        Some(word) => word.clone(),
+        None if text.is_empty() => String::new(),
+        None => other.unwrap_or(text).to_owned(),
+    }
+}
+
+/// Amounts with a fraction count in whole units, rounded to the nearest.
+fn rounded(text: &str) -> String {
+    let plain: String = text.chars().filter(|c| !matches!(c, ',' | ' ')).collect();
+    match plain.parse::<f64>() {
+        Ok(number) if number.abs() < 1e15 => format!("{:.0}", number.round()),
+        _ => plain,
+    }
+}
+
+/// A date in another order as `YYYYMMDD`; two-digit years are refused.
+fn reorder(text: &str, order: DateOrder) -> Option<String> {
+    let groups: Vec<&str> =
+        text.split(|c: char| !c.is_ascii_digit()).filter(|g| !g.is_empty()).collect();
+    let (year, month, day) = match (order, &groups[..]) {
+        (DateOrder::Excel, [days, ..]) => return from_day_number(days.parse().ok()?),
+        (DateOrder::Dmy, [day, month, year, ..]) => (year, month, day),
+        (DateOrder::Mdy, [month, day, year, ..]) => (year, month, day),
+        _ => return None,
+    };
+    let digits = format!("{year}{month:0>2}{day:0>2}");
+    date::parse(digits.as_bytes()).map(|_| digits)
+}
+
+/// Day number of a spreadsheet: 60 stands for a day that never was, so counting starts 1899-12-30.
+fn from_day_number(days: u64) -> Option<String> {
+    let epoch = chrono::NaiveDate::from_ymd_opt(1899, 12, 30)?;
+    let day = epoch.checked_add_days(chrono::Days::new(days))?;
+    (days > 60).then(|| day.format("%Y%m%d").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_put_in_order_without_guessing() {
+        assert_eq!(reorder("15/8/1964", DateOrder::Dmy).as_deref(), Some("19640815"));
+        assert_eq!(reorder("8/15/1964", DateOrder::Mdy).as_deref(), Some("19640815"));
+        assert_eq!(reorder("15/8/64", DateOrder::Dmy), None);
+        assert_eq!(reorder("31/2/1964", DateOrder::Dmy), None);
+        assert_eq!(reorder("42369", DateOrder::Excel).as_deref(), Some("20151231"));
+    }
+}

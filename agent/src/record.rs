@@ -1,0 +1,252 @@
+//! One person of one dataset inside the agent. In: translated rows. Out: bytes for the spool, and back;
+//! the identity that groups rows of one person. Invariant: rows are one record exactly if all their
+//! normalised fields agree, so two spellings stay two records and are compared separately.
+//! Specification: docs/ARCHITECTURE.md, "Agent".
+
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::codec::{CodecError, Reader, put_short_bytes};
+use hedui_protocol::field::{Normal, Quality};
+use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::{Epoch, Handle};
+use hedui_protocol::match_key::Person;
+use hedui_protocol::message::payload::{FactValue, Facts};
+use hedui_protocol::secret::Secret;
+
+use crate::mapping::translate::{LocalValue, Record};
+
+/// Local pseudonym of a person within one dataset; never leaves the agent.
+pub type PersonId = [u8; 16];
+
+/// Keys of local pseudonyms, derived from the party's own secret, agreement and epoch.
+pub struct Pseudonyms {
+    person: Secret<32>,
+    handle: Secret<32>,
+    filler: Secret<32>,
+    content: Secret<32>,
+}
+
+impl Pseudonyms {
+    /// The pseudonyms of one dataset.
+    pub fn new(identity: &Identity, agreement: &Agreement, dataset: &str) -> Self {
+        let Epoch(epoch) = agreement.epoch();
+        let key = |purpose: &[u8]| {
+            let place = [&agreement.digest().0[..], &epoch.to_be_bytes()].concat();
+            identity.local_key(&[purpose, &[0], &place, dataset.as_bytes()])
+        };
+        Self {
+            person: key(b"person"),
+            handle: key(b"handle"),
+            filler: key(b"filler"),
+            content: key(b"content"),
+        }
+    }
+
+    /// Pseudonym of a person: a keyed digest over all normalised fields.
+    pub fn person(&self, person: &Person) -> PersonId {
+        let mut hasher = blake3::Hasher::new_keyed(self.person.expose());
+        for cell in person.cells() {
+            for text in [&cell.value, &cell.remnant] {
+                let bytes = text.as_deref().unwrap_or_default().as_bytes();
+                hasher.update(&(bytes.len() as u64).to_be_bytes());
+                hasher.update(bytes);
+            }
+        }
+        first16(hasher)
+    }
+
+    /// Handle of a person in the context of one register.
+    pub fn handle(&self, register: &str, person: &PersonId) -> Handle {
+        let mut hasher = blake3::Hasher::new_keyed(self.handle.expose());
+        hasher.update(register.as_bytes()).update(&[0]).update(person);
+        Handle(first16(hasher))
+    }
+
+    /// Random-looking tag in the place of an absent or too common key.
+    pub fn filler_tag(&self, register: &str, key: u8, handle: Handle) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_keyed(self.filler.expose());
+        hasher.update(register.as_bytes()).update(&[0, key]).update(&handle.0);
+        first16(hasher)
+    }
+
+    /// Random-looking row that only pads a table.
+    pub fn padding(&self, table: &str, index: u64, out: &mut [u8]) {
+        let mut hasher = blake3::Hasher::new_keyed(self.filler.expose());
+        hasher.update(b"padding").update(table.as_bytes()).update(&[0]).update(&index.to_be_bytes());
+        hasher.finalize_xof().fill(out);
+    }
+
+    /// Content key of a payload: one per handle and content, so that it never seals two plaintexts.
+    pub fn content_key(&self, handle: Handle, facts: &[u8]) -> Secret<32> {
+        let mut hasher = blake3::Hasher::new_keyed(self.content.expose());
+        hasher.update(&handle.0).update(facts);
+        Secret::new(*hasher.finalize().as_bytes())
+    }
+}
+
+fn first16(hasher: blake3::Hasher) -> [u8; 16] {
+    let mut out = [0; 16];
+    hasher.finalize_xof().fill(&mut out);
+    out
+}
+
+/// A row of the spool: person, row number, facts, and for the roll what stays local.
+pub struct Spooled {
+    /// Local pseudonym.
+    pub id: PersonId,
+    /// Normalised person.
+    pub person: Person,
+    /// Row number in the source.
+    pub row: u64,
+    /// Facts of the row.
+    pub facts: Vec<FactValue>,
+    /// Local columns (roll).
+    pub local: Vec<LocalValue>,
+    /// Fields as in the file (roll).
+    pub shown: Vec<String>,
+}
+
+impl Spooled {
+    /// Serialises a record; `keep_local` for the roll.
+    pub fn encode(id: &PersonId, record: &Record, keep_local: bool) -> Result<Vec<u8>, CodecError> {
+        let mut out = Vec::with_capacity(256);
+        out.extend_from_slice(id);
+        out.extend_from_slice(&record.row.to_be_bytes());
+        for cell in record.person.cells() {
+            let flags = u8::from(cell.value.is_some()) | u8::from(cell.remnant.is_some()) << 1;
+            out.push(flags);
+            for text in cell.value.iter().chain(cell.remnant.iter()) {
+                put_short_bytes(&mut out, text.as_bytes(), "field")?;
+            }
+        }
+        for value in &record.facts {
+            put_fact(&mut out, value)?;
+        }
+        if keep_local {
+            for value in &record.local {
+                match value {
+                    LocalValue::Number(number) => {
+                        out.push(1);
+                        out.extend_from_slice(&number.to_be_bytes());
+                    }
+                    LocalValue::Text(text) => {
+                        out.push(2);
+                        put_short_bytes(&mut out, text.as_bytes(), "local column")?;
+                    }
+                }
+            }
+            out.push(0);
+            for text in &record.shown {
+                put_short_bytes(&mut out, text.as_bytes(), "field")?;
+            }
+        }
+        Ok(out)
+    }
+
+    /// Reads a serialised record under the same agreement and dataset.
+    pub fn decode(bytes: &[u8], agreement: &Agreement, facts: usize) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(bytes);
+        let id = reader.array("person")?;
+        let row = reader.u64("row")?;
+        let mut cells = Vec::with_capacity(agreement.fields().len());
+        for _ in agreement.fields() {
+            let flags = reader.u8("field")?;
+            let mut text = |bit: u8| -> Result<Option<String>, CodecError> {
+                if flags & bit == 0 {
+                    return Ok(None);
+                }
+                Ok(Some(reader.short_text("field")?.to_owned()))
+            };
+            let (value, remnant) = (text(1)?, text(2)?);
+            cells.push(Normal { quality: Quality::Valid, value, remnant });
+        }
+        let facts = (0..facts).map(|_| read_fact(&mut reader)).collect::<Result<_, _>>()?;
+        let (mut local, mut shown) = (Vec::new(), Vec::new());
+        if !reader.rest().is_empty() {
+            loop {
+                match reader.u8("local column")? {
+                    0 => break,
+                    1 => local.push(LocalValue::Number(i64::from_be_bytes(reader.array("local")?))),
+                    _ => local.push(LocalValue::Text(reader.short_text("local")?.to_owned())),
+                }
+            }
+            for _ in agreement.fields() {
+                shown.push(reader.short_text("field")?.to_owned());
+            }
+        }
+        reader.finish("record")?;
+        // Gaps were derived before; deriving again changes nothing.
+        Ok(Self { id, person: Person::new(agreement, cells), row, facts, local, shown })
+    }
+}
+
+fn put_fact(out: &mut Vec<u8>, value: &FactValue) -> Result<(), CodecError> {
+    match value {
+        FactValue::Absent => out.push(0),
+        FactValue::Code(index) => out.extend_from_slice(&[1, *index]),
+        FactValue::Date(day) => {
+            out.push(2);
+            out.extend_from_slice(&day.to_be_bytes());
+        }
+        FactValue::Integer(number) => {
+            out.push(3);
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        FactValue::Reference(text) => {
+            out.push(4);
+            put_short_bytes(out, text.as_bytes(), "reference")?;
+        }
+    }
+    Ok(())
+}
+
+fn read_fact(reader: &mut Reader<'_>) -> Result<FactValue, CodecError> {
+    Ok(match reader.u8("fact")? {
+        0 => FactValue::Absent,
+        1 => FactValue::Code(reader.u8("code")?),
+        2 => FactValue::Date(reader.u32("date")?),
+        3 => FactValue::Integer(i64::from_be_bytes(reader.array("integer")?)),
+        _ => FactValue::Reference(reader.short_text("reference")?.to_owned()),
+    })
+}
+
+/// A person with all its rows.
+pub struct Grouped {
+    /// Local pseudonym.
+    pub id: PersonId,
+    /// Normalised person.
+    pub person: Person,
+    /// Rows in the source.
+    pub rows: Vec<u64>,
+    /// Facts of the rows, in row order; equal rows counted once.
+    pub facts: Facts,
+    /// Local columns per row (roll).
+    pub local: Vec<Vec<LocalValue>>,
+    /// Fields as in the file, of the first row (roll).
+    pub shown: Vec<String>,
+}
+
+/// Groups the records of a partition by person, in the order of `key`.
+pub fn group<K: Ord>(mut records: Vec<Spooled>, key: impl Fn(&PersonId) -> K) -> Vec<Grouped> {
+    records.sort_by_cached_key(|record| (key(&record.id), record.row));
+    let mut out: Vec<Grouped> = Vec::new();
+    for record in records {
+        match out.last_mut().filter(|last| last.id == record.id) {
+            Some(last) => {
+                last.rows.push(record.row);
+                if !last.facts.rows.contains(&record.facts) {
+                    last.facts.rows.push(record.facts);
+                }
+                last.local.push(record.local);
+            }
+            None => out.push(Grouped {
+                id: record.id,
+                person: record.person,
+                rows: vec![record.row],
+                facts: Facts { rows: vec![record.facts], rows_left_out: 0 },
+                local: vec![record.local],
+                shown: record.shown,
+            }),
+        }
+    }
+    out
+}

@@ -1,0 +1,232 @@
+//! Opening results. In: the matcher's envelope and the roll's snapshot. Out: evidence: which person of the
+//! roll, which register, how decided, and the facts that the match releases.
+//! Invariant: a payload opens only with tokens of the roll's own person, so a match invented by the
+//! matcher shows as unopenable and is counted. Specification: protocol/SPEC.md, "Result".
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use hedui_edge::{Problem, files};
+use hedui_keys::kit_store::KitStore;
+use hedui_keys::lock::Keyed;
+use hedui_protocol::agreement::InForce;
+use hedui_protocol::agreement::text::Dataset;
+use hedui_protocol::envelope::Verified;
+use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::{Handle, Name};
+use hedui_protocol::limits::PAYLOAD_CLASSES;
+use hedui_protocol::lock::TagContext;
+use hedui_protocol::message::payload::{self, Facts};
+use hedui_protocol::message::result::{Manifest, Outcome, PAIR_BYTES, Pair, pair_table, payload_table};
+use hedui_protocol::message::{Layout, Table, manifest_len, parse_manifest};
+use hedui_protocol::refusal::Refusal;
+
+use crate::encode::{Encoder, TooCommon};
+use crate::record::Pseudonyms;
+use crate::roll::Roll;
+
+/// One decided pair, seen from the roll.
+pub struct Evidence {
+    /// Register.
+    pub register: Name,
+    /// Index of the person in the roll.
+    pub person: usize,
+    /// The register's record.
+    pub handle: Handle,
+    /// Match keys that agree, as a bitmap.
+    pub agree: u16,
+    /// Match keys that differ, as a bitmap.
+    pub differ: u16,
+    /// Decision of the matcher.
+    pub outcome: Outcome,
+    /// Released facts.
+    pub facts: Option<Facts>,
+}
+
+/// Everything in one result.
+pub struct Opened {
+    /// Head of the result.
+    pub manifest: Manifest,
+    /// Evidence in the order of registers and handles.
+    pub evidence: Vec<Evidence>,
+    /// Pairs whose payload should open and does not: the matcher or the register is at fault.
+    pub unopenable_count: u64,
+    /// Pairs that name no person of this roll.
+    pub foreign_count: u64,
+}
+
+/// Opens a verified result.
+pub fn open(
+    path: &Path,
+    verified: &mut Verified<BufReader<File>>,
+    identity: &Identity,
+    agreement: &InForce,
+    roll: &Roll,
+    (state, work): (&Path, &Path),
+) -> Result<Opened, Problem> {
+    let mut body = files::temporary(work)?;
+    verified.open(identity, &mut body).map_err(|error| Problem::envelope(path, error))?;
+    let mut body = Body { file: body.reopen().map_err(|e| Problem::io(path, e))?, path };
+    let len = verified.header().body_bytes;
+    let refused = |refusal| Problem::refused(path, refusal);
+    let prefix = <[u8; 4]>::try_from(&body.at(0, 4)?[..]).unwrap_or_default();
+    let manifest_bytes = manifest_len(prefix).map_err(refused)?;
+    if manifest_bytes as u64 + 4 > len {
+        return Err(refused(Refusal::malformed("result", "its manifest is longer than its body")));
+    }
+    let json = body.at(4, manifest_bytes)?;
+    let manifest: Manifest = parse_manifest("result", &json).map_err(refused)?;
+    let layout = Layout::new(manifest_bytes as u64, &manifest.tables).map_err(refused)?;
+    if layout.body_bytes != len {
+        return Err(refused(Refusal::malformed("result", "its body has another length than its tables")));
+    }
+    let store = KitStore::new(state, identity, agreement);
+    let mut opened =
+        Opened { manifest: manifest.clone(), evidence: Vec::new(), unopenable_count: 0, foreign_count: 0 };
+    for register in &manifest.registers {
+        let dataset = agreement.dataset_or_nearest(register.name.as_str())?;
+        let kit = store.get(dataset)?.ok_or_else(|| {
+            Problem::data(
+                format!("the kit of `{}` is not here", register.name),
+                "open results in the folder from which the roll was submitted",
+            )
+        })?;
+        let pseudonyms = Pseudonyms::new(identity, agreement, agreement.roll().name.as_str());
+        let encoder = Encoder {
+            agreement,
+            register: register.name.as_str(),
+            context: TagContext::new(
+                agreement.digest(),
+                agreement.epoch(),
+                kit.register,
+                kit.register_secret.duplicate(),
+            ),
+            lock: &Keyed::new(&kit.shared_secret),
+            pseudonyms: &pseudonyms,
+            releases: agreement.releases(),
+        };
+        let tables = Tables::read(&mut body, &layout, &register.name, &encoder)?;
+        open_register(&mut opened, &tables, dataset, &encoder, roll)?;
+    }
+    Ok(opened)
+}
+
+fn open_register(
+    opened: &mut Opened,
+    tables: &Tables,
+    dataset: &Dataset,
+    encoder: &Encoder<'_>,
+    roll: &Roll,
+) -> Result<(), Problem> {
+    let handles = roll.handles(encoder.pseudonyms, encoder.register);
+    for pair in &tables.pairs {
+        let Some(person) = handles.get(&pair.roll).copied() else {
+            opened.foreign_count += 1;
+            continue;
+        };
+        let tokens = encoder.tokens(&roll.persons[person].person)?;
+        let mut facts = None;
+        let mut expected = false;
+        if let Some(row) = tables.payloads.get(&pair.register) {
+            for (set, keys) in encoder.releases.iter().enumerate() {
+                if keys.iter().any(|index| pair.agree & (1 << index) == 0) {
+                    continue;
+                }
+                expected = true;
+                let kek = encoder.payload_key(set, pair.register, &tokens, &TooCommon::new());
+                let kek = kek.as_ref();
+                let open = |kek| payload::open_row(row, encoder.releases.len(), set, kek, dataset);
+                facts = kek.and_then(open);
+                if facts.is_some() {
+                    break;
+                }
+            }
+        }
+        if expected && facts.is_none() {
+            opened.unopenable_count += 1;
+            continue;
+        }
+        opened.evidence.push(Evidence {
+            register: dataset.name.clone(),
+            person,
+            handle: pair.register,
+            agree: pair.agree,
+            differ: pair.differ,
+            outcome: pair.outcome,
+            facts,
+        });
+    }
+    Ok(())
+}
+
+/// Tables of one register.
+struct Tables {
+    pairs: Vec<Pair>,
+    payloads: BTreeMap<Handle, Vec<u8>>,
+}
+
+impl Tables {
+    fn read(
+        body: &mut Body<'_>,
+        layout: &Layout,
+        register: &Name,
+        encoder: &Encoder<'_>,
+    ) -> Result<Self, Problem> {
+        let bad = |why: &str| Problem::from(Refusal::malformed("result", why));
+        let mut pairs = Vec::new();
+        body.rows(layout, &pair_table(register), PAIR_BYTES, |row| {
+            pairs.push(Pair::decode(row).map_err(|_| bad("a pair does not decode"))?);
+            Ok(())
+        })?;
+        let mut payloads = BTreeMap::new();
+        for class in PAYLOAD_CLASSES {
+            let width = payload::row_bytes(class, encoder.releases.len());
+            body.rows(layout, &payload_table(register, class), width, |row| {
+                let handle = row.first_chunk::<16>().ok_or_else(|| bad("a payload is too short"))?;
+                payloads.insert(Handle(*handle), row.to_vec());
+                Ok(())
+            })?;
+        }
+        Ok(Self { pairs, payloads })
+    }
+}
+
+struct Body<'a> {
+    file: File,
+    path: &'a Path,
+}
+
+impl Body<'_> {
+    fn at(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Problem> {
+        let mut bytes = vec![0; len];
+        self.file
+            .seek(SeekFrom::Start(offset))
+            .and_then(|_| self.file.read_exact(&mut bytes))
+            .map_err(|error| Problem::io(self.path, error))?;
+        Ok(bytes)
+    }
+
+    fn rows(
+        &mut self,
+        layout: &Layout,
+        name: &str,
+        width: usize,
+        mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let wrong = || Problem::from(Refusal::malformed("result", format!("table `{name}` is missing or wrong")));
+        let (Table { width: found, rows, .. }, offset) = layout.table(name).ok_or_else(wrong)?;
+        if *found as usize != width {
+            return Err(wrong());
+        }
+        self.file.seek(SeekFrom::Start(*offset)).map_err(|e| Problem::io(self.path, e))?;
+        let mut reader = BufReader::with_capacity(1 << 18, &self.file);
+        let mut row = vec![0; width];
+        for _ in 0..*rows {
+            reader.read_exact(&mut row).map_err(|error| Problem::io(self.path, error))?;
+            take(&row)?;
+        }
+        Ok(())
+    }
+}

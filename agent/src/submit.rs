@@ -1,0 +1,378 @@
+//! Building a submission: grouped persons → body → sealed envelope. In: [`Encoder`] and persons in handle
+//! order. Out: one file in the exchange folder. Invariant: tables sorted by tag, padded, and the same
+//! bytes for the same input on any number of threads.
+//! Specification: protocol/SPEC.md, "Submission".
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use hedui_edge::{Problem, files};
+use hedui_protocol::field;
+use hedui_protocol::ids::{Handle, Name};
+use hedui_protocol::limits::PAYLOAD_CLASSES;
+use hedui_protocol::message::submission::{
+    Manifest, PRESENCE, PRESENCE_ROW_BYTES, TAG_ROW_BYTES, expected,
+};
+use hedui_protocol::message::{Table, manifest_bytes, payload};
+use hedui_protocol::primitive::Sha256;
+use rayon::prelude::*;
+use tempfile::NamedTempFile;
+
+use crate::encode::{Encoder, TooCommon, facts_of, row};
+use crate::extsort::{Row, Sorter};
+use crate::record::Grouped;
+
+/// Takes one part of the persons.
+pub type TakePart<'a> = dyn FnMut(&[Grouped]) -> Result<(), Problem> + 'a;
+/// Hands over all persons part by part, sorted by handle within and across parts. Called twice.
+pub type Parts<'a> = dyn FnMut(&mut TakePart<'_>) -> Result<(), Problem> + 'a;
+
+/// A body ready to be sealed.
+pub struct Built {
+    /// The body.
+    pub file: NamedTempFile,
+    /// Its length in bytes.
+    pub body_bytes: u64,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// Persons (records), without padding.
+    pub persons_count: u64,
+    /// Records that lost a key because its value is too common, per match key.
+    pub too_common_counts: Vec<u64>,
+}
+
+/// Builds the body of a submission.
+pub fn build(
+    encoder: &Encoder<'_>,
+    dataset: &Name,
+    as_of: &str,
+    work: &Path,
+    parts: &mut Parts<'_>,
+) -> Result<Built, Problem> {
+    let is_roll = dataset.as_str() != encoder.register;
+    let (sorters, counts) = sort_tags(encoder, work, is_roll, parts)?;
+    let rows = Manifest::padded(counts.persons);
+    let tables: Vec<Table> = expected(encoder.agreement, is_roll)
+        .into_iter()
+        .map(|(name, width)| {
+            let class = PAYLOAD_CLASSES.iter().position(|c| payload::table_name(*c) == name);
+            let rows = class.map_or(rows, |at| Manifest::padded_payload(counts.classes[at]));
+            Table { name, width: u32::try_from(width).unwrap_or(u32::MAX), rows }
+        })
+        .collect();
+    let manifest = Manifest {
+        dataset: dataset.clone(),
+        register: Name::try_from(encoder.register.to_owned()).map_err(|why| Problem::data(why, ""))?,
+        field_version: field::VERSION,
+        as_of: as_of.to_owned(),
+        tables,
+    };
+    let mut body = Body::new(work)?;
+    body.write(&manifest_bytes(&manifest)?)?;
+    let mut too_common = TooCommon::new();
+    let mut too_common_counts = Vec::new();
+    for (sorter, key) in sorters.into_iter().zip(encoder.agreement.match_keys()) {
+        let before = too_common.len();
+        write_tags(encoder, key.number, sorter, work, &mut too_common, &mut body)?;
+        too_common_counts.push((too_common.len() - before) as u64);
+    }
+    write_records(encoder, &counts, work, is_roll, &too_common, parts, &mut body)?;
+    let (file, body_bytes, sha256) = body.finish()?;
+    Ok(Built { file, body_bytes, sha256, persons_count: counts.persons, too_common_counts })
+}
+
+struct Counts {
+    persons: u64,
+    classes: [u64; PAYLOAD_CLASSES.len()],
+}
+
+/// First pass: tags of all persons into one sorter per match key, padded.
+fn sort_tags(
+    encoder: &Encoder<'_>,
+    work: &Path,
+    is_roll: bool,
+    parts: &mut Parts<'_>,
+) -> Result<(Vec<Sorter>, Counts), Problem> {
+    let keys = encoder.agreement.match_keys();
+    let mut sorters: Vec<Sorter> = keys.iter().map(|_| Sorter::new(work)).collect();
+    let mut counts = Counts { persons: 0, classes: [0; PAYLOAD_CLASSES.len()] };
+    parts(&mut |persons| {
+        counts.persons += persons.len() as u64;
+        let rows: Vec<_> =
+            persons.par_iter().map(|p| encoder.tag_rows(&p.id, &p.person)).collect();
+        for person_rows in rows {
+            for (sorter, row) in sorters.iter_mut().zip(person_rows?) {
+                sorter.push(row)?;
+            }
+        }
+        if !is_roll {
+            for person in persons {
+                let class = payload::class_of(facts_of(person).len());
+                if let Some(at) = PAYLOAD_CLASSES.iter().position(|c| *c == class) {
+                    counts.classes[at] += 1;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    for (sorter, key) in sorters.iter_mut().zip(keys) {
+        let table = format!("{}/{}", encoder.register, Manifest::tag_table(key.number));
+        for index in counts.persons..Manifest::padded(counts.persons) {
+            let mut row = [0; TAG_ROW_BYTES];
+            encoder.pseudonyms.padding(&table, index, &mut row);
+            sorter.push(row)?;
+        }
+    }
+    Ok((sorters, counts))
+}
+
+/// Writes a tag table; tags of more records than the cap are replaced by fillers.
+fn write_tags(
+    encoder: &Encoder<'_>,
+    key: u8,
+    sorter: Sorter,
+    work: &Path,
+    too_common: &mut TooCommon,
+    body: &mut Body,
+) -> Result<(), Problem> {
+    let mut table = TagTable {
+        encoder,
+        key,
+        tag: [0; 16],
+        run: Vec::new(),
+        over: false,
+        kept: Body::new(work)?,
+        replaced: Sorter::new(work),
+        too_common,
+    };
+    sorter.drain(|row| table.take(row))?;
+    table.end_run()?;
+    let TagTable { kept, replaced, .. } = table;
+    merge(kept, replaced, body)
+}
+
+/// A tag table while its rows come in order: runs of one tag are held until they are known to be rare.
+struct TagTable<'a> {
+    encoder: &'a Encoder<'a>,
+    key: u8,
+    tag: [u8; 16],
+    run: Vec<Row>,
+    over: bool,
+    kept: Body,
+    replaced: Sorter,
+    too_common: &'a mut TooCommon,
+}
+
+impl TagTable<'_> {
+    fn take(&mut self, row: Row) -> Result<(), Problem> {
+        if row[..16] != self.tag {
+            self.end_run()?;
+            self.tag.copy_from_slice(&row[..16]);
+            self.over = false;
+        }
+        if self.over {
+            return self.replace(row);
+        }
+        self.run.push(row);
+        if self.run.len() > self.encoder.agreement.text().multiplicity_cap as usize {
+            self.over = true;
+            for row in std::mem::take(&mut self.run) {
+                self.replace(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_run(&mut self) -> Result<(), Problem> {
+        for row in std::mem::take(&mut self.run) {
+            self.kept.write(&row)?;
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, old: Row) -> Result<(), Problem> {
+        let mut handle = [0; 16];
+        handle.copy_from_slice(&old[16..]);
+        let handle = Handle(handle);
+        self.too_common.insert((handle, self.key));
+        self.replaced.push(row(self.encoder.filler(self.key, handle), handle))
+    }
+}
+
+/// Merges rows that kept their tag with those that got a filler, both sorted.
+fn merge(kept: Body, replaced: Sorter, body: &mut Body) -> Result<(), Problem> {
+    let (file, bytes, _) = kept.finish()?;
+    let mut reader = BufReader::with_capacity(1 << 18, file.as_file());
+    reader.seek(SeekFrom::Start(0)).map_err(|error| Problem::io(file.path(), error))?;
+    let mut left = bytes / TAG_ROW_BYTES as u64;
+    let mut next = |reader: &mut BufReader<&File>| -> Result<Option<Row>, Problem> {
+        if left == 0 {
+            return Ok(None);
+        }
+        left -= 1;
+        let mut row = [0; TAG_ROW_BYTES];
+        reader.read_exact(&mut row).map_err(|error| Problem::io(file.path(), error))?;
+        Ok(Some(row))
+    };
+    let mut head = next(&mut reader)?;
+    replaced.drain(|row| {
+        while let Some(kept) = head.filter(|kept| *kept < row) {
+            body.write(&kept)?;
+            head = next(&mut reader)?;
+        }
+        body.write(&row)
+    })?;
+    while let Some(kept) = head {
+        body.write(&kept)?;
+        head = next(&mut reader)?;
+    }
+    Ok(())
+}
+
+/// Second pass: presence rows into the body, payload rows behind them, class by class.
+fn write_records(
+    encoder: &Encoder<'_>,
+    counts: &Counts,
+    work: &Path,
+    is_roll: bool,
+    too_common: &TooCommon,
+    parts: &mut Parts<'_>,
+    body: &mut Body,
+) -> Result<(), Problem> {
+    let mut payloads = Vec::new();
+    if !is_roll {
+        for _ in PAYLOAD_CLASSES {
+            payloads.push(Body::new(work)?);
+        }
+    }
+    // Padding rows of the presence table are merged in by handle, so that they cannot be told apart.
+    let mut padding = Padding::new(encoder, counts.persons);
+    parts(&mut |persons| {
+        let rows: Vec<_> = persons
+            .par_iter()
+            .map(|person| {
+                let handle = encoder.pseudonyms.handle(encoder.register, &person.id);
+                let tokens = encoder.tokens(&person.person)?;
+                let presence = encoder.presence_row(handle, &tokens, too_common);
+                let payload = (!is_roll).then(|| {
+                    encoder.payload_row(handle, &tokens, too_common, &facts_of(person))
+                });
+                Ok::<_, Problem>((presence, payload))
+            })
+            .collect();
+        for row in rows {
+            let (presence, payload) = row?;
+            padding.before(&presence, body)?;
+            body.write(&presence)?;
+            if let Some(payload) = payload {
+                let releases = encoder.releases.len();
+                let width = |class: &usize| payload::row_bytes(*class, releases) == payload.len();
+                if let Some(at) = PAYLOAD_CLASSES.iter().position(width) {
+                    payloads[at].write(&payload)?;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    padding.rest(body)?;
+    for (table, (class, rows)) in payloads.into_iter().zip(PAYLOAD_CLASSES.iter().zip(counts.classes)) {
+        append_payloads(encoder, table, *class, rows, body)?;
+    }
+    Ok(())
+}
+
+/// Appends a payload table, its padding rows merged in by handle.
+fn append_payloads(
+    encoder: &Encoder<'_>,
+    table: Body,
+    class: usize,
+    rows: u64,
+    body: &mut Body,
+) -> Result<(), Problem> {
+    let width = payload::row_bytes(class, encoder.releases.len());
+    let name = format!("{}/{}", encoder.register, payload::table_name(class));
+    let mut padding: Vec<Vec<u8>> = (rows..Manifest::padded_payload(rows))
+        .map(|index| {
+            let mut row = vec![0; width];
+            encoder.pseudonyms.padding(&name, index, &mut row);
+            row
+        })
+        .collect();
+    padding.sort_unstable_by(|a, b| b.cmp(a));
+    let (file, _, _) = table.finish()?;
+    let mut reader = BufReader::with_capacity(1 << 18, file.as_file());
+    reader.seek(SeekFrom::Start(0)).map_err(|error| Problem::io(file.path(), error))?;
+    let mut row = vec![0; width];
+    for _ in 0..rows {
+        reader.read_exact(&mut row).map_err(|error| Problem::io(file.path(), error))?;
+        while padding.last().is_some_and(|filler| *filler < row) {
+            body.write(&padding.pop().unwrap_or_default())?;
+        }
+        body.write(&row)?;
+    }
+    padding.into_iter().rev().try_for_each(|filler| body.write(&filler))
+}
+
+/// Presence rows that only pad, in handle order, with the presence of an ordinary record.
+struct Padding {
+    rows: Vec<[u8; PRESENCE_ROW_BYTES]>,
+}
+
+impl Padding {
+    fn new(encoder: &Encoder<'_>, persons: u64) -> Self {
+        let table = format!("{}/{PRESENCE}", encoder.register);
+        let all_keys = u16::try_from((1_u32 << encoder.agreement.match_keys().len()) - 1);
+        let mut rows: Vec<_> = (persons..Manifest::padded(persons))
+            .map(|index| {
+                let mut row = [0; PRESENCE_ROW_BYTES];
+                encoder.pseudonyms.padding(&table, index, &mut row[..16]);
+                row[16..18].copy_from_slice(&all_keys.unwrap_or(u16::MAX).to_be_bytes());
+                row
+            })
+            .collect();
+        rows.sort_unstable_by(|a, b| b.cmp(a));
+        Self { rows }
+    }
+
+    fn before(&mut self, next: &[u8; PRESENCE_ROW_BYTES], body: &mut Body) -> Result<(), Problem> {
+        while self.rows.last().is_some_and(|row| row < next) {
+            body.write(&self.rows.pop().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn rest(self, body: &mut Body) -> Result<(), Problem> {
+        self.rows.into_iter().rev().try_for_each(|row| body.write(&row))
+    }
+}
+
+/// A temporary file that is written front to back and hashed on the way.
+struct Body {
+    writer: BufWriter<File>,
+    file: NamedTempFile,
+    path: PathBuf,
+    bytes: u64,
+    hash: Sha256,
+}
+
+impl Body {
+    fn new(work: &Path) -> Result<Self, Problem> {
+        let file = files::temporary(work)?;
+        let path = file.path().to_path_buf();
+        let handle = file.as_file().try_clone().map_err(|error| Problem::io(&path, error))?;
+        let writer = BufWriter::with_capacity(1 << 20, handle);
+        Ok(Self { writer, file, path, bytes: 0, hash: Sha256::default() })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.bytes += bytes.len() as u64;
+        self.hash.update(bytes);
+        self.writer.write_all(bytes).map_err(|error| Problem::io(&self.path, error))
+    }
+
+    fn finish(mut self) -> Result<(NamedTempFile, u64, [u8; 32]), Problem> {
+        self.writer.flush().map_err(|error| Problem::io(&self.path, error))?;
+        Ok((self.file, self.bytes, self.hash.finish()))
+    }
+}

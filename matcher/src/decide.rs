@@ -1,0 +1,146 @@
+//! Deciding a candidate pair by the classes of its keys. In: which match keys agree and which both records
+//! have. Out: match, review, identity conflict, or nothing. Invariant: a pure function of the agreement and
+//! two bitmaps, so a reviewer can replay every decision.
+//! Specification: protocol/SPEC.md, "Decision"; design §5.
+
+use std::collections::BTreeSet;
+
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::agreement::text::KeyClass;
+use hedui_protocol::message::result::Outcome;
+
+/// The agreement's decision rule, resolved to bitmaps.
+pub struct Policy {
+    class_a: u16,
+    class_c: u16,
+    families: Vec<(u16, String)>,
+    contradicting: u16,
+    families_to_match: usize,
+    families_against_a: usize,
+    review_one_family: bool,
+    review_class_c: bool,
+}
+
+impl Policy {
+    /// The rule of an agreement.
+    pub fn new(agreement: &Agreement) -> Self {
+        let decision = &agreement.text().decision;
+        let bits = |wanted: &dyn Fn(&hedui_protocol::agreement::MatchKey) -> bool| {
+            let keys = agreement.match_keys().iter().filter(|key| wanted(key));
+            keys.fold(0, |bits: u16, key| bits | bit(key.number))
+        };
+        let class_b = agreement.match_keys().iter().filter(|key| key.class == KeyClass::B);
+        Self {
+            class_a: bits(&|key| key.class == KeyClass::A),
+            class_c: bits(&|key| key.class == KeyClass::C),
+            families: class_b.map(|key| (bit(key.number), key.family.clone())).collect(),
+            contradicting: if decision.contradicting.is_empty() {
+                bits(&|key| key.class == KeyClass::B)
+            } else {
+                bits(&|key| decision.contradicting.contains(&key.name))
+            },
+            families_to_match: decision.families_to_match as usize,
+            families_against_a: decision.families_to_match_against_a as usize,
+            review_one_family: decision.review_one_family,
+            review_class_c: decision.review_class_c,
+        }
+    }
+
+    /// Decides a pair: `agree` has a bit per key with equal tags, `differ` one per key that both records
+    /// have with unequal tags.
+    ///
+    /// 1. Class A agrees: a conflict if some contradicting key differs and none agrees, else a match.
+    /// 2. Class A differs: a match only with as many class-B families as the agreement demands against
+    ///    it; with as many as would do without class A, review.
+    /// 3. Class A absent on either side: a match with enough families, review with one, or on class C.
+    pub fn decide(&self, agree: u16, differ: u16) -> Option<Outcome> {
+        if agree & self.class_a != 0 {
+            let contradicted = agree & self.contradicting == 0 && differ & self.contradicting != 0;
+            return Some(if contradicted { Outcome::IdentityConflict } else { Outcome::Match });
+        }
+        let agreeing = self.families.iter().filter(|(bit, _)| agree & bit != 0);
+        let families = agreeing.map(|(_, family)| family).collect::<BTreeSet<_>>().len();
+        if differ & self.class_a != 0 {
+            if self.families_against_a > 0 && families >= self.families_against_a {
+                return Some(Outcome::Match);
+            }
+            return (families >= self.families_to_match).then_some(Outcome::Review);
+        }
+        if families >= self.families_to_match {
+            return Some(Outcome::Match);
+        }
+        let review = (families > 0 && self.review_one_family)
+            || (agree & self.class_c != 0 && self.review_class_c);
+        review.then_some(Outcome::Review)
+    }
+
+    /// Whether a class-A key is among the agreeing ones.
+    pub fn has_class_a(&self, agree: u16) -> bool {
+        agree & self.class_a != 0
+    }
+}
+
+fn bit(number: u8) -> u16 {
+    1 << (number - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys: 1 A; 2 and 3 B of one family; 4 B of another; 5 C.
+    fn policy(against_a: usize) -> Policy {
+        let family = |name: &str| name.to_owned();
+        Policy {
+            class_a: 1,
+            class_c: 16,
+            families: vec![(2, family("n")), (4, family("n")), (8, family("p"))],
+            contradicting: 2 | 4 | 8,
+            families_to_match: 2,
+            families_against_a: against_a,
+            review_one_family: true,
+            review_class_c: true,
+        }
+    }
+
+    #[test]
+    fn every_branch_of_the_rule() {
+        let p = policy(0);
+        for (agree, differ, outcome) in [
+            (1, 0, Some(Outcome::Match)),
+            (1 | 2, 4 | 8, Some(Outcome::Match)),
+            (1, 2 | 4, Some(Outcome::IdentityConflict)),
+            (1 | 16, 8, Some(Outcome::IdentityConflict)),
+            (2 | 8, 0, Some(Outcome::Match)),
+            (2 | 4, 0, Some(Outcome::Review)),
+            (2, 8, Some(Outcome::Review)),
+            (16, 0, Some(Outcome::Review)),
+            (2 | 8, 1, Some(Outcome::Review)),
+            (2 | 4, 1, None),
+            (16, 1, None),
+            (0, 0, None),
+        ] {
+            assert_eq!(p.decide(agree, differ), outcome, "{agree:b} {differ:b}");
+        }
+        assert_eq!(policy(2).decide(2 | 8, 1), Some(Outcome::Match));
+        assert_eq!(policy(2).decide(2 | 4, 1), None);
+        assert_eq!(policy(3).decide(2 | 8, 1), Some(Outcome::Review));
+    }
+
+    /// More agreement never makes a pair less of a match while class A is absent (no non-monotone surprise).
+    #[test]
+    fn agreement_is_monotone_without_class_a() {
+        let rank = |outcome: Option<Outcome>| match outcome {
+            None => 0,
+            Some(Outcome::Review) => 1,
+            Some(Outcome::Match) => 2,
+            Some(Outcome::IdentityConflict) => -1,
+        };
+        let p = policy(0);
+        for agree in (0..32_u16).filter(|bits| bits & 1 == 0) {
+            for more in (0..32_u16).filter(|bits| bits & 1 == 0) {
+                assert!(rank(p.decide(agree | more, 0)) >= rank(p.decide(agree, 0)));
+            }
+        }
+    }
+}

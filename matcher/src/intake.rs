@@ -1,0 +1,253 @@
+//! Intake: envelope → accepted tables → receipt. In: sealed files. Out: segments, a ledger entry, a
+//! receipt. Invariant: every check comes before anything is kept; tables appear under their final name
+//! in one rename, the ledger entry follows, the receipt last, so a crash at any point loses nothing that
+//! was acknowledged. Specification: protocol/SPEC.md, "Matcher".
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use hedui_edge::clock::Clock;
+use hedui_edge::exchange::{self, Draft};
+use hedui_edge::{Problem, files};
+use hedui_protocol::agreement::InForce;
+use hedui_protocol::header::{Header, MessageType};
+use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::{Name, RequestId};
+use hedui_protocol::message::receipt::Receipt;
+use hedui_protocol::message::submission::Manifest;
+use hedui_protocol::message::{Layout, manifest_bytes, manifest_len, parse_manifest};
+use hedui_protocol::primitive::{hex, sha256};
+use hedui_protocol::refusal::Refusal;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::Ledger;
+use crate::segment;
+
+/// Folders of a matcher's state.
+pub struct State {
+    /// The whole folder.
+    pub folder: PathBuf,
+}
+
+impl State {
+    /// Opens or creates the state folder and clears what a killed process left half-done.
+    pub fn open(folder: PathBuf) -> Result<Self, Problem> {
+        let state = Self { folder };
+        for path in [state.folder.clone(), state.segments(), state.runs(), state.work()] {
+            files::private_folder(&path)?;
+        }
+        files::sweep(&state.work());
+        files::sweep(&state.folder);
+        Ok(state)
+    }
+
+    /// Accepted tables, one folder per submission.
+    pub fn segments(&self) -> PathBuf {
+        self.folder.join("segments")
+    }
+
+    /// Runs, one folder per plan.
+    pub fn runs(&self) -> PathBuf {
+        self.folder.join("runs")
+    }
+
+    /// Temporary files.
+    pub fn work(&self) -> PathBuf {
+        self.folder.join("work")
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> Result<Ledger, Problem> {
+        Ledger::open(&self.folder.join("ledger.sqlite"))
+    }
+}
+
+/// What intake needs.
+pub struct Intake<'a> {
+    /// The matcher.
+    pub identity: &'a Identity,
+    /// Agreement in force.
+    pub agreement: &'a InForce,
+    /// State folders.
+    pub state: &'a State,
+    /// Ledger.
+    pub ledger: &'a Ledger,
+    /// Folder for receipts.
+    pub exchange: &'a Path,
+    /// Clock.
+    pub clock: &'a Clock,
+}
+
+impl Intake<'_> {
+    /// Accepts one file, or refuses it and keeps nothing.
+    pub fn accept(&self, path: &Path) -> Result<Manifest, Problem> {
+        let me = self.identity.card();
+        let kinds = [MessageType::Submission];
+        let mut verified = exchange::verify(path, self.agreement, me, &kinds)?;
+        let at = |problem: Problem| match problem {
+            Problem::Refused { place: None, refusal } => Problem::refused(path, refusal),
+            other => other,
+        };
+        let digest = verified.header_digest();
+        self.ledger.check_new(verified.header(), &digest).map_err(at)?;
+        let mut opened = files::temporary(&self.state.work())?;
+        let wrap = |error| Problem::io(&self.state.folder, error);
+        {
+            let mut writer = BufWriter::with_capacity(1 << 20, opened.as_file_mut());
+            verified.open(self.identity, &mut writer).map_err(|e| Problem::envelope(path, e))?;
+            writer.flush().map_err(wrap)?;
+        }
+        let header = verified.header().clone();
+        let mut body = BufReader::with_capacity(1 << 20, opened.reopen().map_err(wrap)?);
+        let (manifest, layout) = self.read_manifest(&mut body, &header).map_err(at)?;
+        let receipt = self.receipt(&header, &digest, &manifest)?;
+        self.keep(&mut body, &layout, &digest, &receipt).map_err(at)?;
+        self.ledger.accept(&header, &digest, &manifest, &self.clock.now())?;
+        self.send_receipts()?;
+        Ok(manifest)
+    }
+
+    /// Sends every receipt that is owed, also those that an earlier process did not come to.
+    pub fn send_receipts(&self) -> Result<(), Problem> {
+        for header_sha256 in self.ledger.without_receipt()? {
+            let path = self.state.segments().join(&header_sha256).join(RECEIPT);
+            let owed: Owed = serde_json::from_slice(&files::read_small(&path)?)
+                .map_err(|error| Problem::refused(&path, Refusal::malformed("receipt", error)))?;
+            self.send_receipt(&owed)?;
+            self.ledger.receipted(&header_sha256)?;
+        }
+        Ok(())
+    }
+
+    fn read_manifest(
+        &self,
+        body: &mut BufReader<File>,
+        header: &Header,
+    ) -> Result<(Manifest, Layout), Problem> {
+        let wrap = |error| Problem::io(&self.state.folder, error);
+        let short = || Refusal::malformed("submission", "its body is too short");
+        if header.body_bytes < 4 {
+            return Err(short().into());
+        }
+        let mut prefix = [0; 4];
+        body.read_exact(&mut prefix).map_err(wrap)?;
+        let len = manifest_len(prefix)?;
+        if header.body_bytes < 4 + len as u64 {
+            return Err(short().into());
+        }
+        let mut json = vec![0; len];
+        body.read_exact(&mut json).map_err(wrap)?;
+        let manifest: Manifest = parse_manifest("submission", &json)?;
+        let sender = &header.from.0;
+        let layout = manifest.check(self.agreement, sender, len as u64, header.body_bytes)?;
+        Ok((manifest, layout))
+    }
+
+    /// Writes the tables into a folder of their own and renames it into place.
+    fn keep(
+        &self,
+        body: &mut BufReader<File>,
+        layout: &Layout,
+        digest: &[u8; 32],
+        receipt: &[u8],
+    ) -> Result<(), Problem> {
+        let wrap = |error| Problem::io(&self.state.folder, error);
+        let target = self.state.segments().join(hex(digest));
+        // Without a ledger entry a folder is what a crash left behind.
+        for stale in [&target, &target.with_extension("part")] {
+            if stale.exists() {
+                fs::remove_dir_all(stale).map_err(wrap)?;
+            }
+        }
+        let part = target.with_extension("part");
+        files::private_folder(&part)?;
+        let pepper = self.identity.local_key(&[b"pepper"]);
+        for (table, offset) in &layout.tables {
+            body.seek(SeekFrom::Start(*offset)).map_err(wrap)?;
+            let path = part.join(&table.name);
+            if table.name.starts_with("tag-") {
+                segment::build(&path, body, table.rows, &pepper, &self.state.work())?;
+            } else {
+                keep_sorted(&path, body, table.rows, table.width as usize)?;
+            }
+        }
+        files::write_bytes(&part.join(RECEIPT), receipt)?;
+        fs::rename(&part, &target).map_err(wrap)
+    }
+
+    fn receipt(
+        &self,
+        header: &Header,
+        digest: &[u8; 32],
+        manifest: &Manifest,
+    ) -> Result<Vec<u8>, Problem> {
+        let owed = Owed {
+            to: header.from.0.clone(),
+            in_reply_to: header.request.to_hex(),
+            receipt: Receipt {
+                dataset: manifest.dataset.clone(),
+                register: manifest.register.clone(),
+                header_sha256: hex(digest),
+                seq: header.seq,
+                tables: manifest.tables.clone(),
+                delete_after: self.clock.after(self.agreement.text().retention_days),
+            },
+        };
+        serde_json::to_vec(&owed).map_err(|error| Problem::data(error.to_string(), "report this"))
+    }
+
+    fn send_receipt(&self, owed: &Owed) -> Result<(), Problem> {
+        let body = manifest_bytes(&owed.receipt)?;
+        let unknown = || Problem::from(Refusal::UnknownSender(owed.to.to_string()));
+        let about = format!("{}-for-{}", owed.receipt.dataset, owed.receipt.register);
+        let draft = Draft {
+            kind: MessageType::Receipt,
+            to: self.agreement.card(&owed.to).ok_or_else(unknown)?,
+            about: &about,
+            content: sha256(&[&body]),
+            in_reply_to: RequestId::from_hex(&owed.in_reply_to),
+        };
+        let folders = (self.state.folder.as_path(), self.exchange);
+        let len = body.len() as u64;
+        let mut body = std::io::Cursor::new(&body[..]);
+        exchange::send(self.identity, self.agreement, folders, self.clock, &draft, &mut body, len)?;
+        Ok(())
+    }
+}
+
+/// File in a submission's folder that holds its receipt.
+const RECEIPT: &str = "receipt.json";
+
+/// A receipt with its address, kept with the tables until it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owed {
+    to: Name,
+    in_reply_to: String,
+    receipt: Receipt,
+}
+
+/// Copies a table whose rows begin with a handle; they must be sorted and unlike each other.
+fn keep_sorted(
+    path: &Path,
+    body: &mut BufReader<File>,
+    rows: u64,
+    width: usize,
+) -> Result<(), Problem> {
+    files::write_whole(path, |out| {
+        let wrap = |error| Problem::io(path, error);
+        let mut row = vec![0; width];
+        let mut last: Option<[u8; 16]> = None;
+        for _ in 0..rows {
+            body.read_exact(&mut row).map_err(wrap)?;
+            let handle = row.first_chunk::<16>().copied().unwrap_or_default();
+            if last.is_some_and(|last| last >= handle) {
+                return Err(Refusal::malformed("submission", "a table is not sorted by handle").into());
+            }
+            last = Some(handle);
+            out.write_all(&row).map_err(wrap)?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,193 @@
+//! The intake ledger: one SQLite file. In: verified headers. Out: whether they are new, and what is in
+//! force per dataset. Invariant: an entry is written after its tables are in place and before anything
+//! is acknowledged; uniqueness is the database's, not the caller's.
+//! Specification: protocol/SPEC.md, "Matcher".
+
+use std::path::Path;
+
+use hedui_edge::Problem;
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::header::Header;
+use hedui_protocol::message::submission::Manifest;
+use hedui_protocol::primitive::hex;
+use hedui_protocol::refusal::Refusal;
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// An accepted submission.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// SHA-256 of its header, hexadecimal; names its folder.
+    pub header_sha256: String,
+    /// Dataset that was encoded.
+    pub dataset: String,
+    /// Register in whose context.
+    pub register: String,
+    /// Day for which the data hold.
+    pub as_of: String,
+}
+
+/// The ledger of one matcher.
+pub struct Ledger {
+    connection: Connection,
+}
+
+impl Ledger {
+    /// Opens or creates the ledger.
+    pub fn open(path: &Path) -> Result<Self, Problem> {
+        let connection = Connection::open(path).map_err(|error| failed(&error))?;
+        // FULL: a committed entry survives a power cut.
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                 CREATE TABLE IF NOT EXISTS message (
+                     header_sha256 TEXT PRIMARY KEY,
+                     agreement TEXT NOT NULL,
+                     epoch INTEGER NOT NULL,
+                     sender TEXT NOT NULL,
+                     seq INTEGER NOT NULL,
+                     request TEXT NOT NULL,
+                     created TEXT NOT NULL,
+                     accepted TEXT NOT NULL,
+                     dataset TEXT NOT NULL,
+                     register TEXT NOT NULL,
+                     as_of TEXT NOT NULL,
+                     receipted INTEGER NOT NULL DEFAULT 0,
+                     UNIQUE (agreement, epoch, sender, seq),
+                     UNIQUE (agreement, epoch, sender, request)
+                 ) STRICT;",
+            )
+            .map_err(|error| failed(&error))?;
+        Ok(Self { connection })
+    }
+
+    /// Refuses what was seen before: the same file, the same request with other content, a number that
+    /// is not above the last one of this sender.
+    pub fn check_new(&self, header: &Header, header_sha256: &[u8; 32]) -> Result<(), Problem> {
+        let (agreement, epoch) = (header.agreement.to_hex(), header.epoch.0);
+        let sender = header.from.0.as_str();
+        if self.knows(header_sha256)? {
+            return Err(Refusal::Duplicate.into());
+        }
+        let replayed: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT 1 FROM message WHERE agreement = ?1 AND epoch = ?2 AND sender = ?3 AND request = ?4",
+                params![agreement, epoch, sender, header.request.to_hex()],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|error| failed(&error))?;
+        if replayed.is_some() {
+            return Err(Refusal::Replay.into());
+        }
+        let last: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT max(seq) FROM message WHERE agreement = ?1 AND epoch = ?2 AND sender = ?3",
+                params![agreement, epoch, sender],
+                |row| row.get(0),
+            )
+            .map_err(|error| failed(&error))?;
+        let last = last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0);
+        if header.seq <= last {
+            return Err(Refusal::WrongSequence { last, found: header.seq }.into());
+        }
+        Ok(())
+    }
+
+    /// Whether a file with this header was accepted.
+    pub fn knows(&self, header_sha256: &[u8; 32]) -> Result<bool, Problem> {
+        let known: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT 1 FROM message WHERE header_sha256 = ?1",
+                params![hex(header_sha256)],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|error| failed(&error))?;
+        Ok(known.is_some())
+    }
+
+    /// Header digests of accepted submissions whose receipt was not written yet, in order of acceptance.
+    pub fn without_receipt(&self) -> Result<Vec<String>, Problem> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT header_sha256 FROM message WHERE receipted = 0 ORDER BY rowid")
+            .map_err(|error| failed(&error))?;
+        let rows = statement.query_map([], |row| row.get(0)).map_err(|error| failed(&error))?;
+        rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
+    }
+
+    /// Notes that a receipt was written.
+    pub fn receipted(&self, header_sha256: &str) -> Result<(), Problem> {
+        self.connection
+            .execute("UPDATE message SET receipted = 1 WHERE header_sha256 = ?1", [header_sha256])
+            .map_err(|error| failed(&error))?;
+        Ok(())
+    }
+
+    /// Writes the entry of an accepted submission, durably.
+    pub fn accept(
+        &self,
+        header: &Header,
+        header_sha256: &[u8; 32],
+        manifest: &Manifest,
+        now: &str,
+    ) -> Result<(), Problem> {
+        let seq = i64::try_from(header.seq)
+            .map_err(|_| Refusal::malformed("envelope", "its number is too large"))?;
+        self.connection
+            .execute(
+                "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
+                params![
+                    hex(header_sha256),
+                    header.agreement.to_hex(),
+                    header.epoch.0,
+                    header.from.0.as_str(),
+                    seq,
+                    header.request.to_hex(),
+                    header.created,
+                    now,
+                    manifest.dataset.as_str(),
+                    manifest.register.as_str(),
+                    manifest.as_of,
+                ],
+            )
+            .map_err(|error| failed(&error))?;
+        Ok(())
+    }
+
+    /// The latest accepted submission of every dataset and register under an agreement, in name order.
+    pub fn in_force(&self, agreement: &Agreement) -> Result<Vec<Accepted>, Problem> {
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT header_sha256, dataset, register, as_of FROM message AS m
+                 WHERE agreement = ?1 AND epoch = ?2 AND seq = (
+                     SELECT max(seq) FROM message
+                     WHERE agreement = m.agreement AND epoch = m.epoch AND sender = m.sender
+                       AND dataset = m.dataset AND register = m.register)
+                 ORDER BY dataset, register",
+            )
+            .map_err(|error| failed(&error))?;
+        let rows = statement
+            .query_map(params![agreement.digest().to_hex(), agreement.epoch().0], |row| {
+                Ok(Accepted {
+                    header_sha256: row.get(0)?,
+                    dataset: row.get(1)?,
+                    register: row.get(2)?,
+                    as_of: row.get(3)?,
+                })
+            })
+            .map_err(|error| failed(&error))?;
+        rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
+    }
+}
+
+fn failed(error: &rusqlite::Error) -> Problem {
+    Problem::data(
+        format!("the ledger cannot be read or written: {error}"),
+        "make room on the disk; if the file is damaged, restore it from a backup",
+    )
+}

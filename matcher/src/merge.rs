@@ -1,0 +1,248 @@
+//! Merging parts into a result. In: parts with receipts, presence and payload tables. Out: the body of the
+//! roll owner's result. Invariant: a missing, foreign or changed part is refused; rows are sorted, so the
+//! body is the same for any order in which cells ran.
+//! Specification: protocol/SPEC.md, "Result".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use hedui_edge::{Problem, files};
+use hedui_protocol::agreement::InForce;
+use hedui_protocol::ids::{Handle, Name};
+use hedui_protocol::limits::PAYLOAD_CLASSES;
+use hedui_protocol::message::result::{self, Manifest, Outcome, PAIR_BYTES, Pair};
+use hedui_protocol::message::submission::{PRESENCE, PRESENCE_ROW_BYTES};
+use hedui_protocol::message::{Table, manifest_bytes, payload};
+use hedui_protocol::primitive::Sha256;
+use tempfile::NamedTempFile;
+
+use crate::cell::{Cell, done};
+use crate::decide::Policy;
+use crate::intake::State;
+use crate::plan::{Pairing, Plan};
+use crate::segment::digest_of;
+
+/// A merged result.
+pub struct Merged {
+    /// The body.
+    pub file: NamedTempFile,
+    /// Its length.
+    pub body_bytes: u64,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// Its head, with the counts per register.
+    pub manifest: Manifest,
+}
+
+/// One register's share of the result.
+struct Share {
+    pairs: Vec<Pair>,
+    payloads: Vec<(usize, Vec<Vec<u8>>)>,
+}
+
+/// Merges all parts of a run.
+pub fn merge(state: &State, agreement: &InForce, plan: &Plan) -> Result<Merged, Problem> {
+    let policy = Policy::new(agreement);
+    let mut manifest = Manifest {
+        roll: agreement.roll().name.clone(),
+        registers: Vec::new(),
+        tables: Vec::new(),
+    };
+    let mut shares = Vec::new();
+    for pairing in &plan.pairings {
+        let cells: Vec<&Cell> =
+            plan.cells.iter().filter(|cell| cell.register == pairing.register).collect();
+        let share = share_of(state, agreement, &policy, pairing, &cells)?;
+        let name = Name::try_from(pairing.register.clone()).map_err(|why| Problem::data(why, ""))?;
+        let count = |outcome| share.pairs.iter().filter(|p| p.outcome == outcome).count() as u64;
+        manifest.registers.push(result::Register {
+            name: name.clone(),
+            as_of: pairing.as_of.clone(),
+            matches: count(Outcome::Match),
+            reviews: count(Outcome::Review),
+            conflicts: count(Outcome::IdentityConflict),
+        });
+        manifest.tables.push(Table {
+            name: result::pair_table(&name),
+            width: u32::try_from(PAIR_BYTES).unwrap_or(u32::MAX),
+            rows: share.pairs.len() as u64,
+        });
+        for (class, rows) in &share.payloads {
+            let width = payload::row_bytes(*class, agreement.releases().len());
+            manifest.tables.push(Table {
+                name: result::payload_table(&name, *class),
+                width: u32::try_from(width).unwrap_or(u32::MAX),
+                rows: rows.len() as u64,
+            });
+        }
+        shares.push(share);
+    }
+    let file = files::temporary(&state.work())?;
+    let wrap = |error| Problem::io(file.path(), error);
+    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file());
+    let (mut hash, mut body_bytes) = (Sha256::default(), 0);
+    let mut put = |bytes: &[u8]| {
+        hash.update(bytes);
+        body_bytes += bytes.len() as u64;
+        writer.write_all(bytes).map_err(wrap)
+    };
+    put(&manifest_bytes(&manifest)?)?;
+    for share in &shares {
+        share.pairs.iter().try_for_each(|pair| put(&pair.encode()))?;
+        share.payloads.iter().flat_map(|(_, rows)| rows).try_for_each(|row| put(row))?;
+    }
+    writer.flush().map_err(wrap)?;
+    drop(writer);
+    Ok(Merged { sha256: hash.finish(), body_bytes, manifest, file })
+}
+
+fn share_of(
+    state: &State,
+    agreement: &InForce,
+    policy: &Policy,
+    pairing: &Pairing,
+    cells: &[&Cell],
+) -> Result<Share, Problem> {
+    let agree = agreements(cells)?;
+    let folder = |header: &String| state.segments().join(header);
+    let rolls: BTreeSet<Handle> = agree.keys().map(|(roll, _)| *roll).collect();
+    let registers: BTreeSet<Handle> = agree.keys().map(|(_, register)| *register).collect();
+    let left = presence(&folder(&pairing.roll).join(PRESENCE), &rolls)?;
+    let right = presence(&folder(&pairing.submission).join(PRESENCE), &registers)?;
+    let mut pairs = Vec::new();
+    for ((roll, register), agree) in agree {
+        // A record without a presence row is padding that met a tag by chance: not a person.
+        let (Some(l), Some(r)) = (left.get(&roll), right.get(&register)) else { continue };
+        let differ = l & r & !agree;
+        if let Some(outcome) = policy.decide(agree, differ) {
+            pairs.push(Pair { roll, register, agree, differ, outcome });
+        }
+    }
+    settle_ties(policy, &mut pairs);
+    cap_matches(agreement, pairing, &mut pairs);
+    let payloads = payloads(agreement, &folder(&pairing.submission), &pairs)?;
+    Ok(Share { pairs, payloads })
+}
+
+/// Which keys agree, per pair; every part must be whole and the one that its receipt names.
+fn agreements(cells: &[&Cell]) -> Result<BTreeMap<(Handle, Handle), u16>, Problem> {
+    let mut pairs: BTreeMap<(Handle, Handle), u16> = BTreeMap::new();
+    for cell in cells {
+        let receipt = done(cell).ok_or_else(|| {
+            Problem::not_yet(format!("cell {} is not done", cell.cell), "run the command again")
+        })?;
+        if digest_of(&cell.part)? != receipt.sha256 {
+            return Err(Problem::data(
+                format!("part {} is not the one that its receipt names", cell.cell),
+                "delete the run's folder and run again",
+            ));
+        }
+        let file = File::open(&cell.part).map_err(|error| Problem::io(&cell.part, error))?;
+        let mut reader = BufReader::with_capacity(1 << 18, file);
+        let mut row = [0; 32];
+        for _ in 0..receipt.rows {
+            reader.read_exact(&mut row).map_err(|error| Problem::io(&cell.part, error))?;
+            let (mut roll, mut register) = ([0; 16], [0; 16]);
+            roll.copy_from_slice(&row[..16]);
+            register.copy_from_slice(&row[16..]);
+            *pairs.entry((Handle(roll), Handle(register))).or_default() |= 1 << (cell.key - 1);
+        }
+    }
+    Ok(pairs)
+}
+
+/// Presence bitmaps of the wanted handles, read in one pass.
+fn presence(path: &Path, wanted: &BTreeSet<Handle>) -> Result<BTreeMap<Handle, u16>, Problem> {
+    let mut found = BTreeMap::new();
+    select(path, PRESENCE_ROW_BYTES, wanted, |handle, row| {
+        found.insert(handle, u16::from_be_bytes([row[16], row[17]]));
+    })?;
+    Ok(found)
+}
+
+/// Hands over the rows of a handle-sorted table whose handle is wanted.
+fn select(
+    path: &Path,
+    width: usize,
+    wanted: &BTreeSet<Handle>,
+    mut take: impl FnMut(Handle, &[u8]),
+) -> Result<(), Problem> {
+    let file = File::open(path).map_err(|error| Problem::io(path, error))?;
+    let rows = file.metadata().map_err(|error| Problem::io(path, error))?.len() / width as u64;
+    let mut reader = BufReader::with_capacity(1 << 18, file);
+    let mut row = vec![0; width];
+    let mut wanted = wanted.iter().peekable();
+    for _ in 0..rows {
+        if wanted.peek().is_none() {
+            break;
+        }
+        reader.read_exact(&mut row).map_err(|error| Problem::io(path, error))?;
+        let handle = Handle(row.first_chunk::<16>().copied().unwrap_or_default());
+        while wanted.next_if(|next| **next < handle).is_some() {}
+        if wanted.next_if(|next| **next == handle).is_some() {
+            take(handle, &row);
+        }
+    }
+    Ok(())
+}
+
+/// A register record that is some person's by its identity number is not silently another's by weaker
+/// keys: such matches go to review.
+fn settle_ties(policy: &Policy, pairs: &mut [Pair]) {
+    let certain: BTreeSet<Handle> = pairs
+        .iter()
+        .filter(|pair| pair.outcome == Outcome::Match && policy.has_class_a(pair.agree))
+        .map(|pair| pair.register)
+        .collect();
+    for pair in pairs.iter_mut() {
+        let weak = pair.outcome == Outcome::Match && !policy.has_class_a(pair.agree);
+        if weak && certain.contains(&pair.register) {
+            pair.outcome = Outcome::Review;
+        }
+    }
+}
+
+/// Where the agreement bounds how many records of a register one person may match, more go to review.
+fn cap_matches(agreement: &InForce, pairing: &Pairing, pairs: &mut [Pair]) {
+    let register = agreement.registers().find(|d| d.name.as_str() == pairing.register);
+    let cap = register.map_or(0, |dataset| dataset.matches_max) as usize;
+    if cap == 0 {
+        return;
+    }
+    let mut counts: BTreeMap<Handle, usize> = BTreeMap::new();
+    for pair in pairs.iter().filter(|pair| pair.outcome == Outcome::Match) {
+        *counts.entry(pair.roll).or_default() += 1;
+    }
+    for pair in pairs.iter_mut().filter(|pair| pair.outcome == Outcome::Match) {
+        if counts.get(&pair.roll).is_some_and(|count| *count > cap) {
+            pair.outcome = Outcome::Review;
+        }
+    }
+}
+
+/// Payload rows of the records whose pair agrees on a whole release set, per class.
+fn payloads(
+    agreement: &InForce,
+    folder: &Path,
+    pairs: &[Pair],
+) -> Result<Vec<(usize, Vec<Vec<u8>>)>, Problem> {
+    let releases: Vec<u16> = agreement
+        .releases()
+        .iter()
+        .map(|set| set.iter().fold(0, |bits, index| bits | 1 << index))
+        .collect();
+    let releasing = |pair: &&Pair| releases.iter().any(|set| pair.agree & set == *set);
+    let wanted: BTreeSet<Handle> = pairs.iter().filter(releasing).map(|pair| pair.register).collect();
+    let mut out = Vec::new();
+    for class in PAYLOAD_CLASSES {
+        let mut rows = Vec::new();
+        let width = payload::row_bytes(class, releases.len());
+        select(&folder.join(payload::table_name(class)), width, &wanted, |_, row| {
+            rows.push(row.to_vec());
+        })?;
+        out.push((class, rows));
+    }
+    Ok(out)
+}

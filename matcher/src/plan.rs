@@ -1,0 +1,127 @@
+//! Planning a run. In: accepted submissions. Out: the run's folder with its cells. Invariant: the plan and
+//! the run's name depend on the agreement and the accepted submissions only, so a repeated command
+//! continues the same run. Specification: docs/ARCHITECTURE.md, "Cells".
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use hedui_edge::{Problem, files};
+use hedui_protocol::agreement::InForce;
+use hedui_protocol::message::submission::Manifest;
+use hedui_protocol::primitive::{hex, sha256};
+use serde::Serialize;
+
+use crate::cell::{Cell, VERSION};
+use crate::intake::State;
+use crate::ledger::Accepted;
+use crate::segment;
+
+/// Rows of both sides that one cell is cut to, about.
+const CELL_ROWS: u64 = 4 << 20;
+
+/// The two sides of one register.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pairing {
+    /// Register.
+    pub register: String,
+    /// Header digest of the roll's submission for this register.
+    pub roll: String,
+    /// Header digest of the register's submission.
+    pub submission: String,
+    /// Day for which the register's data hold.
+    pub as_of: String,
+}
+
+/// A planned run.
+pub struct Plan {
+    /// Name: SHA-256 over agreement and submissions.
+    pub run: String,
+    /// Folder of the run.
+    pub folder: PathBuf,
+    /// Registers with both sides, in name order.
+    pub pairings: Vec<Pairing>,
+    /// Registers of the agreement of which a side is missing, with that side.
+    pub missing: Vec<(String, &'static str)>,
+    /// Cells in a fixed order.
+    pub cells: Vec<Cell>,
+}
+
+/// Plans the comparison of everything that is accepted and in force.
+pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result<Plan, Problem> {
+    let roll = agreement.roll().name.as_str();
+    let by_name: BTreeMap<(&str, &str), &Accepted> =
+        accepted.iter().map(|a| ((a.dataset.as_str(), a.register.as_str()), a)).collect();
+    let (mut pairings, mut missing) = (Vec::new(), Vec::new());
+    let mut registers: Vec<&str> = agreement.registers().map(|d| d.name.as_str()).collect();
+    registers.sort_unstable();
+    for register in registers {
+        match (by_name.get(&(roll, register)), by_name.get(&(register, register))) {
+            (Some(left), Some(right)) => pairings.push(Pairing {
+                register: register.to_owned(),
+                roll: left.header_sha256.clone(),
+                submission: right.header_sha256.clone(),
+                as_of: right.as_of.clone(),
+            }),
+            (None, _) => missing.push((register.to_owned(), "roll")),
+            (_, None) => missing.push((register.to_owned(), "register")),
+        }
+    }
+    let json = serde_json::to_vec(&(agreement.digest().to_hex(), &pairings))
+        .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+    let run = hex(&sha256(&[&json]));
+    let folder = state.runs().join(run.get(..32).unwrap_or(&run));
+    files::private_folder(&folder)?;
+    let mut cells = Vec::new();
+    for pairing in &pairings {
+        for key in agreement.match_keys() {
+            let table = Manifest::tag_table(key.number);
+            let side = |header: &String| state.segments().join(header).join(&table);
+            let (left, right) = (side(&pairing.roll), side(&pairing.submission));
+            let rows = segment::rows_count(&left)? + segment::rows_count(&right)?;
+            for (from, to) in ranges(rows) {
+                let name = format!("{}.{}.{from:03}-{to:03}", pairing.register, key.number);
+                cells.push(Cell {
+                    version: VERSION,
+                    part: folder.join(format!("{name}.part")),
+                    cell: name,
+                    register: pairing.register.clone(),
+                    key: key.number,
+                    from,
+                    to,
+                    left: left.clone(),
+                    left_sha256: pairing.roll.clone(),
+                    right: right.clone(),
+                    right_sha256: pairing.submission.clone(),
+                });
+            }
+        }
+    }
+    Ok(Plan { run, folder, pairings, missing, cells })
+}
+
+/// Cuts the 256 first bytes into a power of two of equal ranges. Tags are pseudo-random, so equal ranges
+/// are equal work.
+fn ranges(rows: u64) -> Vec<(u8, u8)> {
+    let mut cuts: u64 = 1;
+    while cuts < 256 && rows / cuts > CELL_ROWS {
+        cuts *= 2;
+    }
+    let width = 256 / cuts;
+    let byte = |n: u64| u8::try_from(n).unwrap_or(u8::MAX);
+    (0..cuts).map(|cut| (byte(cut * width), byte(cut * width + width - 1))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_tile_all_first_bytes() {
+        for rows in [0, CELL_ROWS, CELL_ROWS + 1, 100 * CELL_ROWS, u64::MAX] {
+            let ranges = ranges(rows);
+            assert_eq!(ranges.first().map(|r| r.0), Some(0));
+            assert_eq!(ranges.last().map(|r| r.1), Some(255));
+            assert!(ranges.windows(2).all(|w| w[0].1 + 1 == w[1].0));
+        }
+    }
+}
