@@ -18,6 +18,7 @@ pub struct Policy {
     families_to_match: usize,
     families_against_a: usize,
     review_one_family: bool,
+    review_one_family_against_a: bool,
     review_class_c: bool,
 }
 
@@ -42,6 +43,7 @@ impl Policy {
             families_to_match: decision.families_to_match as usize,
             families_against_a: decision.families_to_match_against_a as usize,
             review_one_family: decision.review_one_family,
+            review_one_family_against_a: decision.review_one_family_against_a,
             review_class_c: decision.review_class_c,
         }
     }
@@ -51,7 +53,7 @@ impl Policy {
     ///
     /// 1. Class A agrees: a conflict if some contradicting key differs and none agrees, else a match.
     /// 2. Class A differs: a match only with as many class-B families as the agreement demands against
-    ///    it; with as many as would do without class A, review.
+    ///    it; with as many as would do without class A, or with one where the agreement says so, review.
     /// 3. Class A absent on either side: a match with enough families, review with one, or on class C.
     pub fn decide(&self, agree: u16, differ: u16) -> Option<Outcome> {
         if agree & self.class_a != 0 {
@@ -64,7 +66,8 @@ impl Policy {
             if self.families_against_a > 0 && families >= self.families_against_a {
                 return Some(Outcome::Match);
             }
-            return (families >= self.families_to_match).then_some(Outcome::Review);
+            let alone = families > 0 && self.review_one_family_against_a;
+            return (alone || families >= self.families_to_match).then_some(Outcome::Review);
         }
         if families >= self.families_to_match {
             return Some(Outcome::Match);
@@ -99,6 +102,7 @@ mod tests {
             families_to_match: 2,
             families_against_a: against_a,
             review_one_family: true,
+            review_one_family_against_a: false,
             review_class_c: true,
         }
     }

@@ -1,1 +1,15 @@
-//! x
+//! The proving ground: synthetic county, runner of the real binaries, scorer.
+//! In: scale, seed. Out: files, runs, scores. Invariant: `county` imports none of our crates; `run` talks
+//! to the product only through its binaries.
+//! Tests lie beside this folder, one theme per target.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "test support may stop at the first surprise"
+)]
+
+pub mod county;
+pub mod run;
+pub mod score;

@@ -135,8 +135,9 @@ impl Rules {
     /// A context with the variables of one evaluation and the functions of the rule language.
     pub fn context(&self, variables: &[(&str, Value)]) -> Context<'static, 'static> {
         let mut context = Context::with_env(Arc::clone(&self.env));
-        // Neither name is declared by the standard library, so adding cannot fail.
+        // None of the names is declared by the standard library, so adding cannot fail.
         let _ = context.add_function("months_between", months_between);
+        let _ = context.add_function("distinct", |list: Arc<Vec<Value>>| distinct(&list));
         let _ = context.add_function("total", |list: Arc<Vec<Value>>| total(&list));
         for (name, value) in variables {
             context.add_variable_from_value(*name, value.clone());
@@ -241,6 +242,12 @@ fn months_between(from: i64, to: i64) -> i64 {
     let months = |day: i64| day / 10_000 * 12 + day / 100 % 100;
     let whole = months(to) - months(from);
     whole - i64::from(to % 100 < from % 100 && to % 100 < 28)
+}
+
+/// How many different values a list holds.
+fn distinct(list: &[Value]) -> i64 {
+    let unlike = |(at, value): &(usize, &Value)| !list[..*at].contains(value);
+    i64::try_from(list.iter().enumerate().filter(unlike).count()).unwrap_or(i64::MAX)
 }
 
 /// Sum of a list of whole numbers.

@@ -167,6 +167,10 @@ pub struct Decision {
     /// Whether a pair that agrees on one class-B family only goes to review.
     #[serde(default = "yes")]
     pub review_one_family: bool,
+    /// The same where both sides have class A and it differs: finds altered identity numbers, at the
+    /// price of reviewing namesakes with the same birth date.
+    #[serde(default)]
+    pub review_one_family_against_a: bool,
     /// Whether a pair that agrees on class-C keys only goes to review.
     #[serde(default = "yes")]
     pub review_class_c: bool,
@@ -179,6 +183,7 @@ impl Default for Decision {
             families_to_match: two(),
             families_to_match_against_a: 0,
             review_one_family: true,
+            review_one_family_against_a: false,
             review_class_c: true,
         }
     }

@@ -70,12 +70,15 @@ impl Gazetteer {
 /// The name without its ending; short stems (one character) keep it.
 fn stem(name: &str, endings: &[&str]) -> String {
     let clean: String = nfkc(name).chars().filter(|c| !is_noise(*c)).collect();
-    for ending in endings {
-        if let Some(rest) = clean.strip_suffix(ending).filter(|rest| rest.chars().count() >= 2) {
-            return rest.to_owned();
-        }
+    let mut stem = clean.as_str();
+    // 汪家村村民委员会 → 汪家村 → 汪家: the name that lists use, with or without its ending.
+    while let Some(rest) = endings
+        .iter()
+        .find_map(|ending| stem.strip_suffix(ending).filter(|rest| rest.chars().count() >= 2))
+    {
+        stem = rest;
     }
-    clean
+    stem.to_owned()
 }
 
 /// The code of the longest stem found in `text` with the place where it ends; `None` if two

@@ -1,0 +1,620 @@
+//! Planted clues and decoys. In: people, empty registers. Out: exactly 567 true clues in seven categories,
+//! decoys by type, benefit units. Invariant: one clue is one unit × one category; every clue has one
+//! difficulty class; roll rows of planted persons are clean, so the class describes the pair.
+//! Counts and subtypes: shared evidence, §5.5.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::dice::{Dice, day};
+use super::errors::{Change, damage_id, distort, ident};
+use super::people::{People, number};
+use super::registers::{Register, business, cells, dashed, forest, house, machine, vehicle};
+use super::{SNAPSHOT, Scale};
+
+/// A benefit unit of the roll.
+pub struct Unit {
+    /// Number.
+    pub number: String,
+    /// Applicant first, then cohabiting members.
+    pub persons: Vec<usize>,
+    /// Supporters living apart.
+    pub supporters: Vec<usize>,
+    /// Near relatives who handle benefits or hold village office.
+    pub kin: Vec<usize>,
+    /// Urban or rural.
+    pub urban: bool,
+    /// First day of the benefit.
+    pub since: u32,
+    /// Last day of the benefit, 0 while it runs.
+    pub until: u32,
+    /// Day of the last payment.
+    pub paid: u32,
+    /// Whether the kinship is on file.
+    pub filed: bool,
+    /// Monthly income per head.
+    pub income: u32,
+    /// Whether its roll rows are kept free of errors.
+    pub clean: bool,
+}
+
+/// A planted clue.
+#[derive(Clone)]
+pub struct Clue {
+    /// Index of the unit.
+    pub unit: usize,
+    /// Category, by its order in the source document.
+    pub category: &'static str,
+    /// Subtype.
+    pub subtype: &'static str,
+    /// Difficulty class: exact, format, damaged, no-id, tampered.
+    pub difficulty: &'static str,
+}
+
+/// The seven categories in the order of the source document.
+pub const CATEGORIES: [(&str, usize); 7] = [
+    ("购买农机、领林业补贴金额大享受社会救助", 16),
+    ("有房享受社会救助", 42),
+    ("有车享受社会救助", 97),
+    ("既享受低保又享受五保", 199),
+    ("死亡继续享受社会救助", 118),
+    ("其他社会救助", 29),
+    ("干部及其家属享受社会救助", 66),
+];
+
+/// What was planted.
+pub struct Planted {
+    /// Units.
+    pub units: Vec<Unit>,
+    /// Clues.
+    pub clues: Vec<Clue>,
+    /// Decoys.
+    pub decoys: Vec<(&'static str, usize)>,
+    /// Persons whom background rows leave alone.
+    pub on_roll: BTreeSet<usize>,
+}
+
+/// Plants into empty registers.
+pub struct Planter<'a> {
+    scale: Scale,
+    people: &'a mut People,
+    registers: &'a mut BTreeMap<&'static str, Register>,
+    dice: &'a mut Dice,
+    households: Vec<usize>,
+    loners: Vec<usize>,
+    out: Planted,
+    serial: usize,
+}
+
+impl<'a> Planter<'a> {
+    /// Prepares the households that units are made of.
+    pub fn new(
+        scale: Scale,
+        people: &'a mut People,
+        registers: &'a mut BTreeMap<&'static str, Register>,
+        dice: &'a mut Dice,
+    ) -> Self {
+        let mut households: Vec<usize> = (0..people.households.len()).collect();
+        dice.shuffle(&mut households);
+        let loners: Vec<usize> = households
+            .split_off(households.len() * 3 / 5)
+            .into_iter()
+            .flat_map(|h| people.households[h].clone())
+            .filter(|p| (25..70).contains(&people.age(*p)))
+            .collect();
+        let out = Planted { units: Vec::new(), clues: Vec::new(), decoys: Vec::new(), on_roll: BTreeSet::new() };
+        Self { scale, people, registers, dice, households, loners, out, serial: 0 }
+    }
+
+    /// Hands over what was planted.
+    pub fn finish(self) -> Planted {
+        self.out
+    }
+
+    fn unit(&mut self) -> usize {
+        let members = loop {
+            let household = self.households.pop().unwrap_or(0);
+            let members = self.people.households[household].clone();
+            if self.people.age(members[0]) >= 30 {
+                break members;
+            }
+        };
+        let keep = members.len().min(1 + self.dice.weighted(&[62, 26, 12]));
+        let persons: Vec<usize> = members.into_iter().take(keep).collect();
+        self.unit_of(persons)
+    }
+
+    fn unit_of(&mut self, persons: Vec<usize>) -> usize {
+        self.out.on_roll.extend(&persons);
+        let number = format!("DB{:06}", self.out.units.len() + 1);
+        self.out.units.push(Unit {
+            number,
+            persons,
+            supporters: Vec::new(),
+            kin: Vec::new(),
+            urban: self.dice.percent(20.0),
+            since: day(self.dice, 2009, 2014),
+            until: 0,
+            paid: SNAPSHOT,
+            filed: false,
+            income: self.dice.between(60, 260),
+            clean: true,
+        });
+        self.out.units.len() - 1
+    }
+
+    fn applicant(&self, unit: usize) -> usize {
+        self.out.units[unit].persons[0]
+    }
+
+    /// A cohabiting member who is not the applicant; taken in if the unit has none.
+    fn member(&mut self, unit: usize) -> usize {
+        if self.out.units[unit].persons.len() < 2 {
+            let household = &self.people.households[self.people.all[self.applicant(unit)].household];
+            let other = household.get(1).copied().unwrap_or_else(|| self.loner());
+            self.out.units[unit].persons.push(other);
+            self.out.on_roll.insert(other);
+        }
+        self.out.units[unit].persons[1]
+    }
+
+    fn loner(&mut self) -> usize {
+        let person = self.loners.pop().unwrap_or(0);
+        self.out.on_roll.insert(person);
+        person
+    }
+
+    /// Puts a row into a register with the identifiers that a difficulty class demands.
+    fn row(&mut self, register: &'static str, person: usize, difficulty: &str, facts: &[String]) {
+        let mut row = ident(self.people, person);
+        let mut changes: Vec<Change> = Vec::new();
+        match difficulty {
+            "format" => {
+                let born = self.people.all[person].birth;
+                let kinds: &[&str] = if born < 20_000_000 { &["15 digits", "spaces"] } else { &["spaces"] };
+                let kind = *self.dice.pick(kinds);
+                damage_id(self.people, person, kind, &mut row, self.dice);
+                changes.push(("id", "format"));
+            }
+            "damaged" => {
+                let area: u32 = row.id[..6].parse().unwrap_or(422_725);
+                let other = if area == 420_525 { 422_725 } else { 420_525 };
+                let old = number(other, self.people.all[person].birth, row.id[14..17].parse().unwrap_or(1));
+                match self.dice.below(4) {
+                    0 => row.id = old,
+                    1 => drop(damage_id(self.people, person, "excel", &mut row, self.dice)),
+                    _ => self.typing_error(&mut row.id),
+                }
+                changes.push(("id", "damaged"));
+            }
+            "no-id" => {
+                row.id.clear();
+                changes.push(("id", "missing"));
+            }
+            "tampered" => {
+                let sequence = self.dice.between(400, 499) * 2 + u32::from(self.people.all[person].male);
+                let area = row.id[..6].parse().unwrap_or(422_725);
+                row.id = number(area, self.people.all[person].birth, sequence);
+                changes.push(("id", "tampered"));
+            }
+            _ => {}
+        }
+        if let Some(register) = self.registers.get_mut(register) {
+            register.push(person, &row, facts, changes);
+        }
+    }
+
+    /// One wrong digit in the sequence, so that the birth date in the number stays readable.
+    fn typing_error(&mut self, id: &mut String) {
+        let mut bytes = id.clone().into_bytes();
+        let at = 14 + self.dice.below(3);
+        bytes[at] = b'0' + (bytes[at] - b'0' + 1 + self.dice.below(9) as u8) % 10;
+        *id = String::from_utf8(bytes).unwrap_or_default();
+    }
+
+    fn clue(&mut self, unit: usize, category: usize, subtype: &'static str, difficulty: &'static str) {
+        self.out.clues.push(Clue { unit, category: CATEGORIES[category].0, subtype, difficulty });
+    }
+
+    /// The difficulty classes of a category in a random order.
+    fn difficulties(&mut self, counts: [usize; 5]) -> Vec<&'static str> {
+        let names = ["exact", "format", "damaged", "no-id", "tampered"];
+        let mut all = Vec::new();
+        for (name, count) in names.into_iter().zip(counts) {
+            all.extend(std::iter::repeat_n(name, count));
+        }
+        self.dice.shuffle(&mut all);
+        all
+    }
+
+    fn serial(&mut self) -> usize {
+        self.serial += 1;
+        50_000 + self.serial
+    }
+
+    /// All 567.
+    pub fn plant_clues(&mut self) {
+        self.machines();
+        self.houses();
+        self.vehicles();
+        self.double_benefits();
+        self.deaths();
+        self.others();
+        self.cadres();
+    }
+
+    fn machines(&mut self) {
+        for (at, difficulty) in self.difficulties([11, 2, 3, 0, 0]).into_iter().enumerate() {
+            let unit = self.unit();
+            let person = self.applicant(unit);
+            if at < 11 {
+                let facts = machine(self.dice.between(20_000, 90_000), day(self.dice, 2015, 2015));
+                self.row("nongji", person, difficulty, &facts);
+                self.clue(unit, 0, "machinery", difficulty);
+            } else {
+                let facts = forest(self.dice.between(8_000, 40_000), 2016);
+                self.row("linye", person, difficulty, &facts);
+                self.clue(unit, 0, "forestry", difficulty);
+            }
+        }
+    }
+
+    fn houses(&mut self) {
+        for (at, difficulty) in self.difficulties([32, 5, 5, 0, 0]).into_iter().enumerate() {
+            let unit = self.unit();
+            let person = self.applicant(unit);
+            let since = self.out.units[unit].since;
+            let (first, second) = (self.serial(), self.serial());
+            let subtype = if at < 22 {
+                self.row("budongchan", person, "exact", &house(first, "住宅", "100", "购买", 20_050_512, "现势"));
+                self.row("budongchan", person, difficulty, &house(second, "住宅", "100", "购买", 20_070_718, "现势"));
+                "second dwelling"
+            } else if at < 35 {
+                let bought = (since / 10_000 + 1) * 10_000 + 315;
+                self.row("budongchan", person, difficulty, &house(first, "住宅", "100", "购买", bought, "现势"));
+                "bought while on benefit"
+            } else {
+                let usage = *self.dice.pick(&["商业", "车库"]);
+                self.row("budongchan", person, difficulty, &house(first, usage, "100", "购买", 20_060_606, "现势"));
+                "shop or garage"
+            };
+            self.clue(unit, 1, subtype, difficulty);
+        }
+    }
+
+    fn vehicles(&mut self) {
+        for (at, difficulty) in self.difficulties([74, 12, 11, 0, 0]).into_iter().enumerate() {
+            let unit = self.unit();
+            let (person, kind, subtype) = match at {
+                0..38 => (self.applicant(unit), "K33", "own car"),
+                38..90 => (self.member(unit), "K33", "member's car"),
+                _ => (self.applicant(unit), "H31", "truck or van"),
+            };
+            let facts = vehicle(self.serial(), "02", kind, "A", day(self.dice, 2010, 2015), "A");
+            self.row("jidongche", person, difficulty, &facts);
+            self.clue(unit, 2, subtype, difficulty);
+        }
+    }
+
+    fn double_benefits(&mut self) {
+        for (at, difficulty) in self.difficulties([160, 14, 17, 8, 0]).into_iter().enumerate() {
+            let unit = self.unit();
+            let counted = at % 16 == 0 && difficulty == "exact";
+            let person = if counted { self.member(unit) } else { self.applicant(unit) };
+            let facts = cells(&["分散", &dashed(day(self.dice, 2012, 2014)), ""]);
+            self.row("tekun", person, difficulty, &facts);
+            let subtype = match (difficulty, counted) {
+                (_, true) => "counted in a unit",
+                ("exact", _) => "same ID",
+                _ => "other form",
+            };
+            self.clue(unit, 3, subtype, difficulty);
+        }
+    }
+
+    fn deaths(&mut self) {
+        // Police 29 (online-verified: exact), cremation 61, health certificate 28.
+        let police = vec!["exact"; 29];
+        let rest = self.difficulties([46, 12, 13, 18, 0]);
+        for (at, difficulty) in police.into_iter().chain(rest).enumerate() {
+            let unit = self.unit();
+            let person = self.applicant(unit);
+            let died = day(self.dice, 2014, 2015);
+            self.people.all[person].died = died;
+            let died_text = died.to_string();
+            let (register, subtype, facts) = match at {
+                0..29 => ("siwang", "police", cells(&[&died_text, &died_text, "注销"])),
+                29..90 => {
+                    let number = format!("HH{:07}", self.serial());
+                    ("huohua", "cremation", cells(&[&number, &died_text, &died_text]))
+                }
+                _ => ("siwangzheng", "health certificate", cells(&[&died_text, "I21"])),
+            };
+            self.row(register, person, difficulty, &facts);
+            self.clue(unit, 4, subtype, difficulty);
+        }
+    }
+
+    fn others(&mut self) {
+        for at in 0..15 {
+            // The same person in two units; the later one is the clue.
+            let first = self.unit();
+            let person = self.applicant(first);
+            let second = self.unit_of(vec![person]);
+            let urban = self.out.units[first].urban;
+            let units = &mut self.out.units;
+            units[second].since = (units[first].since / 10_000 + 1) * 10_000 + 101;
+            units[second].urban = if at < 9 { !urban } else { urban };
+            self.clue(second, 5, if at < 9 { "urban and rural" } else { "two townships" }, "exact");
+        }
+        for (at, difficulty) in self.difficulties([6, 3, 5, 0, 0]).into_iter().enumerate() {
+            let unit = self.unit();
+            let person = self.applicant(unit);
+            let subtype = match at {
+                0..4 => {
+                    self.row("shebao", person, difficulty, &cells(&["职工养老", "3200", "0", "正常参保"]));
+                    "wage"
+                }
+                4..8 => {
+                    self.row("shebao", person, difficulty, &cells(&["职工养老", "0", "2100", "待遇领取"]));
+                    "pension"
+                }
+                _ => {
+                    let facts = business("法定代表人", "有限责任公司", 50, 20_120_304, "存续");
+                    self.row("gongshang", person, difficulty, &facts);
+                    "legal representative"
+                }
+            };
+            self.clue(unit, 5, subtype, difficulty);
+        }
+    }
+
+    fn cadres(&mut self) {
+        let mut difficulties = self.difficulties([36, 3, 3, 0, 8]);
+        difficulties.extend(["exact"; 16]);
+        for (at, difficulty) in difficulties.into_iter().enumerate() {
+            let unit = self.unit();
+            let subtype = match at {
+                0..9 => {
+                    let person = self.applicant(unit);
+                    self.row("caizheng", person, difficulty, &cells(&["事业", "在职"]));
+                    "cadre"
+                }
+                9..50 => {
+                    let person = self.member(unit);
+                    self.row("caizheng", person, difficulty, &cells(&["行政", "在职"]));
+                    "cohabiting family"
+                }
+                _ => {
+                    let cadre = self.loner();
+                    self.out.units[unit].kin.push(cadre);
+                    self.out.units[unit].income = self.dice.between(500, 900);
+                    self.row("cungan", cadre, difficulty, &cells(&["村支书", "在任"]));
+                    "village cadre's relative"
+                }
+            };
+            self.clue(unit, 6, subtype, difficulty);
+        }
+    }
+
+    /// Decoys by type, brought to scale.
+    pub fn plant_decoys(&mut self) {
+        let plan: [(&'static str, usize, fn(&mut Self, usize)); 11] = [
+            ("public servant living apart", 260, Self::servant_apart),
+            ("relative living apart", 760, Self::relative_apart),
+            ("vehicle not property", 880, Self::no_property),
+            ("house exempt", 420, Self::exempt_house),
+            ("same name and township", 310, Self::same_name),
+            ("same name and birth date", 240, Self::same_name_and_birth),
+            ("small payment", 300, Self::small_payment),
+            ("death false", 172, Self::false_death),
+            ("filed relative", 85, Self::filed_relative),
+            ("legitimate switch", 70, Self::switch),
+            ("company not counted", 70, Self::no_company),
+        ];
+        for (kind, count, plant) in plan {
+            for at in 0..self.scale.of(count) {
+                let unit = self.unit();
+                plant(self, unit);
+                self.out.decoys.push((kind, unit));
+                let _ = at;
+            }
+        }
+    }
+
+    fn servant_apart(&mut self, unit: usize) {
+        let supporter = self.loner();
+        self.out.units[unit].supporters.push(supporter);
+        self.row("caizheng", supporter, "exact", &cells(&["行政", "在职"]));
+    }
+
+    fn relative_apart(&mut self, unit: usize) {
+        let supporter = self.loner();
+        self.out.units[unit].supporters.push(supporter);
+        let serial = self.serial();
+        if self.dice.percent(60.0) {
+            self.row("jidongche", supporter, "exact", &vehicle(serial, "02", "K33", "A", 20_140_101, "A"));
+        } else {
+            self.row("budongchan", supporter, "exact", &house(serial, "商业", "100", "购买", 20_140_101, "现势"));
+        }
+    }
+
+    fn no_property(&mut self, unit: usize) {
+        let (person, serial) = (self.applicant(unit), self.serial());
+        let facts = match self.dice.weighted(&[25, 10, 10, 5, 30, 8, 8, 4]) {
+            0 => vehicle(serial, "02", "K33", "A", 20_040_101, "M"),
+            1 => vehicle(serial, "02", "K33", "A", 20_080_101, "E"),
+            2 => vehicle(serial, "02", "K33", "A", 20_080_101, "B"),
+            3 => vehicle(serial, "02", "K33", "A", 20_120_101, "Q"),
+            4 => vehicle(serial, "07", "M21", "A", 20_120_101, "A"),
+            5 => vehicle(serial, "07", "M15", "A", 20_120_101, "A"),
+            6 => vehicle(serial, "13", "N11", "A", 20_120_101, "A"),
+            _ => vehicle(serial, "02", "K33", "Z", 20_130_101, "A"),
+        };
+        self.row("jidongche", person, "exact", &facts);
+    }
+
+    fn exempt_house(&mut self, unit: usize) {
+        let (person, serial) = (self.applicant(unit), self.serial());
+        let since = self.out.units[unit].since;
+        let facts = match self.dice.below(5) {
+            0 => house(serial, "住宅", "100", "购买", 20_030_101, "现势"),
+            1 => house(serial, "住宅", "33", "继承", since + 10_000, "现势"),
+            2 => house(serial, "住宅", "100", "易地搬迁安置", since + 10_000, "现势"),
+            3 => house(serial, "住宅", "100", "购买", since + 10_000, "已拆除"),
+            _ => {
+                let parcel = format!("ZD{serial:07}");
+                self.row("zhaijidi", person, "exact", &cells(&[&parcel, "120", "1998-03-04"]));
+                house(serial, "住宅", "100", "自建", 20_030_101, "现势")
+            }
+        };
+        self.row("budongchan", person, "exact", &facts);
+    }
+
+    fn same_name(&mut self, unit: usize) {
+        let (person, other, serial) = (self.applicant(unit), self.loner(), self.serial());
+        self.people.all[other].name = self.people.all[person].name.clone();
+        self.people.all[other].village = self.people.all[person].village;
+        let facts = vehicle(serial, "02", "K33", "A", 20_140_101, "A");
+        self.row("jidongche", other, "exact", &facts);
+    }
+
+    fn same_name_and_birth(&mut self, unit: usize) {
+        let (person, other, serial) = (self.applicant(unit), self.loner(), self.serial());
+        let copy = self.people.all[person].clone();
+        let target = &mut self.people.all[other];
+        (target.name, target.birth, target.male) = (copy.name, copy.birth, copy.male);
+        target.village = (copy.village + 40) % 117;
+        self.people.renumber(other, 422_725, self.dice);
+        match self.dice.below(3) {
+            0 => self.row("jidongche", other, "exact", &vehicle(serial, "02", "K33", "A", 20_140_101, "A")),
+            1 => self.row("budongchan", other, "exact", &house(serial, "商业", "100", "购买", 20_140_101, "现势")),
+            _ => self.row("tekun", other, "exact", &cells(&["分散", "2013-05-01", ""])),
+        }
+    }
+
+    fn small_payment(&mut self, unit: usize) {
+        let person = self.applicant(unit);
+        if self.dice.percent(40.0) {
+            let facts = machine(self.dice.between(200, 3_000), 20_150_401);
+            self.row("nongji", person, "exact", &facts);
+        } else {
+            let facts = forest(self.dice.between(50, 2_500), 2016);
+            self.row("linye", person, "exact", &facts);
+        }
+    }
+
+    fn false_death(&mut self, unit: usize) {
+        let person = self.applicant(unit);
+        match self.dice.weighted(&[120, 46, 6]) {
+            0 => {
+                // Died, and the benefit was stopped in time.
+                let died = 20_150_000 + self.dice.between(1, 12) * 100 + 10;
+                self.people.all[person].died = died;
+                self.out.units[unit].until = died + 15;
+                self.out.units[unit].paid = died + 15;
+                self.row("siwang", person, "exact", &cells(&[&died.to_string(), &died.to_string(), "注销"]));
+            }
+            1 => {
+                // Somebody else's death, typed under this living person's number.
+                let other = self.loner();
+                let mut row = ident(self.people, other);
+                row.id.clone_from(&self.people.all[person].id);
+                if self.dice.percent(50.0) {
+                    row.name.clone_from(&self.people.all[person].name);
+                }
+                let number = format!("HH{:07}", self.serial());
+                let facts = cells(&[&number, "20150312", "20150314"]);
+                if let Some(register) = self.registers.get_mut("huohua") {
+                    register.push(other, &row, &facts, vec![("id", "another's")]);
+                }
+            }
+            _ => self.row("siwang", person, "exact", &cells(&["20140203", "20140301", "恢复户口"])),
+        }
+    }
+
+    fn filed_relative(&mut self, unit: usize) {
+        let cadre = self.loner();
+        self.out.units[unit].kin.push(cadre);
+        self.out.units[unit].filed = true;
+        self.row("cungan", cadre, "exact", &cells(&["组长", "在任"]));
+    }
+
+    fn switch(&mut self, unit: usize) {
+        let person = self.applicant(unit);
+        self.out.units[unit].until = 20_160_331;
+        self.out.units[unit].paid = 20_160_315;
+        self.row("tekun", person, "exact", &cells(&["集中", "2016-03-20", ""]));
+    }
+
+    fn no_company(&mut self, unit: usize) {
+        let person = self.applicant(unit);
+        let facts = match self.dice.below(4) {
+            0 => business("法定代表人", "有限责任公司", 50, 20_100_304, "注销"),
+            1 => business("股东", "有限责任公司", 10, 20_140_304, "冒名登记"),
+            2 => business("股东", "农民专业合作社", 1, 20_120_304, "存续"),
+            _ => business("经营者", "个体工商户", 1, 20_120_304, "存续"),
+        };
+        self.row("gongshang", person, "exact", &facts);
+    }
+
+    /// Units about which there is nothing to find, up to the usual size of the roll.
+    pub fn plain_units(&mut self) {
+        let target = self.scale.of(5_600);
+        while self.out.units.len() < target.max(self.out.units.len().min(target)) {
+            let unit = self.unit();
+            self.out.units[unit].clean = false;
+        }
+        for unit in 0..self.out.units.len() {
+            let old = self.people.age(self.applicant(unit)) >= 60;
+            if old && self.dice.percent(60.0) && !self.loners.is_empty() {
+                for _ in 0..self.dice.between(1, 2) {
+                    let supporter = self.loners.pop().unwrap_or(0);
+                    self.out.units[unit].supporters.push(supporter);
+                }
+            }
+        }
+    }
+}
+
+/// Writes the roll's rows: persons, supporters and kin of every unit.
+pub fn roll_rows(
+    people: &People,
+    units: &[Unit],
+    registers: &mut BTreeMap<&'static str, Register>,
+    dice: &mut Dice,
+) {
+    let Some(roll) = registers.get_mut("dibao") else { return };
+    let class = roll.class;
+    for unit in units {
+        let persons = unit.persons.iter().enumerate().map(|(at, p)| (*p, if at == 0 { "申请人" } else { "共同生活" }));
+        let apart = unit.supporters.iter().map(|p| (*p, "赡养人"));
+        let kin = unit.kin.iter().map(|p| (*p, "近亲属"));
+        for (person, role) in persons.chain(apart).chain(kin) {
+            let (row, changes) = if unit.clean {
+                (ident(people, person), Vec::new())
+            } else {
+                distort(people, person, class, 1.0, dice)
+            };
+            let relation = match role {
+                "申请人" => "本人",
+                "共同生活" => "家庭成员",
+                _ => "子女",
+            };
+            let until = if unit.until == 0 { String::new() } else { dashed(unit.until) };
+            let facts = cells(&[
+                &unit.number,
+                relation,
+                role,
+                if unit.urban { "城市" } else { "农村" },
+                "185",
+                &dashed(unit.since),
+                &until,
+                &dashed(unit.paid),
+                if unit.filed { "是" } else { "否" },
+                &unit.income.to_string(),
+                "280",
+            ]);
+            roll.push(person, &row, &facts, changes);
+        }
+    }
+}

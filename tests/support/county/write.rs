@@ -1,0 +1,96 @@
+//! Writing a county to disk. In: a [`County`]. Out: one file per register in the department's own format,
+//! the gazetteer, and the truth in a folder of its own. Invariant: the linkage is never pointed at the
+//! truth; it is read by the demo's scorer only.
+
+use std::io;
+use std::path::Path;
+
+use super::County;
+use super::registers::{Format, Register};
+
+/// Name of a register's file.
+pub fn file_name(register: &Register) -> String {
+    let ending = if register.format == Format::Xlsx { "xlsx" } else { "csv" };
+    format!("{}.{ending}", register.title)
+}
+
+/// Writes all files into `folder` and the truth into `folder/truth`.
+pub fn write(county: &County, folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder.join("truth"))?;
+    for register in county.registers.values() {
+        let path = folder.join(file_name(register));
+        match register.format {
+            Format::Xlsx => workbook(register, &path)?,
+            Format::Utf8 => std::fs::write(path, text(register)?)?,
+            Format::Gb18030 => {
+                let utf8 = String::from_utf8(text(register)?).unwrap_or_default();
+                std::fs::write(path, encoding_rs::GB18030.encode(&utf8).0)?;
+            }
+        }
+    }
+    std::fs::write(folder.join("gazetteer.csv"), county.people.gazetteer())?;
+    truth(county, &folder.join("truth"))
+}
+
+fn text(register: &Register) -> io::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(register.header())?;
+    for row in &register.rows {
+        writer.write_record(&row.cells)?;
+    }
+    writer.into_inner().map_err(|error| error.into_error())
+}
+
+fn workbook(register: &Register, path: &Path) -> io::Result<()> {
+    let fill = || -> Result<(), rust_xlsxwriter::XlsxError> {
+        let mut book = rust_xlsxwriter::Workbook::new();
+        let sheet = book.add_worksheet().set_name(register.title)?;
+        for (column, name) in (0..).zip(register.header()) {
+            sheet.write_string(0, column, name)?;
+        }
+        for (line, row) in (1..).zip(&register.rows) {
+            for (column, cell) in (0..).zip(&row.cells) {
+                sheet.write_string(line, column, cell)?;
+            }
+        }
+        book.save(path)
+    };
+    fill().map_err(io::Error::other)
+}
+
+fn truth(county: &County, folder: &Path) -> io::Result<()> {
+    let table = |name: &str, header: &[&str], rows: &mut dyn Iterator<Item = Vec<String>>| {
+        let mut writer = csv::Writer::from_path(folder.join(name))?;
+        writer.write_record(header)?;
+        for row in rows {
+            writer.write_record(row)?;
+        }
+        writer.flush()
+    };
+    let unit = |at: usize| county.units[at].number.clone();
+    table("clues.csv", &["unit", "category", "subtype", "difficulty"], &mut county.clues.iter().map(|clue| {
+        vec![unit(clue.unit), clue.category.to_owned(), clue.subtype.to_owned(), clue.difficulty.to_owned()]
+    }))?;
+    table("decoys.csv", &["type", "unit"], &mut county.decoys.iter().map(|(kind, at)| {
+        vec![(*kind).to_owned(), unit(*at)]
+    }))?;
+    let rows = county.registers.iter().flat_map(|(name, register)| {
+        register.rows.iter().enumerate().map(move |(at, row)| (name, at + 2, row))
+    });
+    table("entities.csv", &["register", "row", "person"], &mut rows.clone().map(|(name, at, row)| {
+        vec![(*name).to_owned(), at.to_string(), row.person.to_string()]
+    }))?;
+    table("errors.csv", &["register", "row", "field", "kind"], &mut rows.flat_map(|(name, at, row)| {
+        row.changes.iter().map(move |(field, kind)| {
+            vec![(*name).to_owned(), at.to_string(), (*field).to_owned(), (*kind).to_owned()]
+        })
+    }))?;
+    table("links.csv", &["unit", "person", "role"], &mut county.units.iter().flat_map(|unit| {
+        let persons = unit.persons.iter().map(|p| (*p, "member"));
+        let apart = unit.supporters.iter().map(|p| (*p, "supporter"));
+        let kin = unit.kin.iter().map(|p| (*p, "kin"));
+        persons.chain(apart).chain(kin).map(|(person, role)| {
+            vec![unit.number.clone(), person.to_string(), role.to_owned()]
+        })
+    }))
+}
