@@ -11,5 +11,6 @@
 )]
 
 pub mod county;
+pub mod febrl;
 pub mod run;
 pub mod score;
