@@ -11,6 +11,7 @@
 )]
 
 pub mod county;
+pub mod county_run;
 pub mod febrl;
 pub mod run;
 pub mod score;

@@ -154,7 +154,8 @@ impl Site {
         self.root.join("agreement.toml")
     }
 
-    /// Runs a command as a party, kills it after `limit` if given.
+    /// Runs a command as a party, kills it after `limit` if given. Everything it says is kept in
+    /// `transcript.log`, so that a test can look for what must not be there.
     pub fn run_limited(&self, bin: &str, party: &str, args: &[&str], limit: Option<Duration>) -> Done {
         let (home, agreement) = (self.home(party), self.agreement());
         let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -166,7 +167,12 @@ impl Site {
         ];
         let mut all: Vec<&str> = args.to_vec();
         all.extend(common.iter().map(String::as_str));
-        run_limited(&self.bins.join(bin), &all, &self.root, limit)
+        let done = run_limited(&self.bins.join(bin), &all, &self.root, limit);
+        let transcript = self.root.join("transcript.log");
+        let mut log = std::fs::read(&transcript).unwrap_or_default();
+        log.extend_from_slice(format!("$ {bin} {args:?}\n{}{}", done.stdout, done.stderr).as_bytes());
+        std::fs::write(&transcript, log).expect("transcript");
+        done
     }
 
     /// Runs a command as a party.

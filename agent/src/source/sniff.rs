@@ -43,6 +43,7 @@ pub fn encoding(sample: &[u8], whole: bool) -> Result<&'static Encoding, Problem
 /// The delimiter under which the first lines all have the same number of cells, more than one.
 pub fn delimiter(sample: &str) -> Result<u8, Problem> {
     let mut found: Vec<(usize, u8, &str)> = Vec::new();
+    let mut in_header: Vec<u8> = Vec::new();
     for (delimiter, word) in DELIMITERS {
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
@@ -52,6 +53,9 @@ pub fn delimiter(sample: &str) -> Result<u8, Problem> {
         let widths: Vec<usize> =
             reader.records().take(50).map_while(Result::ok).map(|record| record.len()).collect();
         let first = widths.first().copied().unwrap_or(0);
+        if first > 1 {
+            in_header.push(delimiter);
+        }
         let alike = widths.iter().filter(|width| **width == first).count();
         if first > 1 && alike * 10 >= widths.len() * 9 {
             found.push((first, delimiter, word));
@@ -59,7 +63,8 @@ pub fn delimiter(sample: &str) -> Result<u8, Problem> {
     }
     found.sort_unstable_by_key(|(width, _, _)| std::cmp::Reverse(*width));
     match &found[..] {
-        [] => Ok(b','),
+        // Ragged rows everywhere: the header alone may still tell.
+        [] => Ok(if let [only] = in_header[..] { only } else { b',' }),
         [(_, delimiter, _)] => Ok(*delimiter),
         [(width, _, word), (next, _, other), ..] if width == next => Err(Problem::data(
             format!("the file can be read with `{word}` or with `{other}` between its cells"),
@@ -102,5 +107,6 @@ mod tests {
         assert_eq!(delimiter("a,b\n\"x,y\",2\n").ok().unwrap(), b',');
         assert_eq!(delimiter("a\tb\n1\t2\n").ok().unwrap(), b'\t');
         assert!(delimiter("a,b;c\n1,2;3\n").is_err());
+        assert_eq!(delimiter("a;b\n1;2;3\n4;5\n").ok().unwrap(), b';');
     }
 }

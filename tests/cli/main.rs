@@ -1,0 +1,87 @@
+//! The command line: help and errors as snapshots, and more than 200 malformed inputs. In: broken files of
+//! every kind. Out: passes, or the input that was not refused as it should be.
+//! Invariant under test: a clear message, the right exit code, no panic, no partial output.
+
+mod malformed;
+mod snapshots;
+
+use std::path::PathBuf;
+
+use hedui_tests::run::{Done, Site, build_binaries};
+
+/// Persons that two departments know, in no particular style.
+pub(crate) const ROLL: &str = "证件号码,姓名,出生日期,手机\n\
+    422725196408150014,张伟,1964-08-15,13807171234\n\
+    422725640815003,李秀英,19640815,13907171235\n\
+    11010519491231002x,王芳,1949/12/31,13607171236\n";
+pub(crate) const REGISTER: &str = "姓名;身份证号\n张伟;422725196408150014\n王芳;11010519491231002X\n赵六;420525200101011235\n";
+
+/// A site with two departments, a matcher and a signed agreement.
+pub(crate) fn site(folder: &std::path::Path) -> Site {
+    let site = Site::new(folder, &build_binaries(), "2026-01-02");
+    for party in ["office", "police", "centre"] {
+        site.must("hedui-keys", party, &["new", party], &[0]);
+    }
+    let home = |party: &str| site.home(party).to_string_lossy().into_owned();
+    let (office, police, centre) = (home("office"), home("police"), home("centre"));
+    let new = [
+        "agreement", "new", "--roll", &office, "--department", &police, "--matcher", &centre,
+        "--purpose", "test", "--legal-basis", "test",
+    ];
+    site.must("hedui-agent", "office", &new, &[0]);
+    site.must("hedui-agent", "police", &["agreement", "sign"], &[0]);
+    site.must("hedui-agent", "centre", &["agreement", "sign"], &[0]);
+    std::fs::write(site.root.join("roll.csv"), ROLL).expect("roll");
+    std::fs::write(site.root.join("register.csv"), REGISTER).expect("register");
+    site
+}
+
+/// A refusal must look like one: its exit code, a line in Chinese, advice, no panic, no person's value.
+pub(crate) fn assert_refused(done: &Done, codes: &[i32], what: &str) {
+    assert!(
+        codes.contains(&done.code),
+        "{what}: exit {} instead of {codes:?}\n{}\n{}",
+        done.code,
+        done.stdout,
+        done.stderr
+    );
+    assert!(!done.stderr.contains("internal error"), "{what}: panic\n{}", done.stderr);
+    let advice = done.code == 64 || done.stderr.contains("what to do");
+    assert!(advice, "{what}: no advice\n{}", done.stderr);
+    for value in ["422725196408150014", "19640815001", "张伟", "李秀英", "13807171234"] {
+        assert!(!done.stderr.contains(value), "{what}: a person's value in the message");
+        assert!(!done.stdout.contains(value), "{what}: a person's value in the output");
+    }
+}
+
+/// Sealed files of a kind in the exchange folder.
+pub(crate) fn sealed(site: &Site, kind: &str) -> Vec<PathBuf> {
+    hedui_tests::county_run::files_below(&site.exchange())
+        .into_iter()
+        .filter(|path| path.to_string_lossy().contains(&format!("/{kind}-")))
+        .collect()
+}
+
+/// The ten commands of the README, on files that explain themselves.
+#[test]
+fn two_departments_link_their_files_in_ten_commands() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = site(folder.path()); // 3 × new, draft (signs), 2 × sign: six commands
+    site.must("hedui-agent", "office", &["submit", "roll.csv", "--dataset", "roll"], &[0]);
+    site.must("hedui-agent", "police", &["submit", "register.csv", "--dataset", "police"], &[0]);
+    site.must("hedui-matcher", "centre", &["run"], &[0]);
+    site.must("hedui-agent", "office", &["results"], &[0]);
+    let matches = std::fs::read_to_string(site.root.join("results/matches.csv")).expect("matches");
+    assert_eq!(matches.lines().count(), 3, "two persons are in both files:\n{matches}");
+    assert!(matches.lines().skip(1).all(|line| line.contains(",match,")));
+    assert!(matches.contains("2,police,") && matches.contains("4,police,"));
+    let receipts = site.must("hedui-agent", "police", &["receipts", "--json"], &[0]);
+    assert!(receipts.stdout.contains("\"dataset\":\"police\""));
+    let audit = std::process::Command::new(site.bins.join("hedui-audit"))
+        .args(["verify", "--agreement", "agreement.toml"])
+        .args(hedui_tests::county_run::files_below(&site.exchange()))
+        .current_dir(&site.root)
+        .status()
+        .expect("audit");
+    assert!(audit.success());
+}

@@ -1,0 +1,131 @@
+//! Quality: the town through the real binaries keeps the bars, leaks no planted value and repeats byte for
+//! byte; febrl4 keeps its floor. In: seeds. Out: passes or the figure that fell.
+//! Invariant under test: README, "What to expect".
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use hedui_tests::county::{Scale, generate, write};
+use hedui_tests::county_run::{self, Stages, files_below};
+use hedui_tests::febrl;
+use hedui_tests::run::{Site, build_binaries};
+use hedui_tests::score::{read_clues, score};
+
+/// Another seed than the demo's: the bars are not one draw's luck.
+const SEED: u64 = 7;
+
+#[test]
+fn the_town_keeps_the_bars_leaks_nothing_and_repeats() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = Site::new(folder.path(), &build_binaries(), "2016-06-30");
+    let county = generate(Scale::Town, SEED);
+    write::write(&county, &site.root.join("county")).expect("written");
+    let mut stages = Stages { all: Vec::new(), quiet: true };
+    county_run::set_up(&site, &mut stages);
+    county_run::submit(&site, &mut stages);
+    county_run::compare(&site);
+    county_run::clues(&site);
+
+    let json = fs::read_to_string(site.root.join("clues/clues.json")).expect("clues");
+    let (clues, reviews) = read_clues(&json);
+    let result = score(&county, &clues, &reviews);
+    println!("{}", serde_json::to_string(&result).expect("JSON"));
+    assert!(result.precision >= 0.97, "precision {}", result.precision);
+    assert!(result.recall >= 0.97, "recall {}", result.recall);
+    assert!(result.recall_with_review >= 0.99, "with review {}", result.recall_with_review);
+    assert!(result.review_items <= 400, "review items {}", result.review_items);
+    assert_eq!(result.supporter_clues, 0, "a public servant living apart became a clue");
+    assert!(stages.all.iter().all(|stage| stage.peak_mib < 1024.0), "memory");
+
+    no_canary_anywhere(&site, &county);
+    matcher_repeats(&site);
+}
+
+/// Names, numbers and telephones of real rows stand in no file that leaves a plaintext folder and in
+/// nothing that any process said.
+fn no_canary_anywhere(site: &Site, county: &hedui_tests::county::County) {
+    let mut canaries: Vec<Vec<u8>> = Vec::new();
+    for person in county.people.all.iter().step_by(101) {
+        canaries.push(person.id.clone().into_bytes());
+        canaries.push(person.id.as_bytes()[6..17].to_vec());
+        canaries.push(person.phone.clone().into_bytes());
+        if person.name.chars().count() == 3 {
+            canaries.push(person.name.clone().into_bytes());
+        }
+    }
+    let firsts: BTreeSet<u8> = canaries.iter().map(|canary| canary[0]).collect();
+    let mut looked_at = 0;
+    for folder in ["exchange", "parties"] {
+        for path in files_below(&site.root.join(folder)) {
+            looked_at += 1;
+            find(&fs::read(&path).expect("file"), &canaries, &firsts, &path.display().to_string());
+        }
+    }
+    assert!(looked_at > 200, "only {looked_at} files looked at");
+    let transcript = fs::read(site.root.join("transcript.log")).expect("transcript");
+    assert!(transcript.len() > 5_000);
+    find(&transcript, &canaries, &firsts, "transcript");
+    // Positive control: the same search finds a canary where there is one.
+    let plain = fs::read(site.root.join("county/死亡注销.csv")).expect("register");
+    assert!(canaries.iter().any(|c| plain.windows(c.len()).any(|w| w == c)), "the search finds nothing");
+}
+
+fn find(bytes: &[u8], canaries: &[Vec<u8>], firsts: &BTreeSet<u8>, place: &str) {
+    let table: Vec<bool> = (0..=255).map(|b| firsts.contains(&b)).collect();
+    for at in (0..bytes.len()).filter(|at| table[usize::from(bytes[*at])]) {
+        let hit = canaries.iter().any(|canary| bytes[at..].starts_with(canary));
+        assert!(!hit, "a person's value stands in {place} at byte {at}");
+    }
+}
+
+/// The result is the same, byte for byte, on one thread and on two, from scratch and from parts.
+fn matcher_repeats(site: &Site) {
+    let results = || -> Vec<Vec<u8>> {
+        files_below(&site.exchange())
+            .iter()
+            .filter(|path| path.to_string_lossy().contains("/result-"))
+            .map(|path| fs::read(path).expect("result"))
+            .collect()
+    };
+    let before = results();
+    assert_eq!(before.len(), 1);
+    for threads in ["1", "2"] {
+        fs::remove_dir_all(site.home("hedui").join("state/runs")).expect("runs");
+        site.must("hedui-matcher", "hedui", &["run", "--threads", threads], &[0]);
+        assert!(results() == before, "{threads} threads give another result");
+    }
+    site.must("hedui-matcher", "hedui", &["run"], &[0]);
+    assert!(results() == before, "a repeated command gives another result");
+    // The same cells through the worker's line protocol.
+    fs::remove_dir_all(site.home("hedui").join("state/runs")).expect("runs");
+    let cells = site.must("hedui-matcher", "hedui", &["run", "--print-cells"], &[0]).stdout;
+    let mut worker = std::process::Command::new(site.bins.join("hedui-matcher"))
+        .arg("worker")
+        .current_dir(&site.root)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("worker");
+    let lines: Vec<&str> = cells.lines().filter(|line| line.starts_with('{')).collect();
+    let input = lines.join("\n");
+    let mut stdin = worker.stdin.take().expect("piped");
+    let writer = std::thread::spawn(move || {
+        use std::io::Write;
+        stdin.write_all(input.as_bytes()).expect("lines");
+    });
+    let output = worker.wait_with_output().expect("worker");
+    writer.join().expect("writer");
+    let receipts = String::from_utf8_lossy(&output.stdout).lines().count();
+    assert!(lines.len() > 100 && receipts == lines.len(), "{receipts} receipts for {} cells", lines.len());
+    let done = site.must("hedui-matcher", "hedui", &["run", "--json"], &[0]);
+    assert!(done.stdout.contains("\"cells_run\":0"), "{}", done.stdout);
+    assert!(results() == before, "the worker gives another result");
+}
+
+#[test]
+fn febrl4_keeps_its_floor() {
+    let folder = tempfile::tempdir().expect("folder");
+    let quality = febrl::link(&Site::new(folder.path(), &build_binaries(), "2026-01-02"));
+    println!("{}", serde_json::to_string(&quality).expect("JSON"));
+    assert!(quality.precision >= 0.99 && quality.recall >= 0.96, "{quality:?}");
+}

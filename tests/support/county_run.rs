@@ -1,0 +1,147 @@
+//! The county's run through the real binaries, step by step. In: a site with a written county. Out: sealed
+//! files, result, clue sheets. Invariant: between the parties only sealed files move; no step reads the
+//! truth. Used by the demo, the quality test and the fault test.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::run::{Done, Site, workspace};
+
+/// Register → the department that submits it.
+pub const SUBMISSIONS: [(&str, &str); 20] = [
+    ("dibao", "minzheng"), ("dibao-again", "minzheng"), ("huohua", "minzheng"), ("tekun", "minzheng"),
+    ("linshi", "minzheng"), ("hunyin", "minzheng"), ("hukou", "gongan"), ("siwang", "gongan"),
+    ("jidongche", "gongan"), ("siwangzheng", "weijian"), ("budongchan", "ziran"), ("zhaijidi", "ziran"),
+    ("nongji", "nongye"), ("linye", "linye"), ("caizheng", "caizheng"), ("cungan", "caizheng"),
+    ("shebao", "renshe"), ("gongjijin", "gongjijin"), ("shuiwu", "shuiwu"), ("gongshang", "shichang"),
+];
+
+/// One stage of a run: the sum of its processes' seconds, the largest one's memory.
+#[derive(Default, Serialize)]
+pub struct Stage {
+    /// Name.
+    pub name: &'static str,
+    /// Wall seconds.
+    pub seconds: f64,
+    /// Largest process, MiB.
+    pub peak_mib: f64,
+}
+
+/// Stages so far.
+pub struct Stages {
+    /// Stages in order.
+    pub all: Vec<Stage>,
+    /// No notes on stderr.
+    pub quiet: bool,
+}
+
+impl Stages {
+    /// Begins a stage.
+    pub fn begin(&mut self, name: &'static str) {
+        if !self.quiet {
+            note(&format!("── {name}"));
+        }
+        self.all.push(Stage { name, ..Stage::default() });
+    }
+
+    /// Adds a finished process.
+    pub fn add(&mut self, done: &Done) {
+        if let Some(stage) = self.all.last_mut() {
+            stage.seconds += done.seconds;
+            stage.peak_mib = stage.peak_mib.max(done.peak_mib);
+        }
+    }
+}
+
+/// Every party's key, the agreement, all signatures.
+pub fn set_up(site: &Site, stages: &mut Stages) {
+    stages.begin("密钥与协议 keys, agreement, signatures");
+    let mut parties: Vec<&str> = SUBMISSIONS.iter().map(|(_, party)| *party).collect();
+    parties.push("hedui");
+    parties.sort_unstable();
+    parties.dedup();
+    for party in &parties {
+        stages.add(&site.must("hedui-keys", party, &["new", party], &[0]));
+    }
+    let home = |party: &str| site.home(party).to_string_lossy().into_owned();
+    std::fs::copy(
+        workspace().join("agent/templates/county-rules.toml"),
+        site.root.join("county-rules.toml"),
+    )
+    .expect("the rule file");
+    let mut args = vec![
+        "agreement".to_owned(), "new".to_owned(), "--template".to_owned(), "county".to_owned(),
+        "--roll".to_owned(), home("minzheng"), "--matcher".to_owned(), home("hedui"),
+        "--purpose".to_owned(), "低保等惠民政策落实情况监督检查".to_owned(),
+        "--legal-basis".to_owned(), "社会救助暂行办法; 核对授权书".to_owned(),
+        "--valid-from".to_owned(), "2016-01-01".to_owned(), "--valid-until".to_owned(), "2017-12-31".to_owned(),
+        "--gazetteer".to_owned(), "county/gazetteer.csv".to_owned(),
+        "--rules".to_owned(), "county-rules.toml".to_owned(),
+    ];
+    for party in parties.iter().filter(|party| !matches!(**party, "minzheng" | "hedui")) {
+        args.extend(["--department".to_owned(), home(party)]);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    stages.add(&site.must("hedui-agent", "minzheng", &args, &[0]));
+    for party in parties.iter().filter(|party| **party != "minzheng") {
+        stages.add(&site.must("hedui-agent", party, &["agreement", "sign"], &[0]));
+    }
+}
+
+/// Puts a register's mapping beside its file.
+pub fn mapping_of(site: &Site, register: &str) -> String {
+    let name = format!("{register}.map.toml");
+    let mapping = site.root.join("county").join(&name);
+    std::fs::copy(workspace().join("tests/mappings").join(&name), &mapping).expect("the mapping");
+    mapping.to_string_lossy().into_owned()
+}
+
+/// Every department submits, the roll owner first, because the kits come with the roll.
+pub fn submit(site: &Site, stages: &mut Stages) {
+    stages.begin("部门报送 agents");
+    for (register, party) in SUBMISSIONS {
+        let mapping = mapping_of(site, register);
+        let args = ["submit", &mapping, "--gazetteer", "county/gazetteer.csv"];
+        let done = site.must("hedui-agent", party, &args, &[0, 1]);
+        if !stages.quiet {
+            note(&format!("   {register:12} {:5.1} s  {:5.0} MiB", done.seconds, done.peak_mib));
+        }
+        stages.add(&done);
+    }
+}
+
+
+/// The matcher's run.
+pub fn compare(site: &Site) -> Done {
+    site.must("hedui-matcher", "hedui", &["run", "--require-all"], &[0])
+}
+
+/// The roll owner's sheets in `clues/`.
+pub fn clues(site: &Site) -> Done {
+    let rules = "county-rules.toml";
+    let args = ["results", "--rules", rules, "--out", "clues", "--period", "2016-06"];
+    site.must("hedui-agent", "minzheng", &args, &[0])
+}
+
+/// All files below a folder, in name order.
+pub fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                found.push(entry.path());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[expect(clippy::print_stderr, reason = "progress of the demo")]
+fn note(line: &str) {
+    eprintln!("{line}");
+}
