@@ -45,7 +45,10 @@ impl Encoder<'_> {
         keys.map(|key| match KeyInput::new(digest, epoch, key, person) {
             None => Ok(None),
             Some(input) => self.lock.token(&input).map(Some).ok_or_else(|| {
-                Problem::not_yet("some key values are not evaluated yet", "ask the custodians first")
+                Problem::not_yet(
+                    "some key values are not evaluated yet",
+                    "ask the custodians first",
+                )
             }),
         })
         .collect()

@@ -29,13 +29,22 @@ pub struct Sorter {
 impl Sorter {
     /// An empty sorter that spills into `folder`.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf(), held: Vec::new(), runs: Vec::new(), held_max: HELD_ROWS }
+        Self {
+            folder: folder.to_path_buf(),
+            held: Vec::new(),
+            runs: Vec::new(),
+            held_max: HELD_ROWS,
+        }
     }
 
     /// Adds a row.
     pub fn push(&mut self, row: Row) -> Result<(), Problem> {
         self.held.push(row);
-        if self.held.len() >= self.held_max { self.spill() } else { Ok(()) }
+        if self.held.len() >= self.held_max {
+            self.spill()
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands over all rows in byte order.
@@ -74,9 +83,13 @@ impl Sorter {
         let run = files::temporary(&self.folder)?;
         let mut writer = BufWriter::with_capacity(1 << 20, run.as_file());
         for row in &self.held {
-            writer.write_all(row).map_err(|error| Problem::io(run.path(), error))?;
+            writer
+                .write_all(row)
+                .map_err(|error| Problem::io(run.path(), error))?;
         }
-        writer.flush().map_err(|error| Problem::io(run.path(), error))?;
+        writer
+            .flush()
+            .map_err(|error| Problem::io(run.path(), error))?;
         drop(writer);
         self.runs.push(run);
         self.held.clear();
@@ -92,10 +105,18 @@ struct Run {
 impl Run {
     fn new(file: &NamedTempFile) -> Result<Self, Problem> {
         let path = file.path().to_path_buf();
-        let mut handle = file.as_file().try_clone().map_err(|error| Problem::io(&path, error))?;
-        handle.seek(SeekFrom::Start(0)).map_err(|error| Problem::io(&path, error))?;
+        let mut handle = file
+            .as_file()
+            .try_clone()
+            .map_err(|error| Problem::io(&path, error))?;
+        handle
+            .seek(SeekFrom::Start(0))
+            .map_err(|error| Problem::io(&path, error))?;
         // Clones share one position, but each run is its own file.
-        Ok(Self { reader: BufReader::with_capacity(1 << 18, handle), path })
+        Ok(Self {
+            reader: BufReader::with_capacity(1 << 18, handle),
+            path,
+        })
     }
 
     fn next(&mut self) -> Result<Option<Row>, Problem> {
@@ -130,7 +151,13 @@ mod tests {
             sorter.held_max = held_max;
             rows.iter().for_each(|row| sorter.push(*row).ok().unwrap());
             let mut got = Vec::new();
-            sorter.drain(|row| { got.push(row); Ok(()) }).ok().unwrap();
+            sorter
+                .drain(|row| {
+                    got.push(row);
+                    Ok(())
+                })
+                .ok()
+                .unwrap();
             assert!(got == expected, "runs of {held_max}");
         }
     }

@@ -55,8 +55,14 @@ pub struct Job<'a> {
 }
 
 /// Reads, translates and spools a dataset.
-pub fn prepare(job: Job<'_>, pseudonyms: Pseudonyms, console: &Console) -> Result<Prepared, Problem> {
-    let Job { agreement, mapping, .. } = &job;
+pub fn prepare(
+    job: Job<'_>,
+    pseudonyms: Pseudonyms,
+    console: &Console,
+) -> Result<Prepared, Problem> {
+    let Job {
+        agreement, mapping, ..
+    } = &job;
     let dataset = agreement.dataset_or_nearest(&mapping.dataset)?.clone();
     let path = source_path(&job);
     let places = read_gazetteer(agreement, job.gazetteer)?;
@@ -65,13 +71,21 @@ pub fn prepare(job: Job<'_>, pseudonyms: Pseudonyms, console: &Console) -> Resul
     let mut spool = Spool::new(job.work)?;
     let mut tally = Tally::new(agreement, &dataset, mapping);
     let keep_local = dataset.kind == DatasetKind::Roll;
-    let bar = console.progress("读取 reading", std::fs::metadata(&path).map_or(0, |m| m.len()));
+    let bar = console.progress(
+        "读取 reading",
+        std::fs::metadata(&path).map_or(0, |m| m.len()),
+    );
     let mut rows = 0_u64;
     let reading = source::read(&path, &mapping.source, &mut |batch| {
         rows += batch.len() as u64;
         if rows > dataset.rows_max {
             let (found, allowed) = (rows, dataset.rows_max);
-            return Err(Refusal::Oversize { what: "rows", found, allowed }.into());
+            return Err(Refusal::Oversize {
+                what: "rows",
+                found,
+                allowed,
+            }
+            .into());
         }
         let records: Vec<_> = batch
             .par_iter()
@@ -90,21 +104,41 @@ pub fn prepare(job: Job<'_>, pseudonyms: Pseudonyms, console: &Console) -> Resul
             })?;
             spool.push(handle.0[0], bytes)?;
         }
-        bar.inc(batch.iter().flat_map(|row| &row.cells).map(|cell| cell.len() as u64 + 1).sum());
+        bar.inc(
+            batch
+                .iter()
+                .flat_map(|row| &row.cells)
+                .map(|cell| cell.len() as u64 + 1)
+                .sum(),
+        );
         Ok(())
     })?;
     bar.finish_and_clear();
     if reading.rows_count == 0 {
-        return Err(Problem::data(format!("{}: there are no rows", path.display()), "check the export"));
+        return Err(Problem::data(
+            format!("{}: there are no rows", path.display()),
+            "check the export",
+        ));
     }
     let source_sha256 = digest_of(&path)?;
     let mapping = job.mapping;
-    Ok(Prepared { dataset, mapping, spool, tally, reading, pseudonyms, source_sha256 })
+    Ok(Prepared {
+        dataset,
+        mapping,
+        spool,
+        tally,
+        reading,
+        pseudonyms,
+        source_sha256,
+    })
 }
 
 /// The file to read: `--input`, or the one that the mapping names.
 pub fn source_path(job: &Job<'_>) -> PathBuf {
-    job.input.map_or_else(|| job.mapping.source_path(job.mapping_file), Path::to_path_buf)
+    job.input.map_or_else(
+        || job.mapping.source_path(job.mapping_file),
+        Path::to_path_buf,
+    )
 }
 
 /// The gazetteer of the agreement, checked by its digest.
@@ -113,13 +147,19 @@ pub fn read_gazetteer(agreement: &Agreement, path: Option<&Path>) -> Result<Gaze
         return Ok(Gazetteer::default());
     }
     let path = path.ok_or_else(|| {
-        Problem::usage("the agreement names a gazetteer", "give it with --gazetteer FILE")
+        Problem::usage(
+            "the agreement names a gazetteer",
+            "give it with --gazetteer FILE",
+        )
     })?;
     let bytes = files::read_small(path)?;
     if !agreement.is_gazetteer(&bytes) {
         return Err(Problem::refused(
             path,
-            Refusal::malformed("gazetteer", "it is not the one that the agreement names by its digest"),
+            Refusal::malformed(
+                "gazetteer",
+                "it is not the one that the agreement names by its digest",
+            ),
         ));
     }
     let text = String::from_utf8_lossy(&bytes);
@@ -131,7 +171,9 @@ fn digest_of(path: &Path) -> Result<[u8; 32], Problem> {
     let mut file = std::fs::File::open(path).map_err(|error| Problem::io(path, error))?;
     let (mut hash, mut buffer) = (Sha256::default(), vec![0; 1 << 18]);
     loop {
-        let got = file.read(&mut buffer).map_err(|error| Problem::io(path, error))?;
+        let got = file
+            .read(&mut buffer)
+            .map_err(|error| Problem::io(path, error))?;
         if got == 0 {
             return Ok(hash.finish());
         }

@@ -90,7 +90,10 @@ impl Tally {
         });
         let facts = dataset.fact.iter().map(|fact| {
             let column = mapping.fact.get(fact.name.as_str());
-            tally(fact.name.as_str(), column.map(|c| &c.columns[..]).unwrap_or_default())
+            tally(
+                fact.name.as_str(),
+                column.map(|c| &c.columns[..]).unwrap_or_default(),
+            )
         });
         let derived = agreement.fields().iter().map(|field| {
             let part = KeyPart::parse(&field.derive, agreement.fields()).ok()?;
@@ -111,7 +114,10 @@ impl Tally {
             let (Some(field), Some(Some(quality))) = (field, record.quality.get(index)) else {
                 continue;
             };
-            let at = Quality::ALL.iter().position(|(q, _)| q == quality).unwrap_or(0);
+            let at = Quality::ALL
+                .iter()
+                .position(|(q, _)| q == quality)
+                .unwrap_or(0);
             field.counts[at] += 1;
             let defect = match quality {
                 Quality::Damaged => Some(Defect::Damaged),
@@ -123,7 +129,11 @@ impl Tally {
             if let Some(defect) = defect {
                 field.keep(defect, record.row);
             } else if let Some(Some(part)) = self.derived.get(index) {
-                let stated = record.person.cells().get(index).and_then(|cell| cell.value.as_ref());
+                let stated = record
+                    .person
+                    .cells()
+                    .get(index)
+                    .and_then(|cell| cell.value.as_ref());
                 let derived = part.of(record.person.cells());
                 if stated.zip(derived.as_ref()).is_some_and(|(a, b)| a != b) {
                     field.contradicts_count += 1;

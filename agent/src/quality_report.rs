@@ -43,7 +43,11 @@ pub struct Duplicates {
 
 /// Finds duplicates by grouping the spool.
 pub fn duplicates(agreement: &Agreement, prepared: &mut Prepared) -> Result<Duplicates, Problem> {
-    let mut found = Duplicates { persons_count: 0, rows: Vec::new(), count: 0 };
+    let mut found = Duplicates {
+        persons_count: 0,
+        rows: Vec::new(),
+        count: 0,
+    };
     let facts = prepared.dataset.fact.len();
     for part in 0..prepared.spool.partitions() {
         let records = prepared.spool.records(part)?;
@@ -58,7 +62,9 @@ pub fn duplicates(agreement: &Agreement, prepared: &mut Prepared) -> Result<Dupl
             found.count += extra as u64;
             let room = crate::quality::ROWS_KEPT.saturating_sub(found.rows.len());
             let len = person.rows.len();
-            found.rows.extend(person.rows.iter().skip(len - extra).take(room));
+            found
+                .rows
+                .extend(person.rows.iter().skip(len - extra).take(room));
         }
     }
     found.rows.sort_unstable();
@@ -101,14 +107,27 @@ pub fn print(console: &Console, prepared: &Prepared, duplicates: &Duplicates) {
     console.say(&table.to_string());
     let extra = [
         ("重复登记 duplicate rows", duplicates.count),
-        ("列数不符、未读入 rows left out (wrong number of cells)", prepared.reading.ragged_count),
-        ("含无法识别字符 rows with undecodable characters", prepared.reading.undecodable_count),
-        ("代码未对应 values without a translation", prepared.tally.unknown_facts_count()),
+        (
+            "列数不符、未读入 rows left out (wrong number of cells)",
+            prepared.reading.ragged_count,
+        ),
+        (
+            "含无法识别字符 rows with undecodable characters",
+            prepared.reading.undecodable_count,
+        ),
+        (
+            "代码未对应 values without a translation",
+            prepared.tally.unknown_facts_count(),
+        ),
     ];
     for (what, count) in extra.into_iter().filter(|(_, count)| *count > 0) {
         console.say(&format!("{what}: {count}"));
     }
-    let stated = if prepared.mapping.as_of.is_empty() { "未注明 not stated" } else { &prepared.mapping.as_of };
+    let stated = if prepared.mapping.as_of.is_empty() {
+        "未注明 not stated"
+    } else {
+        &prepared.mapping.as_of
+    };
     console.say(&format!("数据截止日 data as of: {stated}"));
 }
 
@@ -119,7 +138,10 @@ pub fn write_workbook(
     duplicates: &Duplicates,
 ) -> Result<(), Problem> {
     let failed = |error: rust_xlsxwriter::XlsxError| {
-        Problem::data(format!("{}: {error}", path.display()), "choose another file name")
+        Problem::data(
+            format!("{}: {error}", path.display()),
+            "choose another file name",
+        )
     };
     let fill = || -> Result<Vec<u8>, rust_xlsxwriter::XlsxError> {
         let mut book = Workbook::new();
@@ -140,18 +162,39 @@ pub fn write_workbook(
             sheet.write_number(row, 8, to_cell(field.contradicts_count))?;
         }
         let sheet = book.add_worksheet().set_name("待核改明细")?;
-        for (column, text) in (0..).zip(["行号", "字段", "列", "问题", "Problem", "核改情况", "核改人"]) {
+        for (column, text) in (0..).zip([
+            "行号",
+            "字段",
+            "列",
+            "问题",
+            "Problem",
+            "核改情况",
+            "核改人",
+        ]) {
             sheet.write_string_with_format(0, column, text, &bold)?;
         }
         sheet.set_freeze_panes(1, 0)?;
-        let all = prepared.tally.fields.iter().flatten().chain(&prepared.tally.facts);
+        let all = prepared
+            .tally
+            .fields
+            .iter()
+            .flatten()
+            .chain(&prepared.tally.facts);
         let mut lines: Vec<(u64, &str, String, Defect)> = all
             .flat_map(|field| {
                 let columns = field.columns.join(" ");
-                field.rows.iter().map(move |(d, row)| (*row, &field.field[..], columns.clone(), *d))
+                field
+                    .rows
+                    .iter()
+                    .map(move |(d, row)| (*row, field.field.as_str(), columns.clone(), *d))
             })
             .collect();
-        lines.extend(duplicates.rows.iter().map(|row| (*row, "整行", String::new(), Defect::Duplicate)));
+        lines.extend(
+            duplicates
+                .rows
+                .iter()
+                .map(|row| (*row, "整行", String::new(), Defect::Duplicate)),
+        );
         lines.sort_by_key(|(row, _, _, defect)| (*row, *defect));
         // A sheet holds 1,048,576 rows; the counts on sheet 1 stay complete.
         for (at, (row, field, columns, defect)) in (1..1_048_576).zip(lines) {
@@ -164,7 +207,10 @@ pub fn write_workbook(
         book.save_to_buffer()
     };
     let bytes = fill().map_err(failed)?;
-    files::write_whole(path, |out| out.write_all(&bytes).map_err(|error| Problem::io(path, error)))
+    files::write_whole(path, |out| {
+        out.write_all(&bytes)
+            .map_err(|error| Problem::io(path, error))
+    })
 }
 
 /// Counts are below 2^53, so a cell holds them exactly.

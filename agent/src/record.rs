@@ -57,21 +57,31 @@ impl Pseudonyms {
     /// Handle of a person in the context of one register.
     pub fn handle(&self, register: &str, person: &PersonId) -> Handle {
         let mut hasher = blake3::Hasher::new_keyed(self.handle.expose());
-        hasher.update(register.as_bytes()).update(&[0]).update(person);
+        hasher
+            .update(register.as_bytes())
+            .update(&[0])
+            .update(person);
         Handle(first16(hasher))
     }
 
     /// Random-looking tag in the place of an absent or too common key.
     pub fn filler_tag(&self, register: &str, key: u8, handle: Handle) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new_keyed(self.filler.expose());
-        hasher.update(register.as_bytes()).update(&[0, key]).update(&handle.0);
+        hasher
+            .update(register.as_bytes())
+            .update(&[0, key])
+            .update(&handle.0);
         first16(hasher)
     }
 
     /// Random-looking row that only pads a table.
     pub fn padding(&self, table: &str, index: u64, out: &mut [u8]) {
         let mut hasher = blake3::Hasher::new_keyed(self.filler.expose());
-        hasher.update(b"padding").update(table.as_bytes()).update(&[0]).update(&index.to_be_bytes());
+        hasher
+            .update(b"padding")
+            .update(table.as_bytes())
+            .update(&[0])
+            .update(&index.to_be_bytes());
         hasher.finalize_xof().fill(out);
     }
 
@@ -157,15 +167,23 @@ impl Spooled {
                 Ok(Some(reader.short_text("field")?.to_owned()))
             };
             let (value, remnant) = (text(1)?, text(2)?);
-            cells.push(Normal { quality: Quality::Valid, value, remnant });
+            cells.push(Normal {
+                quality: Quality::Valid,
+                value,
+                remnant,
+            });
         }
-        let facts = (0..facts).map(|_| read_fact(&mut reader)).collect::<Result<_, _>>()?;
+        let facts = (0..facts)
+            .map(|_| read_fact(&mut reader))
+            .collect::<Result<_, _>>()?;
         let (mut local, mut shown) = (Vec::new(), Vec::new());
         if !reader.rest().is_empty() {
             loop {
                 match reader.u8("local column")? {
                     0 => break,
-                    1 => local.push(LocalValue::Number(i64::from_be_bytes(reader.array("local")?))),
+                    1 => local.push(LocalValue::Number(i64::from_be_bytes(
+                        reader.array("local")?,
+                    ))),
                     _ => local.push(LocalValue::Text(reader.short_text("local")?.to_owned())),
                 }
             }
@@ -175,7 +193,14 @@ impl Spooled {
         }
         reader.finish("record")?;
         // Gaps were derived before; deriving again changes nothing.
-        Ok(Self { id, person: Person::new(agreement, cells), row, facts, local, shown })
+        Ok(Self {
+            id,
+            person: Person::new(agreement, cells),
+            row,
+            facts,
+            local,
+            shown,
+        })
     }
 }
 
@@ -242,7 +267,10 @@ pub fn group<K: Ord>(mut records: Vec<Spooled>, key: impl Fn(&PersonId) -> K) ->
                 id: record.id,
                 person: record.person,
                 rows: vec![record.row],
-                facts: Facts { rows: vec![record.facts], rows_left_out: 0 },
+                facts: Facts {
+                    rows: vec![record.facts],
+                    rows_left_out: 0,
+                },
                 local: vec![record.local],
                 shown: record.shown,
             }),

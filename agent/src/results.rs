@@ -19,7 +19,9 @@ use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
 use hedui_protocol::lock::TagContext;
 use hedui_protocol::message::payload::{self, Facts};
-use hedui_protocol::message::result::{Manifest, Outcome, PAIR_BYTES, Pair, pair_table, payload_table};
+use hedui_protocol::message::result::{
+    Manifest, Outcome, PAIR_BYTES, Pair, pair_table, payload_table,
+};
 use hedui_protocol::message::{Layout, Table, manifest_len, parse_manifest};
 use hedui_protocol::refusal::Refusal;
 
@@ -67,24 +69,39 @@ pub fn open(
     (state, work): (&Path, &Path),
 ) -> Result<Opened, Problem> {
     let mut body = files::temporary(work)?;
-    verified.open(identity, &mut body).map_err(|error| Problem::envelope(path, error))?;
-    let mut body = Body { file: body.reopen().map_err(|e| Problem::io(path, e))?, path };
+    verified
+        .open(identity, &mut body)
+        .map_err(|error| Problem::envelope(path, error))?;
+    let mut body = Body {
+        file: body.reopen().map_err(|e| Problem::io(path, e))?,
+        path,
+    };
     let len = verified.header().body_bytes;
     let refused = |refusal| Problem::refused(path, refusal);
     let prefix = <[u8; 4]>::try_from(&body.at(0, 4)?[..]).unwrap_or_default();
     let manifest_bytes = manifest_len(prefix).map_err(refused)?;
     if manifest_bytes as u64 + 4 > len {
-        return Err(refused(Refusal::malformed("result", "its manifest is longer than its body")));
+        return Err(refused(Refusal::malformed(
+            "result",
+            "its manifest is longer than its body",
+        )));
     }
     let json = body.at(4, manifest_bytes)?;
     let manifest: Manifest = parse_manifest("result", &json).map_err(refused)?;
     let layout = Layout::new(manifest_bytes as u64, &manifest.tables).map_err(refused)?;
     if layout.body_bytes != len {
-        return Err(refused(Refusal::malformed("result", "its body has another length than its tables")));
+        return Err(refused(Refusal::malformed(
+            "result",
+            "its body has another length than its tables",
+        )));
     }
     let store = KitStore::new(state, identity, agreement);
-    let mut opened =
-        Opened { manifest: manifest.clone(), evidence: Vec::new(), unopenable_count: 0, foreign_count: 0 };
+    let mut opened = Opened {
+        manifest: manifest.clone(),
+        evidence: Vec::new(),
+        unopenable_count: 0,
+        foreign_count: 0,
+    };
     for register in &manifest.registers {
         let dataset = agreement.dataset_or_nearest(register.name.as_str())?;
         let kit = store.get(dataset)?.ok_or_else(|| {
@@ -184,7 +201,9 @@ impl Tables {
         for class in PAYLOAD_CLASSES {
             let width = payload::row_bytes(class, encoder.releases.len());
             body.rows(layout, &payload_table(register, class), width, |row| {
-                let handle = row.first_chunk::<16>().ok_or_else(|| bad("a payload is too short"))?;
+                let handle = row
+                    .first_chunk::<16>()
+                    .ok_or_else(|| bad("a payload is too short"))?;
                 payloads.insert(Handle(*handle), row.to_vec());
                 Ok(())
             })?;
@@ -215,16 +234,30 @@ impl Body<'_> {
         width: usize,
         mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let wrong = || Problem::from(Refusal::malformed("result", format!("table `{name}` is missing or wrong")));
-        let (Table { width: found, rows, .. }, offset) = layout.table(name).ok_or_else(wrong)?;
+        let wrong = || {
+            Problem::from(Refusal::malformed(
+                "result",
+                format!("table `{name}` is missing or wrong"),
+            ))
+        };
+        let (
+            Table {
+                width: found, rows, ..
+            },
+            offset,
+        ) = layout.table(name).ok_or_else(wrong)?;
         if *found as usize != width {
             return Err(wrong());
         }
-        self.file.seek(SeekFrom::Start(*offset)).map_err(|e| Problem::io(self.path, e))?;
+        self.file
+            .seek(SeekFrom::Start(*offset))
+            .map_err(|e| Problem::io(self.path, e))?;
         let mut reader = BufReader::with_capacity(1 << 18, &self.file);
         let mut row = vec![0; width];
         for _ in 0..*rows {
-            reader.read_exact(&mut row).map_err(|error| Problem::io(self.path, error))?;
+            reader
+                .read_exact(&mut row)
+                .map_err(|error| Problem::io(self.path, error))?;
             take(&row)?;
         }
         Ok(())

@@ -44,7 +44,11 @@ pub fn snapshot_path(state: &Path, agreement: &InForce) -> PathBuf {
 pub fn collect(agreement: &Agreement, prepared: &mut Prepared) -> Result<Roll, Problem> {
     let mut persons = Vec::new();
     for part in 0..prepared.spool.partitions() {
-        let records = decode_all(&prepared.spool.records(part)?, agreement, prepared.dataset.fact.len())?;
+        let records = decode_all(
+            &prepared.spool.records(part)?,
+            agreement,
+            prepared.dataset.fact.len(),
+        )?;
         persons.extend(group(records, |id| *id));
     }
     persons.sort_by_key(|person| person.id);
@@ -56,16 +60,13 @@ pub fn collect(agreement: &Agreement, prepared: &mut Prepared) -> Result<Roll, P
 }
 
 /// Writes the snapshot of the prepared roll.
-pub fn save(
-    path: &Path,
-    identity: &Identity,
-    prepared: &mut Prepared,
-) -> Result<(), Problem> {
+pub fn save(path: &Path, identity: &Identity, prepared: &mut Prepared) -> Result<(), Problem> {
     let head = Head {
         local_names: prepared.mapping.local.keys().cloned().collect(),
         as_of: prepared.mapping.as_of.clone(),
     };
-    let head = serde_json::to_vec(&head).map_err(|e| Problem::data(e.to_string(), "report this"))?;
+    let head =
+        serde_json::to_vec(&head).map_err(|e| Problem::data(e.to_string(), "report this"))?;
     sealed_file::write(path, identity, PURPOSE, |put| {
         put(&head)?;
         for part in 0..prepared.spool.partitions() {
@@ -95,17 +96,26 @@ pub fn load(path: &Path, identity: &Identity, agreement: &Agreement) -> Result<R
         }
         Ok(())
     })?;
-    let head = head.ok_or_else(|| Problem::data("the roll's snapshot is damaged", "submit the roll again"))?;
+    let head = head
+        .ok_or_else(|| Problem::data("the roll's snapshot is damaged", "submit the roll again"))?;
     let mut persons = group(decode_all(&records, agreement, facts)?, |id| *id);
     persons.sort_by_key(|person| person.id);
-    Ok(Roll { local_names: head.local_names, as_of: head.as_of, persons })
+    Ok(Roll {
+        local_names: head.local_names,
+        as_of: head.as_of,
+        persons,
+    })
 }
 
 impl Roll {
     /// Which person each handle of a register's context is.
     pub fn handles(&self, pseudonyms: &Pseudonyms, register: &str) -> BTreeMap<Handle, usize> {
         let handle = |person: &Grouped| pseudonyms.handle(register, &person.id);
-        self.persons.iter().enumerate().map(|(index, person)| (handle(person), index)).collect()
+        self.persons
+            .iter()
+            .enumerate()
+            .map(|(index, person)| (handle(person), index))
+            .collect()
     }
 }
 

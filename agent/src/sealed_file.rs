@@ -57,8 +57,12 @@ pub fn read(
     purpose: &str,
     mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    let damaged =
-        || Problem::data(format!("{}: the file is damaged", path.display()), "make it again from the source");
+    let damaged = || {
+        Problem::data(
+            format!("{}: the file is damaged", path.display()),
+            "make it again from the source",
+        )
+    };
     let wrap = |error| Problem::io(path, error);
     let mut reader = BufReader::with_capacity(1 << 18, File::open(path).map_err(wrap)?);
     let mut salt = [0; 16];
@@ -69,21 +73,33 @@ pub fn read(
     loop {
         let mut sealed = Vec::with_capacity(CHUNK_BYTES + AEAD_TAG_BYTES);
         let want = (CHUNK_BYTES + AEAD_TAG_BYTES) as u64;
-        (&mut reader).take(want).read_to_end(&mut sealed).map_err(wrap)?;
+        (&mut reader)
+            .take(want)
+            .read_to_end(&mut sealed)
+            .map_err(wrap)?;
         let full = sealed.len() == CHUNK_BYTES + AEAD_TAG_BYTES;
-        let more = full && !std::io::BufRead::fill_buf(&mut reader).map_err(wrap)?.is_empty();
+        let more = full
+            && !std::io::BufRead::fill_buf(&mut reader)
+                .map_err(wrap)?
+                .is_empty();
         let plain = aead.open(stream_nonce(counter, !more), &[], &mut sealed);
         pending.extend_from_slice(plain.ok_or_else(damaged)?);
         counter += 1;
         let mut at = 0;
         while let Some((len, rest)) = pending[at..].split_first_chunk::<4>() {
-            let Some(record) = rest.get(..u32::from_be_bytes(*len) as usize) else { break };
+            let Some(record) = rest.get(..u32::from_be_bytes(*len) as usize) else {
+                break;
+            };
             take(record)?;
             at += 4 + record.len();
         }
         pending.drain(..at);
         if !more {
-            return if pending.is_empty() { Ok(()) } else { Err(damaged()) };
+            return if pending.is_empty() {
+                Ok(())
+            } else {
+                Err(damaged())
+            };
         }
     }
 }
@@ -104,10 +120,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         let me = Identity::from_seed(Name::new("a").unwrap(), &Secret::new([1; 64]));
-        for sizes in [vec![], vec![0], vec![CHUNK_BYTES - 4], vec![10, CHUNK_BYTES, 3 * CHUNK_BYTES, 1]] {
-            write(&path, &me, "t", |put| sizes.iter().try_for_each(|n| put(&vec![7; *n]))).ok().unwrap();
+        for sizes in [
+            vec![],
+            vec![0],
+            vec![CHUNK_BYTES - 4],
+            vec![10, CHUNK_BYTES, 3 * CHUNK_BYTES, 1],
+        ] {
+            write(&path, &me, "t", |put| {
+                sizes.iter().try_for_each(|n| put(&vec![7; *n]))
+            })
+            .ok()
+            .unwrap();
             let mut got = Vec::new();
-            read(&path, &me, "t", |record| { got.push(record.len()); Ok(()) }).ok().unwrap();
+            read(&path, &me, "t", |record| {
+                got.push(record.len());
+                Ok(())
+            })
+            .ok()
+            .unwrap();
             assert_eq!(got, sizes);
             assert!(read(&path, &me, "u", |_| Ok(())).is_err());
             let bytes = std::fs::read(&path).unwrap();

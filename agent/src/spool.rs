@@ -7,8 +7,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use hedui_edge::{Problem, files};
-use hedui_protocol::primitive::{AEAD_TAG_BYTES, Aead};
 use hedui_keys::identity_file::random;
+use hedui_protocol::primitive::{AEAD_TAG_BYTES, Aead};
 use tempfile::NamedTempFile;
 
 /// Partitions by the first bits of the handle.
@@ -34,7 +34,11 @@ impl Spool {
     /// An empty spool that spills into `folder`.
     pub fn new(folder: &Path) -> Result<Self, Problem> {
         let key = random::<32>()?;
-        let empty = || Partition { held: Vec::new(), spilled: None, chunks: 0 };
+        let empty = || Partition {
+            held: Vec::new(),
+            spilled: None,
+            chunks: 0,
+        };
         Ok(Self {
             folder: folder.to_path_buf(),
             aead: Aead::new(key.expose()),
@@ -50,7 +54,11 @@ impl Spool {
         partition.held.extend_from_slice(&len.to_be_bytes());
         partition.held.extend_from_slice(record);
         self.held_bytes += record.len() + 4;
-        if self.held_bytes > MEMORY_BYTES { self.spill() } else { Ok(()) }
+        if self.held_bytes > MEMORY_BYTES {
+            self.spill()
+        } else {
+            Ok(())
+        }
     }
 
     /// Number of partitions.
@@ -60,7 +68,9 @@ impl Spool {
 
     /// All records of a partition, in the order in which they came.
     pub fn records(&mut self, index: usize) -> Result<Vec<Vec<u8>>, Problem> {
-        let Some(partition) = self.partitions.get_mut(index) else { return Ok(Vec::new()) };
+        let Some(partition) = self.partitions.get_mut(index) else {
+            return Ok(Vec::new());
+        };
         let mut bytes = Vec::new();
         if let Some(file) = &mut partition.spilled {
             let wrap = |error| Problem::io(file.path(), error);
@@ -97,9 +107,12 @@ impl Spool {
             if partition.spilled.is_none() {
                 partition.spilled = Some(files::temporary(&self.folder)?);
             }
-            let Some(file) = &mut partition.spilled else { continue };
+            let Some(file) = &mut partition.spilled else {
+                continue;
+            };
             let len = u32::try_from(partition.held.len()).unwrap_or(u32::MAX);
-            self.aead.seal(nonce(index, partition.chunks), &[], &mut partition.held);
+            self.aead
+                .seal(nonce(index, partition.chunks), &[], &mut partition.held);
             let mut writer = file.as_file();
             writer
                 .write_all(&len.to_be_bytes())
@@ -133,11 +146,17 @@ mod tests {
         for i in 0..500 {
             spool.push((i % 256) as u8, &record(i)).ok().unwrap();
         }
-        let on_disk: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
+        let on_disk: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .flatten()
+            .collect();
         assert!(!on_disk.is_empty());
         for file in on_disk {
             let bytes = std::fs::read(file.path()).unwrap();
-            assert!(!bytes.windows(8).any(|w| w == b"ZZZZZZZZ"), "plaintext on disk");
+            assert!(
+                !bytes.windows(8).any(|w| w == b"ZZZZZZZZ"),
+                "plaintext on disk"
+            );
         }
         let mut seen = 0;
         for index in 0..spool.partitions() {

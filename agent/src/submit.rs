@@ -56,14 +56,21 @@ pub fn build(
     let tables: Vec<Table> = expected(encoder.agreement, is_roll)
         .into_iter()
         .map(|(name, width)| {
-            let class = PAYLOAD_CLASSES.iter().position(|c| payload::table_name(*c) == name);
+            let class = PAYLOAD_CLASSES
+                .iter()
+                .position(|c| payload::table_name(*c) == name);
             let rows = class.map_or(rows, |at| Manifest::padded_payload(counts.classes[at]));
-            Table { name, width: u32::try_from(width).unwrap_or(u32::MAX), rows }
+            Table {
+                name,
+                width: u32::try_from(width).unwrap_or(u32::MAX),
+                rows,
+            }
         })
         .collect();
     let manifest = Manifest {
         dataset: dataset.clone(),
-        register: Name::try_from(encoder.register.to_owned()).map_err(|why| Problem::data(why, ""))?,
+        register: Name::try_from(encoder.register.to_owned())
+            .map_err(|why| Problem::data(why, ""))?,
         field_version: field::VERSION,
         as_of: as_of.to_owned(),
         tables,
@@ -74,12 +81,33 @@ pub fn build(
     let mut too_common_counts = Vec::new();
     for (sorter, key) in sorters.into_iter().zip(encoder.agreement.match_keys()) {
         let before = too_common.len();
-        write_tags(encoder, key.number, sorter, work, &mut too_common, &mut body)?;
+        write_tags(
+            encoder,
+            key.number,
+            sorter,
+            work,
+            &mut too_common,
+            &mut body,
+        )?;
         too_common_counts.push((too_common.len() - before) as u64);
     }
-    write_records(encoder, &counts, work, is_roll, &too_common, parts, &mut body)?;
+    write_records(
+        encoder,
+        &counts,
+        work,
+        is_roll,
+        &too_common,
+        parts,
+        &mut body,
+    )?;
     let (file, body_bytes, sha256) = body.finish()?;
-    Ok(Built { file, body_bytes, sha256, persons_count: counts.persons, too_common_counts })
+    Ok(Built {
+        file,
+        body_bytes,
+        sha256,
+        persons_count: counts.persons,
+        too_common_counts,
+    })
 }
 
 struct Counts {
@@ -96,11 +124,16 @@ fn sort_tags(
 ) -> Result<(Vec<Sorter>, Counts), Problem> {
     let keys = encoder.agreement.match_keys();
     let mut sorters: Vec<Sorter> = keys.iter().map(|_| Sorter::new(work)).collect();
-    let mut counts = Counts { persons: 0, classes: [0; PAYLOAD_CLASSES.len()] };
+    let mut counts = Counts {
+        persons: 0,
+        classes: [0; PAYLOAD_CLASSES.len()],
+    };
     parts(&mut |persons| {
         counts.persons += persons.len() as u64;
-        let rows: Vec<_> =
-            persons.par_iter().map(|p| encoder.tag_rows(&p.id, &p.person)).collect();
+        let rows: Vec<_> = persons
+            .par_iter()
+            .map(|p| encoder.tag_rows(&p.id, &p.person))
+            .collect();
         for person_rows in rows {
             for (sorter, row) in sorters.iter_mut().zip(person_rows?) {
                 sorter.push(row)?;
@@ -196,7 +229,8 @@ impl TagTable<'_> {
         handle.copy_from_slice(&old[16..]);
         let handle = Handle(handle);
         self.too_common.insert((handle, self.key));
-        self.replaced.push(row(self.encoder.filler(self.key, handle), handle))
+        self.replaced
+            .push(row(self.encoder.filler(self.key, handle), handle))
     }
 }
 
@@ -204,7 +238,9 @@ impl TagTable<'_> {
 fn merge(kept: Body, replaced: Sorter, body: &mut Body) -> Result<(), Problem> {
     let (file, bytes, _) = kept.finish()?;
     let mut reader = BufReader::with_capacity(1 << 18, file.as_file());
-    reader.seek(SeekFrom::Start(0)).map_err(|error| Problem::io(file.path(), error))?;
+    reader
+        .seek(SeekFrom::Start(0))
+        .map_err(|error| Problem::io(file.path(), error))?;
     let mut left = bytes / TAG_ROW_BYTES as u64;
     let mut next = |reader: &mut BufReader<&File>| -> Result<Option<Row>, Problem> {
         if left == 0 {
@@ -212,7 +248,9 @@ fn merge(kept: Body, replaced: Sorter, body: &mut Body) -> Result<(), Problem> {
         }
         left -= 1;
         let mut row = [0; TAG_ROW_BYTES];
-        reader.read_exact(&mut row).map_err(|error| Problem::io(file.path(), error))?;
+        reader
+            .read_exact(&mut row)
+            .map_err(|error| Problem::io(file.path(), error))?;
         Ok(Some(row))
     };
     let mut head = next(&mut reader)?;
@@ -255,9 +293,8 @@ fn write_records(
                 let handle = encoder.pseudonyms.handle(encoder.register, &person.id);
                 let tokens = encoder.tokens(&person.person)?;
                 let presence = encoder.presence_row(handle, &tokens, too_common);
-                let payload = (!is_roll).then(|| {
-                    encoder.payload_row(handle, &tokens, too_common, &facts_of(person))
-                });
+                let payload = (!is_roll)
+                    .then(|| encoder.payload_row(handle, &tokens, too_common, &facts_of(person)));
                 Ok::<_, Problem>((presence, payload))
             })
             .collect();
@@ -276,7 +313,10 @@ fn write_records(
         Ok(())
     })?;
     padding.rest(body)?;
-    for (table, (class, rows)) in payloads.into_iter().zip(PAYLOAD_CLASSES.iter().zip(counts.classes)) {
+    for (table, (class, rows)) in payloads
+        .into_iter()
+        .zip(PAYLOAD_CLASSES.iter().zip(counts.classes))
+    {
         append_payloads(encoder, table, *class, rows, body)?;
     }
     Ok(())
@@ -302,16 +342,23 @@ fn append_payloads(
     padding.sort_unstable_by(|a, b| b.cmp(a));
     let (file, _, _) = table.finish()?;
     let mut reader = BufReader::with_capacity(1 << 18, file.as_file());
-    reader.seek(SeekFrom::Start(0)).map_err(|error| Problem::io(file.path(), error))?;
+    reader
+        .seek(SeekFrom::Start(0))
+        .map_err(|error| Problem::io(file.path(), error))?;
     let mut row = vec![0; width];
     for _ in 0..rows {
-        reader.read_exact(&mut row).map_err(|error| Problem::io(file.path(), error))?;
+        reader
+            .read_exact(&mut row)
+            .map_err(|error| Problem::io(file.path(), error))?;
         while padding.last().is_some_and(|filler| *filler < row) {
             body.write(&padding.pop().unwrap_or_default())?;
         }
         body.write(&row)?;
     }
-    padding.into_iter().rev().try_for_each(|filler| body.write(&filler))
+    padding
+        .into_iter()
+        .rev()
+        .try_for_each(|filler| body.write(&filler))
 }
 
 /// Presence rows that only pad, in handle order, with the presence of an ordinary record.
@@ -343,7 +390,10 @@ impl Padding {
     }
 
     fn rest(self, body: &mut Body) -> Result<(), Problem> {
-        self.rows.into_iter().rev().try_for_each(|row| body.write(&row))
+        self.rows
+            .into_iter()
+            .rev()
+            .try_for_each(|row| body.write(&row))
     }
 }
 
@@ -360,19 +410,32 @@ impl Body {
     fn new(work: &Path) -> Result<Self, Problem> {
         let file = files::temporary(work)?;
         let path = file.path().to_path_buf();
-        let handle = file.as_file().try_clone().map_err(|error| Problem::io(&path, error))?;
+        let handle = file
+            .as_file()
+            .try_clone()
+            .map_err(|error| Problem::io(&path, error))?;
         let writer = BufWriter::with_capacity(1 << 20, handle);
-        Ok(Self { writer, file, path, bytes: 0, hash: Sha256::default() })
+        Ok(Self {
+            writer,
+            file,
+            path,
+            bytes: 0,
+            hash: Sha256::default(),
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Problem> {
         self.bytes += bytes.len() as u64;
         self.hash.update(bytes);
-        self.writer.write_all(bytes).map_err(|error| Problem::io(&self.path, error))
+        self.writer
+            .write_all(bytes)
+            .map_err(|error| Problem::io(&self.path, error))
     }
 
     fn finish(mut self) -> Result<(NamedTempFile, u64, [u8; 32]), Problem> {
-        self.writer.flush().map_err(|error| Problem::io(&self.path, error))?;
+        self.writer
+            .flush()
+            .map_err(|error| Problem::io(&self.path, error))?;
         Ok((self.file, self.bytes, self.hash.finish()))
     }
 }

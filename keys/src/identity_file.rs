@@ -15,7 +15,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub fn random<const N: usize>() -> Result<Secret<N>, Problem> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| {
-        Problem::data("the operating system gave no random bytes", "run the command again later")
+        Problem::data(
+            "the operating system gave no random bytes",
+            "run the command again later",
+        )
     })?;
     Ok(Secret::new(bytes))
 }

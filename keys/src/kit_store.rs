@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use hedui_edge::{Problem, files};
-use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::agreement::text::Dataset;
+use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::identity::Identity;
 use hedui_protocol::message::kit::Kit;
 use hedui_protocol::primitive::Aead;
@@ -28,15 +28,23 @@ impl<'a> KitStore<'a> {
     /// The store in a party's state folder.
     pub fn new(state: &Path, identity: &'a Identity, agreement: &'a InForce) -> Self {
         let digits: String = agreement.digest().to_hex().chars().take(16).collect();
-        let folder = state.join("kits").join(format!("{digits}-{}", agreement.epoch().0));
-        Self { folder, identity, agreement }
+        let folder = state
+            .join("kits")
+            .join(format!("{digits}-{}", agreement.epoch().0));
+        Self {
+            folder,
+            identity,
+            agreement,
+        }
     }
 
     /// The kit of a register, if it is here.
     pub fn get(&self, register: &Dataset) -> Result<Option<Kit>, Problem> {
         let path = self.path(register.name.as_str());
         match self.read(&path)? {
-            Some(body) => Kit::decode(&body).map(Some).map_err(|r| Problem::refused(&path, r)),
+            Some(body) => Kit::decode(&body)
+                .map(Some)
+                .map_err(|r| Problem::refused(&path, r)),
             None => Ok(None),
         }
     }
@@ -49,7 +57,11 @@ impl<'a> KitStore<'a> {
         if let Some(held) = self.get(register)? {
             let same = held.register_secret == kit.register_secret
                 && held.shared_secret == kit.shared_secret;
-            return if same { Ok(()) } else { Err(Refusal::Replay.into()) };
+            return if same {
+                Ok(())
+            } else {
+                Err(Refusal::Replay.into())
+            };
         }
         self.write(&self.path(register.name.as_str()), &kit.encode())
     }
@@ -89,9 +101,14 @@ impl<'a> KitStore<'a> {
             return Ok(None);
         }
         let mut sealed = Zeroizing::new(files::read_small(path)?);
-        let (nonce, rest) = sealed.split_first_chunk_mut::<12>().ok_or_else(|| damaged(path))?;
+        let (nonce, rest) = sealed
+            .split_first_chunk_mut::<12>()
+            .ok_or_else(|| damaged(path))?;
         let aad = self.associated(path);
-        let plain = self.aead().open(*nonce, &aad, rest).ok_or_else(|| damaged(path))?;
+        let plain = self
+            .aead()
+            .open(*nonce, &aad, rest)
+            .ok_or_else(|| damaged(path))?;
         Ok(Some(Zeroizing::new(plain.to_vec())))
     }
 
@@ -99,7 +116,8 @@ impl<'a> KitStore<'a> {
         files::private_folder(&self.folder)?;
         let nonce = random::<12>()?;
         let mut sealed = Zeroizing::new(body.to_vec());
-        self.aead().seal(*nonce.expose(), &self.associated(path), &mut sealed);
+        self.aead()
+            .seal(*nonce.expose(), &self.associated(path), &mut sealed);
         files::write_bytes(path, &[&nonce.expose()[..], &sealed].concat())
     }
 
@@ -108,12 +126,18 @@ impl<'a> KitStore<'a> {
     }
 
     fn associated(&self, path: &Path) -> Vec<u8> {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let epoch = self.agreement.epoch().0.to_be_bytes();
         [&self.agreement.digest().0[..], &epoch, name.as_bytes()].concat()
     }
 }
 
 fn damaged(path: &Path) -> Problem {
-    Problem::refused(path, Refusal::malformed("kit file", "it cannot be opened with this identity"))
+    Problem::refused(
+        path,
+        Refusal::malformed("kit file", "it cannot be opened with this identity"),
+    )
 }

@@ -26,13 +26,19 @@ pub struct Keyed {
 impl Keyed {
     /// The lock under the shared secret of a kit.
     pub fn new(shared: &Secret<32>) -> Self {
-        Self { key: hmac_sha512_key(shared.expose()) }
+        Self {
+            key: hmac_sha512_key(shared.expose()),
+        }
     }
 }
 
 impl Lock for Keyed {
     fn token(&self, input: &KeyInput) -> Option<Token> {
-        Some(Secret::new(hmac_sha512(&self.key, Label::Keyed, &[input.bytes()])))
+        Some(Secret::new(hmac_sha512(
+            &self.key,
+            Label::Keyed,
+            &[input.bytes()],
+        )))
     }
 }
 

@@ -51,7 +51,9 @@ fn main() -> ExitCode {
 }
 
 fn work(arguments: Arguments) -> Result<(), Problem> {
-    let console = Console { json: arguments.home.json };
+    let console = Console {
+        json: arguments.home.json,
+    };
     match arguments.command {
         Command::New { party } => {
             let name = Name::try_from(party)
@@ -72,13 +74,21 @@ fn work(arguments: Arguments) -> Result<(), Problem> {
             let path = arguments.home.card_file();
             let card = PartyCard::parse(&files::read_text(&path)?).filter(|card| card.name == name);
             let card = card.ok_or_else(|| {
-                Problem::refused(&path, Refusal::malformed("card", "it does not fit the key file"))
+                Problem::refused(
+                    &path,
+                    Refusal::malformed("card", "it does not fit the key file"),
+                )
             })?;
             show(&console, &card);
             Ok(())
         }
-        Command::Passphrase { new_passphrase_file } => {
-            let new = PassphraseSource { passphrase_file: new_passphrase_file, passphrase_fd: None };
+        Command::Passphrase {
+            new_passphrase_file,
+        } => {
+            let new = PassphraseSource {
+                passphrase_file: new_passphrase_file,
+                passphrase_fd: None,
+            };
             identity_file::change_passphrase(&arguments.home, &new)?;
             console.say("口令已更换 passphrase changed");
             Ok(())

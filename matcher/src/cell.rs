@@ -88,7 +88,8 @@ pub fn run(cell: &Cell) -> Result<Receipt, Problem> {
             row[16..].copy_from_slice(&right[16..]);
             hash.update(&row);
             rows += 1;
-            out.write_all(&row).map_err(|error| Problem::io(&cell.part, error))
+            out.write_all(&row)
+                .map_err(|error| Problem::io(&cell.part, error))
         })?;
         Ok((rows, hex(&hash.finish())))
     })?;
@@ -100,7 +101,8 @@ pub fn run(cell: &Cell) -> Result<Receipt, Problem> {
         sha256,
         kernel: KERNEL.to_owned(),
     };
-    let json = serde_json::to_vec(&receipt).map_err(|e| Problem::data(e.to_string(), "report this"))?;
+    let json =
+        serde_json::to_vec(&receipt).map_err(|e| Problem::data(e.to_string(), "report this"))?;
     files::write_bytes(&receipt_path(&cell.part), &json)?;
     Ok(receipt)
 }
@@ -123,7 +125,7 @@ fn join(
 ) -> Result<(), Problem> {
     let mut left = Range::open(&cell.left, cell.from, cell.to)?;
     let mut right = Range::open(&cell.right, cell.from, cell.to)?;
-    let next = |range: &mut Range, path: &Path| range.next().map_err(|e| Problem::io(path, e));
+    let next = |range: &mut Range, path: &Path| range.next_row().map_err(|e| Problem::io(path, e));
     let mut l = next(&mut left, &cell.left)?;
     let mut r = next(&mut right, &cell.right)?;
     let mut run: Vec<Row> = Vec::new();

@@ -19,8 +19,8 @@ use rayon::prelude::*;
 
 use crate::cell::{self, Cell};
 use crate::intake::{Intake, State};
-use crate::plan::{Plan, plan};
 use crate::merge::{Merged, merge};
+use crate::plan::{Plan, plan};
 
 /// 核对中心 | The matcher: takes in encodings, compares them, answers the roll owner
 #[derive(Parser)]
@@ -82,7 +82,9 @@ struct RunOptions {
 
 /// Runs one command.
 pub fn run(arguments: Arguments) -> Result<(), Problem> {
-    let console = Console { json: arguments.home.json };
+    let console = Console {
+        json: arguments.home.json,
+    };
     let home = &arguments.home;
     match arguments.command {
         Command::Intake(options) => {
@@ -121,12 +123,20 @@ impl Desk {
         let identity = home.identity()?;
         if identity.card() != agreement.matcher() {
             return Err(Problem::data(
-                format!("`{}` is not the matcher of this agreement", identity.card().name),
+                format!(
+                    "`{}` is not the matcher of this agreement",
+                    identity.card().name
+                ),
                 "run with the matcher's --home",
             ));
         }
         std::fs::create_dir_all(&exchange).map_err(|error| Problem::io(&exchange, error))?;
-        Ok(Self { agreement, identity, state: State::open(home.state())?, exchange })
+        Ok(Self {
+            agreement,
+            identity,
+            state: State::open(home.state())?,
+            exchange,
+        })
     }
 
     /// Takes in stated files; each refusal has its own exit code, so the first one ends the command.
@@ -140,7 +150,10 @@ impl Desk {
         let intake = self.intake(&ledger, &clock);
         for path in files {
             let manifest = intake.accept(path)?;
-            console.say(&format!("已接收 accepted: {} → {}", manifest.dataset, manifest.register));
+            console.say(&format!(
+                "已接收 accepted: {} → {}",
+                manifest.dataset, manifest.register
+            ));
         }
         Ok(0)
     }
@@ -161,8 +174,10 @@ impl Desk {
                 continue;
             }
             match intake.accept(&file.path) {
-                Ok(manifest) => console
-                    .say(&format!("已接收 accepted: {} → {}", manifest.dataset, manifest.register)),
+                Ok(manifest) => console.say(&format!(
+                    "已接收 accepted: {} → {}",
+                    manifest.dataset, manifest.register
+                )),
                 Err(Problem::Refused { place, refusal }) => {
                     rejected += 1;
                     let problem = Problem::Refused { place, refusal };
@@ -198,9 +213,16 @@ impl Desk {
 
     fn status(&self, console: &Console) -> Result<(), Problem> {
         let plan = self.plan()?;
-        let done = plan.cells.iter().filter(|cell| cell::done(cell).is_some()).count();
+        let done = plan
+            .cells
+            .iter()
+            .filter(|cell| cell::done(cell).is_some())
+            .count();
         for pairing in &plan.pairings {
-            console.say(&format!("齐备 ready    {} (截止 as of {})", pairing.register, pairing.as_of));
+            console.say(&format!(
+                "齐备 ready    {} (截止 as of {})",
+                pairing.register, pairing.as_of
+            ));
         }
         for (register, side) in &plan.missing {
             console.say(&format!("缺 missing    {register}: {}", side_words(side)));
@@ -218,9 +240,10 @@ impl Desk {
 
     fn send(&self, home: &HomeOptions, plan: &Plan, merged: &Merged) -> Result<PathBuf, Problem> {
         let owner = &self.agreement.roll().owner;
-        let to = self.agreement.card(owner).ok_or_else(|| {
-            Problem::from(Refusal::UnknownSender(owner.to_string()))
-        })?;
+        let to = self
+            .agreement
+            .card(owner)
+            .ok_or_else(|| Problem::from(Refusal::UnknownSender(owner.to_string())))?;
         let about = format!("run-{}", plan.run.get(..12).unwrap_or(&plan.run));
         let draft = Draft {
             kind: MessageType::Result,
@@ -229,15 +252,30 @@ impl Desk {
             content: merged.sha256,
             in_reply_to: None,
         };
-        let mut body = merged.file.reopen().map_err(|e| Problem::io(merged.file.path(), e))?;
+        let mut body = merged
+            .file
+            .reopen()
+            .map_err(|e| Problem::io(merged.file.path(), e))?;
         let folders = (self.state.folder.as_path(), self.exchange.as_path());
         let (clock, len) = (home.clock()?, merged.body_bytes);
-        exchange::send(&self.identity, &self.agreement, folders, &clock, &draft, &mut body, len)
+        exchange::send(
+            &self.identity,
+            &self.agreement,
+            folders,
+            &clock,
+            &draft,
+            &mut body,
+            len,
+        )
     }
 }
 
 fn side_words(side: &str) -> &'static str {
-    if side == "roll" { "名册未报送 the roll's side" } else { "部门数据未报送 the register's side" }
+    if side == "roll" {
+        "名册未报送 the roll's side"
+    } else {
+        "部门数据未报送 the register's side"
+    }
 }
 
 fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result<(), Problem> {
@@ -253,7 +291,11 @@ fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result
             "wait for their submissions; `hedui-matcher status` lists them",
         ));
     }
-    let todo: Vec<&Cell> = plan.cells.iter().filter(|cell| cell::done(cell).is_none()).collect();
+    let todo: Vec<&Cell> = plan
+        .cells
+        .iter()
+        .filter(|cell| cell::done(cell).is_none())
+        .collect();
     if options.print_cells {
         for cell in todo {
             let line = serde_json::to_string(cell).unwrap_or_default();
@@ -265,7 +307,10 @@ fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result
     let merged = merge(&desk.state, &desk.agreement, &plan)?;
     let path = desk.send(home, &plan, &merged)?;
     for register in &merged.manifest.registers {
-        let title = desk.agreement.dataset(&register.name).map(Agreement::title_of_dataset);
+        let title = desk
+            .agreement
+            .dataset(&register.name)
+            .map(Agreement::title_of_dataset);
         console.say(&format!(
             "{}: 匹配 matches {}, 待核实 review {}, 身份矛盾 conflicts {}",
             title.unwrap_or_default(),
@@ -327,5 +372,7 @@ fn finish(rejected: usize) -> Result<(), Problem> {
     if rejected == 0 {
         return Ok(());
     }
-    Err(Problem::DoneWithRejects { what: format!("{rejected} files were refused") })
+    Err(Problem::DoneWithRejects {
+        what: format!("{rejected} files were refused"),
+    })
 }

@@ -30,11 +30,16 @@ impl Policy {
             let keys = agreement.match_keys().iter().filter(|key| wanted(key));
             keys.fold(0, |bits: u16, key| bits | bit(key.number))
         };
-        let class_b = agreement.match_keys().iter().filter(|key| key.class == KeyClass::B);
+        let class_b = agreement
+            .match_keys()
+            .iter()
+            .filter(|key| key.class == KeyClass::B);
         Self {
             class_a: bits(&|key| key.class == KeyClass::A),
             class_c: bits(&|key| key.class == KeyClass::C),
-            families: class_b.map(|key| (bit(key.number), key.family.clone())).collect(),
+            families: class_b
+                .map(|key| (bit(key.number), key.family.clone()))
+                .collect(),
             contradicting: if decision.contradicting.is_empty() {
                 bits(&|key| key.class == KeyClass::B)
             } else {
@@ -58,10 +63,17 @@ impl Policy {
     pub fn decide(&self, agree: u16, differ: u16) -> Option<Outcome> {
         if agree & self.class_a != 0 {
             let contradicted = agree & self.contradicting == 0 && differ & self.contradicting != 0;
-            return Some(if contradicted { Outcome::IdentityConflict } else { Outcome::Match });
+            return Some(if contradicted {
+                Outcome::IdentityConflict
+            } else {
+                Outcome::Match
+            });
         }
         let agreeing = self.families.iter().filter(|(bit, _)| agree & bit != 0);
-        let families = agreeing.map(|(_, family)| family).collect::<BTreeSet<_>>().len();
+        let families = agreeing
+            .map(|(_, family)| family)
+            .collect::<BTreeSet<_>>()
+            .len();
         if differ & self.class_a != 0 {
             if self.families_against_a > 0 && families >= self.families_against_a {
                 return Some(Outcome::Match);

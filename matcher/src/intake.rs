@@ -34,7 +34,12 @@ impl State {
     /// Opens or creates the state folder and clears what a killed process left half-done.
     pub fn open(folder: PathBuf) -> Result<Self, Problem> {
         let state = Self { folder };
-        for path in [state.folder.clone(), state.segments(), state.runs(), state.work()] {
+        for path in [
+            state.folder.clone(),
+            state.segments(),
+            state.runs(),
+            state.work(),
+        ] {
             files::private_folder(&path)?;
         }
         files::sweep(&state.work());
@@ -86,24 +91,33 @@ impl Intake<'_> {
         let kinds = [MessageType::Submission];
         let mut verified = exchange::verify(path, self.agreement, me, &kinds)?;
         let at = |problem: Problem| match problem {
-            Problem::Refused { place: None, refusal } => Problem::refused(path, refusal),
+            Problem::Refused {
+                place: None,
+                refusal,
+            } => Problem::refused(path, refusal),
             other => other,
         };
         let digest = verified.header_digest();
-        self.ledger.check_new(verified.header(), &digest).map_err(at)?;
+        self.ledger
+            .check_new(verified.header(), &digest)
+            .map_err(at)?;
         let mut opened = files::temporary(&self.state.work())?;
         let wrap = |error| Problem::io(&self.state.folder, error);
         {
             let mut writer = BufWriter::with_capacity(1 << 20, opened.as_file_mut());
-            verified.open(self.identity, &mut writer).map_err(|e| Problem::envelope(path, e))?;
+            verified
+                .open(self.identity, &mut writer)
+                .map_err(|e| Problem::envelope(path, e))?;
             writer.flush().map_err(wrap)?;
         }
         let header = verified.header().clone();
         let mut body = BufReader::with_capacity(1 << 20, opened.reopen().map_err(wrap)?);
         let (manifest, layout) = self.read_manifest(&mut body, &header).map_err(at)?;
         let receipt = self.receipt(&header, &digest, &manifest)?;
-        self.keep(&mut body, &layout, &digest, &receipt).map_err(at)?;
-        self.ledger.accept(&header, &digest, &manifest, &self.clock.now())?;
+        self.keep(&mut body, &layout, &digest, &receipt)
+            .map_err(at)?;
+        self.ledger
+            .accept(&header, &digest, &manifest, &self.clock.now())?;
         self.send_receipts()?;
         Ok(manifest)
     }
@@ -211,7 +225,15 @@ impl Intake<'_> {
         let folders = (self.state.folder.as_path(), self.exchange);
         let len = body.len() as u64;
         let mut body = std::io::Cursor::new(&body[..]);
-        exchange::send(self.identity, self.agreement, folders, self.clock, &draft, &mut body, len)?;
+        exchange::send(
+            self.identity,
+            self.agreement,
+            folders,
+            self.clock,
+            &draft,
+            &mut body,
+            len,
+        )?;
         Ok(())
     }
 }
@@ -243,7 +265,9 @@ fn keep_sorted(
             body.read_exact(&mut row).map_err(wrap)?;
             let handle = row.first_chunk::<16>().copied().unwrap_or_default();
             if last.is_some_and(|last| last >= handle) {
-                return Err(Refusal::malformed("submission", "a table is not sorted by handle").into());
+                return Err(
+                    Refusal::malformed("submission", "a table is not sorted by handle").into(),
+                );
             }
             last = Some(handle);
             out.write_all(&row).map_err(wrap)?;

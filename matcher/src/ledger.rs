@@ -90,7 +90,11 @@ impl Ledger {
             .map_err(|error| failed(&error))?;
         let last = last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0);
         if header.seq <= last {
-            return Err(Refusal::WrongSequence { last, found: header.seq }.into());
+            return Err(Refusal::WrongSequence {
+                last,
+                found: header.seq,
+            }
+            .into());
         }
         Ok(())
     }
@@ -115,14 +119,20 @@ impl Ledger {
             .connection
             .prepare("SELECT header_sha256 FROM message WHERE receipted = 0 ORDER BY rowid")
             .map_err(|error| failed(&error))?;
-        let rows = statement.query_map([], |row| row.get(0)).map_err(|error| failed(&error))?;
-        rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
+        let rows = statement
+            .query_map([], |row| row.get(0))
+            .map_err(|error| failed(&error))?;
+        rows.collect::<Result<_, _>>()
+            .map_err(|error| failed(&error))
     }
 
     /// Notes that a receipt was written.
     pub fn receipted(&self, header_sha256: &str) -> Result<(), Problem> {
         self.connection
-            .execute("UPDATE message SET receipted = 1 WHERE header_sha256 = ?1", [header_sha256])
+            .execute(
+                "UPDATE message SET receipted = 1 WHERE header_sha256 = ?1",
+                [header_sha256],
+            )
             .map_err(|error| failed(&error))?;
         Ok(())
     }
@@ -172,16 +182,20 @@ impl Ledger {
             )
             .map_err(|error| failed(&error))?;
         let rows = statement
-            .query_map(params![agreement.digest().to_hex(), agreement.epoch().0], |row| {
-                Ok(Accepted {
-                    header_sha256: row.get(0)?,
-                    dataset: row.get(1)?,
-                    register: row.get(2)?,
-                    as_of: row.get(3)?,
-                })
-            })
+            .query_map(
+                params![agreement.digest().to_hex(), agreement.epoch().0],
+                |row| {
+                    Ok(Accepted {
+                        header_sha256: row.get(0)?,
+                        dataset: row.get(1)?,
+                        register: row.get(2)?,
+                        as_of: row.get(3)?,
+                    })
+                },
+            )
             .map_err(|error| failed(&error))?;
-        rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
+        rows.collect::<Result<_, _>>()
+            .map_err(|error| failed(&error))
     }
 }
 

@@ -36,10 +36,13 @@ pub struct Merged {
     pub manifest: Manifest,
 }
 
+/// Payload rows of one class.
+type ClassRows = (usize, Vec<Vec<u8>>);
+
 /// One register's share of the result.
 struct Share {
     pairs: Vec<Pair>,
-    payloads: Vec<(usize, Vec<Vec<u8>>)>,
+    payloads: Vec<ClassRows>,
 }
 
 /// Merges all parts of a run.
@@ -52,10 +55,14 @@ pub fn merge(state: &State, agreement: &InForce, plan: &Plan) -> Result<Merged, 
     };
     let mut shares = Vec::new();
     for pairing in &plan.pairings {
-        let cells: Vec<&Cell> =
-            plan.cells.iter().filter(|cell| cell.register == pairing.register).collect();
+        let cells: Vec<&Cell> = plan
+            .cells
+            .iter()
+            .filter(|cell| cell.register == pairing.register)
+            .collect();
         let share = share_of(state, agreement, &policy, pairing, &cells)?;
-        let name = Name::try_from(pairing.register.clone()).map_err(|why| Problem::data(why, ""))?;
+        let name =
+            Name::try_from(pairing.register.clone()).map_err(|why| Problem::data(why, ""))?;
         let count = |outcome| share.pairs.iter().filter(|p| p.outcome == outcome).count() as u64;
         manifest.registers.push(result::Register {
             name: name.clone(),
@@ -90,12 +97,24 @@ pub fn merge(state: &State, agreement: &InForce, plan: &Plan) -> Result<Merged, 
     };
     put(&manifest_bytes(&manifest)?)?;
     for share in &shares {
-        share.pairs.iter().try_for_each(|pair| put(&pair.encode()))?;
-        share.payloads.iter().flat_map(|(_, rows)| rows).try_for_each(|row| put(row))?;
+        share
+            .pairs
+            .iter()
+            .try_for_each(|pair| put(&pair.encode()))?;
+        share
+            .payloads
+            .iter()
+            .flat_map(|(_, rows)| rows)
+            .try_for_each(|row| put(row))?;
     }
     writer.flush().map_err(wrap)?;
     drop(writer);
-    Ok(Merged { sha256: hash.finish(), body_bytes, manifest, file })
+    Ok(Merged {
+        sha256: hash.finish(),
+        body_bytes,
+        manifest,
+        file,
+    })
 }
 
 fn share_of(
@@ -114,10 +133,18 @@ fn share_of(
     let mut pairs = Vec::new();
     for ((roll, register), agree) in agree {
         // A record without a presence row is padding that met a tag by chance: not a person.
-        let (Some(l), Some(r)) = (left.get(&roll), right.get(&register)) else { continue };
+        let (Some(l), Some(r)) = (left.get(&roll), right.get(&register)) else {
+            continue;
+        };
         let differ = l & r & !agree;
         if let Some(outcome) = policy.decide(agree, differ) {
-            pairs.push(Pair { roll, register, agree, differ, outcome });
+            pairs.push(Pair {
+                roll,
+                register,
+                agree,
+                differ,
+                outcome,
+            });
         }
     }
     settle_ties(policy, &mut pairs);
@@ -131,7 +158,10 @@ fn agreements(cells: &[&Cell]) -> Result<BTreeMap<(Handle, Handle), u16>, Proble
     let mut pairs: BTreeMap<(Handle, Handle), u16> = BTreeMap::new();
     for cell in cells {
         let receipt = done(cell).ok_or_else(|| {
-            Problem::not_yet(format!("cell {} is not done", cell.cell), "run the command again")
+            Problem::not_yet(
+                format!("cell {} is not done", cell.cell),
+                "run the command again",
+            )
         })?;
         if digest_of(&cell.part)? != receipt.sha256 {
             return Err(Problem::data(
@@ -143,7 +173,9 @@ fn agreements(cells: &[&Cell]) -> Result<BTreeMap<(Handle, Handle), u16>, Proble
         let mut reader = BufReader::with_capacity(1 << 18, file);
         let mut row = [0; 32];
         for _ in 0..receipt.rows {
-            reader.read_exact(&mut row).map_err(|error| Problem::io(&cell.part, error))?;
+            reader
+                .read_exact(&mut row)
+                .map_err(|error| Problem::io(&cell.part, error))?;
             let (mut roll, mut register) = ([0; 16], [0; 16]);
             roll.copy_from_slice(&row[..16]);
             register.copy_from_slice(&row[16..]);
@@ -170,7 +202,11 @@ fn select(
     mut take: impl FnMut(Handle, &[u8]),
 ) -> Result<(), Problem> {
     let file = File::open(path).map_err(|error| Problem::io(path, error))?;
-    let rows = file.metadata().map_err(|error| Problem::io(path, error))?.len() / width as u64;
+    let rows = file
+        .metadata()
+        .map_err(|error| Problem::io(path, error))?
+        .len()
+        / width as u64;
     let mut reader = BufReader::with_capacity(1 << 18, file);
     let mut row = vec![0; width];
     let mut wanted = wanted.iter().peekable();
@@ -178,7 +214,9 @@ fn select(
         if wanted.peek().is_none() {
             break;
         }
-        reader.read_exact(&mut row).map_err(|error| Problem::io(path, error))?;
+        reader
+            .read_exact(&mut row)
+            .map_err(|error| Problem::io(path, error))?;
         let handle = Handle(row.first_chunk::<16>().copied().unwrap_or_default());
         while wanted.next_if(|next| **next < handle).is_some() {}
         if wanted.next_if(|next| **next == handle).is_some() {
@@ -206,7 +244,9 @@ fn settle_ties(policy: &Policy, pairs: &mut [Pair]) {
 
 /// Where the agreement bounds how many records of a register one person may match, more go to review.
 fn cap_matches(agreement: &InForce, pairing: &Pairing, pairs: &mut [Pair]) {
-    let register = agreement.registers().find(|d| d.name.as_str() == pairing.register);
+    let register = agreement
+        .registers()
+        .find(|d| d.name.as_str() == pairing.register);
     let cap = register.map_or(0, |dataset| dataset.matches_max) as usize;
     if cap == 0 {
         return;
@@ -215,7 +255,10 @@ fn cap_matches(agreement: &InForce, pairing: &Pairing, pairs: &mut [Pair]) {
     for pair in pairs.iter().filter(|pair| pair.outcome == Outcome::Match) {
         *counts.entry(pair.roll).or_default() += 1;
     }
-    for pair in pairs.iter_mut().filter(|pair| pair.outcome == Outcome::Match) {
+    for pair in pairs
+        .iter_mut()
+        .filter(|pair| pair.outcome == Outcome::Match)
+    {
         if counts.get(&pair.roll).is_some_and(|count| *count > cap) {
             pair.outcome = Outcome::Review;
         }
@@ -223,25 +266,30 @@ fn cap_matches(agreement: &InForce, pairing: &Pairing, pairs: &mut [Pair]) {
 }
 
 /// Payload rows of the records whose pair agrees on a whole release set, per class.
-fn payloads(
-    agreement: &InForce,
-    folder: &Path,
-    pairs: &[Pair],
-) -> Result<Vec<(usize, Vec<Vec<u8>>)>, Problem> {
+fn payloads(agreement: &InForce, folder: &Path, pairs: &[Pair]) -> Result<Vec<ClassRows>, Problem> {
     let releases: Vec<u16> = agreement
         .releases()
         .iter()
         .map(|set| set.iter().fold(0, |bits, index| bits | 1 << index))
         .collect();
     let releasing = |pair: &&Pair| releases.iter().any(|set| pair.agree & set == *set);
-    let wanted: BTreeSet<Handle> = pairs.iter().filter(releasing).map(|pair| pair.register).collect();
+    let wanted: BTreeSet<Handle> = pairs
+        .iter()
+        .filter(releasing)
+        .map(|pair| pair.register)
+        .collect();
     let mut out = Vec::new();
     for class in PAYLOAD_CLASSES {
         let mut rows = Vec::new();
         let width = payload::row_bytes(class, releases.len());
-        select(&folder.join(payload::table_name(class)), width, &wanted, |_, row| {
-            rows.push(row.to_vec());
-        })?;
+        select(
+            &folder.join(payload::table_name(class)),
+            width,
+            &wanted,
+            |_, row| {
+                rows.push(row.to_vec());
+            },
+        )?;
         out.push((class, rows));
     }
     Ok(out)

@@ -49,13 +49,18 @@ pub struct Plan {
 /// Plans the comparison of everything that is accepted and in force.
 pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result<Plan, Problem> {
     let roll = agreement.roll().name.as_str();
-    let by_name: BTreeMap<(&str, &str), &Accepted> =
-        accepted.iter().map(|a| ((a.dataset.as_str(), a.register.as_str()), a)).collect();
+    let by_name: BTreeMap<(&str, &str), &Accepted> = accepted
+        .iter()
+        .map(|a| ((a.dataset.as_str(), a.register.as_str()), a))
+        .collect();
     let (mut pairings, mut missing) = (Vec::new(), Vec::new());
     let mut registers: Vec<&str> = agreement.registers().map(|d| d.name.as_str()).collect();
     registers.sort_unstable();
     for register in registers {
-        match (by_name.get(&(roll, register)), by_name.get(&(register, register))) {
+        match (
+            by_name.get(&(roll, register)),
+            by_name.get(&(register, register)),
+        ) {
             (Some(left), Some(right)) => pairings.push(Pairing {
                 register: register.to_owned(),
                 roll: left.header_sha256.clone(),
@@ -96,7 +101,13 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
             }
         }
     }
-    Ok(Plan { run, folder, pairings, missing, cells })
+    Ok(Plan {
+        run,
+        folder,
+        pairings,
+        missing,
+        cells,
+    })
 }
 
 /// Cuts the 256 first bytes into a power of two of equal ranges. Tags are pseudo-random, so equal ranges
@@ -108,7 +119,9 @@ fn ranges(rows: u64) -> Vec<(u8, u8)> {
     }
     let width = 256 / cuts;
     let byte = |n: u64| u8::try_from(n).unwrap_or(u8::MAX);
-    (0..cuts).map(|cut| (byte(cut * width), byte(cut * width + width - 1))).collect()
+    (0..cuts)
+        .map(|cut| (byte(cut * width), byte(cut * width + width - 1)))
+        .collect()
 }
 
 #[cfg(test)]

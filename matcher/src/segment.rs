@@ -36,7 +36,8 @@ pub fn build(
     while left > 0 {
         let take = usize::try_from(left.min(HELD_ROWS as u64)).unwrap_or(HELD_ROWS);
         let mut bytes = vec![0; take * 32];
-        rows.read_exact(&mut bytes).map_err(|error| Problem::io(path, error))?;
+        rows.read_exact(&mut bytes)
+            .map_err(|error| Problem::io(path, error))?;
         let mut held: Vec<Row> = Vec::with_capacity(take);
         for row in bytes.as_chunks::<32>().0 {
             check.next(row)?;
@@ -57,14 +58,20 @@ pub fn build(
         }
         let run = files::temporary(work)?;
         let mut writer = BufWriter::with_capacity(1 << 20, run.as_file());
-        held.iter().try_for_each(|row| writer.write_all(row)).map_err(|e| Problem::io(run.path(), e))?;
-        writer.flush().map_err(|error| Problem::io(run.path(), error))?;
+        held.iter()
+            .try_for_each(|row| writer.write_all(row))
+            .map_err(|e| Problem::io(run.path(), e))?;
+        writer
+            .flush()
+            .map_err(|error| Problem::io(run.path(), error))?;
         drop(writer);
         runs.push(run);
     }
     let mut readers = Vec::new();
     for run in &runs {
-        let file = run.reopen().map_err(|error| Problem::io(run.path(), error))?;
+        let file = run
+            .reopen()
+            .map_err(|error| Problem::io(run.path(), error))?;
         readers.push(BufReader::with_capacity(1 << 18, file));
     }
     write(path, &index, Merge::new(readers, path)?)
@@ -108,10 +115,19 @@ impl TableCheck {
         if *row < self.last {
             return Err(Refusal::malformed("submission", "a table is not sorted by tag").into());
         }
-        self.run = if row[..16] == self.last[..16] { self.run + 1 } else { 1 };
+        self.run = if row[..16] == self.last[..16] {
+            self.run + 1
+        } else {
+            1
+        };
         if self.run > MULTIPLICITY_CAP_MAX {
             let (found, allowed) = (u64::from(self.run), u64::from(MULTIPLICITY_CAP_MAX));
-            return Err(Refusal::Oversize { what: "multiplicity of a tag", found, allowed }.into());
+            return Err(Refusal::Oversize {
+                what: "multiplicity of a tag",
+                found,
+                allowed,
+            }
+            .into());
         }
         self.last = *row;
         Ok(())
@@ -140,7 +156,9 @@ impl Iterator for Merge {
     fn next(&mut self) -> Option<Self::Item> {
         let std::cmp::Reverse((row, at)) = self.heap.pop()?;
         match read_row(&mut self.readers[at]) {
-            Ok(next) => self.heap.extend(next.map(|next| std::cmp::Reverse((next, at)))),
+            Ok(next) => self
+                .heap
+                .extend(next.map(|next| std::cmp::Reverse((next, at)))),
             Err(error) => return Some(Err(Problem::io("temporary run", error))),
         }
         Some(Ok(row))
@@ -170,20 +188,29 @@ impl Range {
         let mut head = vec![0; usize::try_from(HEAD_BYTES).unwrap_or(0)];
         file.read_exact(&mut head).map_err(wrap)?;
         if !head.starts_with(MAGIC) {
-            return Err(Problem::data(format!("{}: not a segment", path.display()), "take the submission in again"));
+            return Err(Problem::data(
+                format!("{}: not a segment", path.display()),
+                "take the submission in again",
+            ));
         }
         let start_of = |byte: usize| {
             let at = 8 + byte * 8;
-            head[at..at + 8].iter().fold(0_u64, |n, b| n << 8 | u64::from(*b))
+            head[at..at + 8]
+                .iter()
+                .fold(0_u64, |n, b| n << 8 | u64::from(*b))
         };
         let (first, end) = (start_of(usize::from(from)), start_of(usize::from(to) + 1));
-        file.seek(SeekFrom::Start(HEAD_BYTES + first * 32)).map_err(wrap)?;
+        file.seek(SeekFrom::Start(HEAD_BYTES + first * 32))
+            .map_err(wrap)?;
         let left = end.saturating_sub(first);
-        Ok(Self { reader: BufReader::with_capacity(1 << 18, file), left })
+        Ok(Self {
+            reader: BufReader::with_capacity(1 << 18, file),
+            left,
+        })
     }
 
     /// The next row, or `None` at the end of the range.
-    pub fn next(&mut self) -> std::io::Result<Option<Row>> {
+    pub fn next_row(&mut self) -> std::io::Result<Option<Row>> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -196,7 +223,9 @@ impl Range {
 
 /// Rows of a segment.
 pub fn rows_count(path: &Path) -> Result<u64, Problem> {
-    let len = std::fs::metadata(path).map_err(|error| Problem::io(path, error))?.len();
+    let len = std::fs::metadata(path)
+        .map_err(|error| Problem::io(path, error))?
+        .len();
     Ok(len.saturating_sub(HEAD_BYTES) / 32)
 }
 
@@ -205,7 +234,9 @@ pub fn digest_of(path: &Path) -> Result<String, Problem> {
     let mut file = File::open(path).map_err(|error| Problem::io(path, error))?;
     let (mut hash, mut buffer) = (Sha256::default(), vec![0; 1 << 18]);
     loop {
-        let got = file.read(&mut buffer).map_err(|error| Problem::io(path, error))?;
+        let got = file
+            .read(&mut buffer)
+            .map_err(|error| Problem::io(path, error))?;
         if got == 0 {
             return Ok(hex(&hash.finish()));
         }
@@ -221,7 +252,8 @@ mod tests {
         let mut rows: Vec<Row> = (0..count)
             .map(|i| {
                 let mut row = [0; 32];
-                row[..8].copy_from_slice(&(i / 2).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+                row[..8]
+                    .copy_from_slice(&(i / 2).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
                 row[24..].copy_from_slice(&i.to_be_bytes());
                 row
             })
@@ -235,12 +267,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let pepper = Secret::new([3; 32]);
-        build(&path, &mut &rows(5000)[..], 5000, &pepper, folder.path()).ok().unwrap();
+        build(&path, &mut &rows(5000)[..], 5000, &pepper, folder.path())
+            .ok()
+            .unwrap();
         assert_eq!(rows_count(&path).ok(), Some(5000));
         let mut all = Vec::new();
         for (from, to) in [(0, 0), (1, 99), (100, 254), (255, 255)] {
             let mut range = Range::open(&path, from, to).ok().unwrap();
-            while let Some(row) = range.next().unwrap() {
+            while let Some(row) = range.next_row().unwrap() {
                 assert!((from..=to).contains(&row[0]));
                 all.push(row);
             }

@@ -31,14 +31,20 @@ impl<'a> Reader<'a> {
 
     /// The next `len` bytes.
     pub fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], CodecError> {
-        let (head, tail) = self.0.split_at_checked(len).ok_or(CodecError::Short(what))?;
+        let (head, tail) = self
+            .0
+            .split_at_checked(len)
+            .ok_or(CodecError::Short(what))?;
         self.0 = tail;
         Ok(head)
     }
 
     /// The next `N` bytes.
     pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], CodecError> {
-        let (head, tail) = self.0.split_first_chunk::<N>().ok_or(CodecError::Short(what))?;
+        let (head, tail) = self
+            .0
+            .split_first_chunk::<N>()
+            .ok_or(CodecError::Short(what))?;
         self.0 = tail;
         Ok(*head)
     }
@@ -81,7 +87,11 @@ impl<'a> Reader<'a> {
 
     /// Ends the decode: no byte may be left.
     pub fn finish(self, what: &'static str) -> Result<(), CodecError> {
-        if self.0.is_empty() { Ok(()) } else { Err(CodecError::Trailing(what)) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(CodecError::Trailing(what))
+        }
     }
 }
 
@@ -111,6 +121,9 @@ mod tests {
         let mut reader = Reader::new(&bytes);
         reader.u8("t").unwrap();
         assert_eq!(reader.finish("t"), Err(CodecError::Trailing("t")));
-        assert_eq!(Reader::new(&[0, 9, 1]).short_bytes("t"), Err(CodecError::Short("t")));
+        assert_eq!(
+            Reader::new(&[0, 9, 1]).short_bytes("t"),
+            Err(CodecError::Short("t"))
+        );
     }
 }

@@ -57,9 +57,9 @@ pub fn seal(
     let head_digest = sha256(&[head.as_bytes()]);
     let body_digest = digest_of(body, header.body_bytes)?;
     let seed = sender.derive(Label::EnvelopeSeed, &[&head_digest, &body_digest]);
-    let public = recipient.seal_public().ok_or_else(|| {
-        Refusal::malformed("party card", "its sealing key does not decode")
-    })?;
+    let public = recipient
+        .seal_public()
+        .ok_or_else(|| Refusal::malformed("party card", "its sealing key does not decode"))?;
     let (enc, context) = hpke::setup_sender_with_rng::<HpkeAead, Kdf, Kem>(
         &OpModeS::Base,
         &public,
@@ -73,7 +73,10 @@ pub fn seal(
     let aead = Aead::new(Secret::new(key).expose());
 
     out.write_all(head.as_bytes())?;
-    let mut hashed = Hashing { inner: out, hash: Sha256::default() };
+    let mut hashed = Hashing {
+        inner: out,
+        hash: Sha256::default(),
+    };
     hashed.write_all(&enc.to_bytes())?;
     body.seek(SeekFrom::Start(0))?;
     let mut left = header.body_bytes;
@@ -128,7 +131,9 @@ pub struct Verified<F>(Checked<F>);
 
 impl<F> std::fmt::Debug for Checked<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Checked").field("header", &self.header).finish_non_exhaustive()
+        f.debug_struct("Checked")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
     }
 }
 
@@ -159,12 +164,22 @@ impl<F: Read + Seek> Checked<F> {
         if !expected.kinds.is_empty() && !expected.kinds.contains(&header.kind) {
             let words: &'static str = expected.kinds.first().map_or("", |kind| kind.word());
             let found = header.kind.word().to_owned();
-            return Err(Refusal::WrongType { expected: words, found }.into());
+            return Err(Refusal::WrongType {
+                expected: words,
+                found,
+            }
+            .into());
         }
         let sender = (expected.party)(&header.from.0)
             .filter(|card| card.key_id() == header.from.1)
             .ok_or_else(|| Refusal::UnknownSender(header.from.0.to_string()))?;
-        let mut checked = Self { header, head_digest, head_bytes, sender, file };
+        let mut checked = Self {
+            header,
+            head_digest,
+            head_bytes,
+            sender,
+            file,
+        };
         checked.check_length()?;
         Ok(checked)
     }
@@ -174,10 +189,18 @@ impl<F: Read + Seek> Checked<F> {
             self.head_bytes + ENC_BYTES + cipher_bytes(self.header.body_bytes) + SIGNATURE_BYTES;
         let found = self.file.seek(SeekFrom::End(0))?;
         if found < expected {
-            return Err(Refusal::Truncated { missing: expected - found }.into());
+            return Err(Refusal::Truncated {
+                missing: expected - found,
+            }
+            .into());
         }
         if found > expected {
-            return Err(Refusal::Oversize { what: "file", found, allowed: expected }.into());
+            return Err(Refusal::Oversize {
+                what: "file",
+                found,
+                allowed: expected,
+            }
+            .into());
         }
         Ok(())
     }
@@ -223,7 +246,13 @@ impl<F: Read + Seek> Verified<F> {
 
     /// Decrypts the body into `out`. On an error the caller discards what was written.
     pub fn open(&mut self, me: &Identity, out: &mut impl Write) -> Result<(), EnvelopeError> {
-        let Checked { header, head_digest, head_bytes, file, .. } = &mut self.0;
+        let Checked {
+            header,
+            head_digest,
+            head_bytes,
+            file,
+            ..
+        } = &mut self.0;
         file.seek(SeekFrom::Start(*head_bytes))?;
         let mut enc = [0; ENC_BYTES as usize];
         file.read_exact(&mut enc)?;
@@ -270,7 +299,15 @@ fn hpke_info(head_digest: &[u8; 32]) -> Vec<u8> {
 
 /// `"HEDUI1/signature" ‖ 0 ‖ type ‖ 0 ‖ SHA-256(header) ‖ SHA-256(enc ‖ chunks)`.
 fn signed_bytes(kind: MessageType, head: &[u8; 32], cipher: &[u8; 32]) -> Vec<u8> {
-    [Label::Signature.bytes(), &[0], kind.word().as_bytes(), &[0], head, cipher].concat()
+    [
+        Label::Signature.bytes(),
+        &[0],
+        kind.word().as_bytes(),
+        &[0],
+        head,
+        cipher,
+    ]
+    .concat()
 }
 
 fn digest_of(body: &mut (impl Read + Seek), len: u64) -> io::Result<[u8; 32]> {
@@ -286,7 +323,11 @@ fn digest_of(body: &mut (impl Read + Seek), len: u64) -> io::Result<[u8; 32]> {
         total += got as u64;
         hash.update(&buffer[..got]);
     }
-    if total == len { Ok(hash.finish()) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    if total == len {
+        Ok(hash.finish())
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
 }
 
 struct Hashing<'a, W> {
@@ -314,7 +355,10 @@ struct SeedRng {
 
 impl SeedRng {
     fn new(seed: &Secret<32>) -> Self {
-        Self { prk: Prk::extract(&[], seed.expose()), block: 0 }
+        Self {
+            prk: Prk::extract(&[], seed.expose()),
+            block: 0,
+        }
     }
 }
 
@@ -335,8 +379,9 @@ impl TryRng for SeedRng {
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
         for part in out.chunks_mut(32) {
-            let block: [u8; 32] =
-                self.prk.expand(Label::EnvelopeSeed, &[&self.block.to_be_bytes()]);
+            let block: [u8; 32] = self
+                .prk
+                .expand(Label::EnvelopeSeed, &[&self.block.to_be_bytes()]);
             part.copy_from_slice(&block[..part.len()]);
             self.block += 1;
         }

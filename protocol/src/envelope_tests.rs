@@ -43,13 +43,23 @@ fn open(from: &Identity, to: &Identity, file: &[u8]) -> Result<Vec<u8>, Envelope
         party: &move |name| (*name == card.name).then(|| card.clone()),
     };
     let mut out = Vec::new();
-    Checked::read(Cursor::new(file), &expected)?.verify()?.open(to, &mut out)?;
+    Checked::read(Cursor::new(file), &expected)?
+        .verify()?
+        .open(to, &mut out)?;
     Ok(out)
 }
 
 #[test]
 fn bodies_around_every_chunk_boundary_round_trip() {
-    for len in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 200_001] {
+    for len in [
+        0,
+        1,
+        CHUNK_BYTES - 1,
+        CHUNK_BYTES,
+        CHUNK_BYTES + 1,
+        2 * CHUNK_BYTES,
+        200_001,
+    ] {
         let body: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
         let (from, to, file) = sealed(&body);
         assert!(open(&from, &to, &file).unwrap() == body, "length {len}");
@@ -78,11 +88,17 @@ fn any_flipped_bit_truncation_or_extension_is_refused() {
         assert!(open(&from, &to, &file[..cut]).is_err());
     }
     let truncated = open(&from, &to, &file[..file.len() - 1]);
-    assert!(matches!(truncated, Err(EnvelopeError::Refused(Refusal::Truncated { missing: 1 }))));
+    assert!(matches!(
+        truncated,
+        Err(EnvelopeError::Refused(Refusal::Truncated { missing: 1 }))
+    ));
     let mut long = file.clone();
     long.push(0);
     let oversize = open(&from, &to, &long);
-    assert!(matches!(oversize, Err(EnvelopeError::Refused(Refusal::Oversize { .. }))));
+    assert!(matches!(
+        oversize,
+        Err(EnvelopeError::Refused(Refusal::Oversize { .. }))
+    ));
 }
 
 #[test]

@@ -36,7 +36,10 @@ impl MessageType {
 
     /// The word in the header.
     pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
+        Self::ALL
+            .iter()
+            .find(|(kind, _)| *kind == self)
+            .map_or("", |(_, word)| word)
     }
 }
 
@@ -76,7 +79,9 @@ impl Header {
     /// The exact ASCII bytes, with the closing line.
     pub fn render(&self) -> String {
         let mut out = String::with_capacity(512);
-        let reply = self.in_reply_to.map_or_else(|| "-".to_owned(), RequestId::to_hex);
+        let reply = self
+            .in_reply_to
+            .map_or_else(|| "-".to_owned(), RequestId::to_hex);
         // Writing to a String cannot fail.
         let _ = write!(
             out,
@@ -104,7 +109,8 @@ impl Header {
         if !head.starts_with(MAGIC.as_bytes()) {
             return Err(bad("it does not begin with `hedui/1`"));
         }
-        let end = find(head, b"\n---\n").ok_or_else(|| bad("its header has no end within 4 KiB"))?;
+        let end =
+            find(head, b"\n---\n").ok_or_else(|| bad("its header has no end within 4 KiB"))?;
         let len = end + 5;
         let text = std::str::from_utf8(&head[..len]).map_err(|_| bad("its header is not ASCII"))?;
         let header = Self::parse_lines(text)?;
@@ -121,14 +127,20 @@ impl Header {
             let line = lines.next().unwrap_or_default();
             let mut words = line.split(' ');
             if words.next() != Some(name) {
-                return Err(Refusal::malformed("envelope", format!("line `{name}` is missing")));
+                return Err(Refusal::malformed(
+                    "envelope",
+                    format!("line `{name}` is missing"),
+                ));
             }
             Ok(words.map(str::to_owned).collect())
         };
         let one = |words: Vec<String>, name: &'static str| -> Result<String, Refusal> {
             match <[String; 1]>::try_from(words) {
                 Ok([word]) => Ok(word),
-                Err(_) => Err(Refusal::malformed("envelope", format!("line `{name}` is wrong"))),
+                Err(_) => Err(Refusal::malformed(
+                    "envelope",
+                    format!("line `{name}` is wrong"),
+                )),
             }
         };
         let wrong = |name: &str| Refusal::malformed("envelope", format!("line `{name}` is wrong"));
@@ -148,7 +160,11 @@ impl Header {
         let created = one(field("created")?, "created")?;
         let body = number(&one(field("body")?, "body")?).ok_or_else(|| wrong("body"))?;
         if body > BODY_BYTES_MAX {
-            return Err(Refusal::Oversize { what: "body", found: body, allowed: BODY_BYTES_MAX });
+            return Err(Refusal::Oversize {
+                what: "body",
+                found: body,
+                allowed: BODY_BYTES_MAX,
+            });
         }
         if !is_utc_time(&created) {
             return Err(wrong("created"));
@@ -172,7 +188,9 @@ impl Header {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -233,14 +251,24 @@ mod tests {
         let text = sample().render();
         let lines: Vec<&str> = text.lines().collect();
         for i in 0..lines.len() {
-            for replacement in ["", "x", "seq 03", "body 99999999999999999999", "epoch -1", "to a"] {
+            for replacement in [
+                "",
+                "x",
+                "seq 03",
+                "body 99999999999999999999",
+                "epoch -1",
+                "to a",
+            ] {
                 let mut copy = lines.clone();
                 if copy[i] == replacement {
                     continue;
                 }
                 copy[i] = replacement;
                 let joined = copy.join("\n") + "\n";
-                assert!(Header::parse(joined.as_bytes()).is_err(), "line {i} as {replacement:?}");
+                assert!(
+                    Header::parse(joined.as_bytes()).is_err(),
+                    "line {i} as {replacement:?}"
+                );
             }
         }
         for cut in 0..text.len() {

@@ -38,7 +38,12 @@ impl PartyCard {
 
     /// One line: `hedui-card/1 NAME SIGN SEAL`, keys as hexadecimal.
     pub fn render(&self) -> String {
-        format!("hedui-card/1 {} {} {}\n", self.name, hex(&self.sign), hex(&self.seal))
+        format!(
+            "hedui-card/1 {} {} {}\n",
+            self.name,
+            hex(&self.sign),
+            hex(&self.seal)
+        )
     }
 
     /// Reads the line that [`PartyCard::render`] writes.
@@ -96,9 +101,18 @@ impl Identity {
         let (seal, seal_public) = Kem::derive_keypair(seal_seed);
         let mut seal_bytes = [0; 32];
         seal_bytes.copy_from_slice(&seal_public.to_bytes());
-        let card = PartyCard { name, sign: sign.verifying_key().to_bytes(), seal: seal_bytes };
+        let card = PartyCard {
+            name,
+            sign: sign.verifying_key().to_bytes(),
+            seal: seal_bytes,
+        };
         let local = Prk::extract(b"HEDUI1/local-root", seed.expose());
-        Self { card, sign, seal, local }
+        Self {
+            card,
+            sign,
+            seal,
+            local,
+        }
     }
 
     /// The public side.

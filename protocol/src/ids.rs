@@ -20,7 +20,9 @@ impl Name {
         let ok = !text.is_empty()
             && text.len() <= ID_BYTES_MAX
             && !text.starts_with('-')
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         ok.then(|| Self(text.to_owned()))
     }
 
@@ -41,7 +43,9 @@ impl TryFrom<String> for Name {
 
     fn try_from(text: String) -> Result<Self, String> {
         Self::new(&text).ok_or_else(|| {
-            format!("a name has 1 to {ID_BYTES_MAX} characters a-z, 0-9 and '-', not starting with '-'")
+            format!(
+                "a name has 1 to {ID_BYTES_MAX} characters a-z, 0-9 and '-', not starting with '-'"
+            )
         })
     }
 }

@@ -12,7 +12,11 @@ use crate::refusal::Refusal;
 use crate::secret::Secret;
 
 /// Memory of new key files in KiB, passes and lanes (security.md §3.7: 64 MiB, t=3, p=4).
-pub const COST: Cost = Cost { memory_kib: 64 << 10, passes: 3, lanes: 4 };
+pub const COST: Cost = Cost {
+    memory_kib: 64 << 10,
+    passes: 3,
+    lanes: 4,
+};
 /// Shortest passphrase that is accepted for a new key file, in characters.
 pub const PASSPHRASE_CHARS_MIN: usize = 10;
 const MAGIC: &str = "hedui-key/1";
@@ -81,16 +85,25 @@ impl Parsed {
         let bad = |line: &str| Refusal::malformed("key file", format!("line `{line}` is wrong"));
         let mut lines = text.lines();
         if lines.next() != Some(MAGIC) {
-            return Err(Refusal::malformed("key file", "it does not begin with `hedui-key/1`"));
+            return Err(Refusal::malformed(
+                "key file",
+                "it does not begin with `hedui-key/1`",
+            ));
         }
         let mut field = |name: &'static str| {
             let line = lines.next().and_then(|line| line.strip_prefix(name));
-            line.and_then(|rest| rest.strip_prefix(' ')).ok_or_else(|| bad(name))
+            line.and_then(|rest| rest.strip_prefix(' '))
+                .ok_or_else(|| bad(name))
         };
         let name = Name::new(field("party")?).ok_or_else(|| bad("party"))?;
         let cost = field("argon2id")?;
-        let numbers: Vec<u32> = cost.split(' ').filter_map(|word| word.parse().ok()).collect();
-        let &[memory_kib, passes, lanes] = &numbers[..] else { return Err(bad("argon2id")) };
+        let numbers: Vec<u32> = cost
+            .split(' ')
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        let &[memory_kib, passes, lanes] = &numbers[..] else {
+            return Err(bad("argon2id"));
+        };
         let in_range = (MEMORY_KIB_MIN..=MEMORY_KIB_MAX).contains(&memory_kib)
             && (1..=16).contains(&passes)
             && (1..=16).contains(&lanes);
@@ -99,7 +112,11 @@ impl Parsed {
         }
         Ok(Self {
             name,
-            cost: Cost { memory_kib, passes, lanes },
+            cost: Cost {
+                memory_kib,
+                passes,
+                lanes,
+            },
             salt: unhex(field("salt")?).ok_or_else(|| bad("salt"))?,
             nonce: unhex(field("nonce")?).ok_or_else(|| bad("nonce"))?,
             sealed: unhex(field("sealed")?).ok_or_else(|| bad("sealed"))?,
@@ -131,7 +148,9 @@ fn stretch(passphrase: &str, salt: &[u8; 16], cost: Cost) -> Result<Secret<32>, 
         params.map_err(wrong)?,
     );
     let mut key = [0; 32];
-    argon.hash_password_into(passphrase.as_bytes(), salt, &mut key).map_err(wrong)?;
+    argon
+        .hash_password_into(passphrase.as_bytes(), salt, &mut key)
+        .map_err(wrong)?;
     let secret = Secret::new(key);
     key.zeroize();
     Ok(secret)
@@ -144,15 +163,34 @@ mod tests {
     #[test]
     fn opens_with_its_passphrase_only_and_notices_every_change() {
         let name = Name::new("police").unwrap();
-        let text = seal_seed(&name, &Secret::new([3; 64]), "correct horse", [1; 16], [2; 12]).unwrap();
+        let text = seal_seed(
+            &name,
+            &Secret::new([3; 64]),
+            "correct horse",
+            [1; 16],
+            [2; 12],
+        )
+        .unwrap();
         let (opened, seed) = open_seed(&text, "correct horse").ok().unwrap();
         assert!(opened == name && seed == Secret::new([3; 64]));
-        assert_eq!(open_seed(&text, "wrong horse").err(), Some(Refusal::WrongPassphrase));
+        assert_eq!(
+            open_seed(&text, "wrong horse").err(),
+            Some(Refusal::WrongPassphrase)
+        );
         let renamed = text.replace("party police", "party thief");
-        assert_eq!(open_seed(&renamed, "correct horse").err(), Some(Refusal::WrongPassphrase));
+        assert_eq!(
+            open_seed(&renamed, "correct horse").err(),
+            Some(Refusal::WrongPassphrase)
+        );
         let cheap = text.replace("argon2id 65536", "argon2id 8");
-        assert!(matches!(open_seed(&cheap, "x").err(), Some(Refusal::Malformed { .. })));
+        assert!(matches!(
+            open_seed(&cheap, "x").err(),
+            Some(Refusal::Malformed { .. })
+        ));
         let dear = text.replace("argon2id 65536", "argon2id 4000000000");
-        assert!(matches!(open_seed(&dear, "x").err(), Some(Refusal::Malformed { .. })));
+        assert!(matches!(
+            open_seed(&dear, "x").err(),
+            Some(Refusal::Malformed { .. })
+        ));
     }
 }

@@ -29,20 +29,29 @@ impl TagContext {
         let mut place = [0; 6];
         place[..4].copy_from_slice(&epoch.0.to_be_bytes());
         place[4..].copy_from_slice(&register.0.to_be_bytes());
-        Self { agreement, place, register_secret }
+        Self {
+            agreement,
+            place,
+            register_secret,
+        }
     }
 
     /// `prk = HKDF-Extract(AD, y ‖ S_r)`;
     /// `tag = HKDF-Expand(prk, "HEDUI1/tag" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ u8 match key, 16)`.
     pub fn tag(&self, match_key: u8, token: &Token) -> Tag {
-        Tag(self.prk(&[token]).expand(Label::Tag, &[&self.place, &[match_key]]))
+        Tag(self
+            .prk(&[token])
+            .expand(Label::Tag, &[&self.place, &[match_key]]))
     }
 
     /// `prk = HKDF-Extract(AD, y_1 ‖ … ‖ y_n ‖ S_r)` over the tokens of one release set in its order;
     /// `kek = HKDF-Expand(prk, "HEDUI1/kek" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ u8 set ‖ handle, 32)`.
     /// The handle makes every key single-use, so that the zero nonce is safe.
     pub fn payload_key(&self, set: u8, tokens: &[&Token], handle: Handle) -> Secret<32> {
-        Secret::new(self.prk(tokens).expand(Label::Kek, &[&self.place, &[set], &handle.0]))
+        Secret::new(
+            self.prk(tokens)
+                .expand(Label::Kek, &[&self.place, &[set], &handle.0]),
+        )
     }
 
     fn prk(&self, tokens: &[&Token]) -> Prk {

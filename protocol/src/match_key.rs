@@ -29,20 +29,32 @@ impl KeyPart {
     pub fn parse(text: &str, fields: &[Field]) -> Result<Self, String> {
         let (name, form) = text.split_once(':').unwrap_or((text, "whole"));
         let hint = |near: Option<String>| {
-            near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+            near.map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default()
         };
-        let field = fields.iter().position(|field| field.name.as_str() == name).ok_or_else(|| {
-            let all = fields.iter().map(|field| field.name.as_str());
-            format!("there is no field `{name}`{}", hint(nearest_of(name, all)))
-        })?;
+        let field = fields
+            .iter()
+            .position(|field| field.name.as_str() == name)
+            .ok_or_else(|| {
+                let all = fields.iter().map(|field| field.name.as_str());
+                format!("there is no field `{name}`{}", hint(nearest_of(name, all)))
+            })?;
         let kind = fields[field].kind;
         let word = |form: &Form| form_word(*form);
-        let form = kind.forms().iter().find(|f| word(f) == form).ok_or_else(|| {
-            let all: Vec<String> = kind.forms().iter().map(word).collect();
-            let near = nearest_of(form, all.iter().map(String::as_str));
-            format!("field `{name}` has no form `{form}`{}", hint(near))
-        })?;
-        Ok(Self { field, kind, form: *form })
+        let form = kind
+            .forms()
+            .iter()
+            .find(|f| word(f) == form)
+            .ok_or_else(|| {
+                let all: Vec<String> = kind.forms().iter().map(word).collect();
+                let near = nearest_of(form, all.iter().map(String::as_str));
+                format!("field `{name}` has no form `{form}`{}", hint(near))
+            })?;
+        Ok(Self {
+            field,
+            kind,
+            form: *form,
+        })
     }
 
     /// The part's text for a person, if present.
@@ -74,10 +86,10 @@ impl Person {
                 continue;
             }
             let part = KeyPart::parse(&field.derive, agreement.fields());
-            if let Some(value) = part.ok().and_then(|part| part.of(&cells)) {
-                if let Some(cell) = cells.get_mut(index) {
-                    cell.value = Some(value);
-                }
+            if let Some(value) = part.ok().and_then(|part| part.of(&cells))
+                && let Some(cell) = cells.get_mut(index)
+            {
+                cell.value = Some(value);
             }
         }
         Self { cells }

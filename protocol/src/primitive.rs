@@ -81,13 +81,21 @@ impl Prk {
                 self.0
             }
         }
-        const { assert!(N <= 255 * 32, "RFC 5869 bounds the output at 255 hash lengths") };
+        const {
+            assert!(
+                N <= 255 * 32,
+                "RFC 5869 bounds the output at 255 hash lengths"
+            )
+        };
         let mut all: Vec<&[u8]> = Vec::with_capacity(info.len() + 2);
         all.push(label.bytes());
         all.push(&[0]);
         all.extend_from_slice(info);
         let mut out = [0; N];
-        let filled = self.0.expand(&all, Length(N)).and_then(|okm| okm.fill(&mut out));
+        let filled = self
+            .0
+            .expand(&all, Length(N))
+            .and_then(|okm| okm.fill(&mut out));
         debug_assert!(filled.is_ok(), "the length is checked at compile time");
         out
     }
@@ -113,7 +121,9 @@ impl Aead {
     /// Encrypts `buffer` in place and appends the 16-byte authenticator.
     pub fn seal(&self, nonce: [u8; 12], aad: &[u8], buffer: &mut Vec<u8>) {
         let nonce = aead::Nonce::assume_unique_for_key(nonce);
-        let sealed = self.0.seal_in_place_append_tag(nonce, aead::Aad::from(aad), buffer);
+        let sealed = self
+            .0
+            .seal_in_place_append_tag(nonce, aead::Aad::from(aad), buffer);
         debug_assert!(sealed.is_ok(), "only inputs beyond 256 GiB are refused");
     }
 
@@ -121,7 +131,10 @@ impl Aead {
     /// if the authenticator is wrong.
     pub fn open<'a>(&self, nonce: [u8; 12], aad: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8]> {
         let nonce = aead::Nonce::assume_unique_for_key(nonce);
-        self.0.open_in_place(nonce, aead::Aad::from(aad), buffer).ok().map(|plain| &*plain)
+        self.0
+            .open_in_place(nonce, aead::Aad::from(aad), buffer)
+            .ok()
+            .map(|plain| &*plain)
     }
 }
 
@@ -166,7 +179,10 @@ mod tests {
     /// RFC 5869 appendix A.1, with the label emptied by hand: the wrapper must be plain HKDF.
     #[test]
     fn hkdf_is_rfc5869_with_label_as_info_prefix() {
-        let prk = Prk::extract(&unhex::<13>("000102030405060708090a0b0c").unwrap(), &[0x0b; 22]);
+        let prk = Prk::extract(
+            &unhex::<13>("000102030405060708090a0b0c").unwrap(),
+            &[0x0b; 22],
+        );
         let ours: [u8; 42] = prk.expand(Label::Tag, &[b"x"]);
         let mut info = Label::Tag.bytes().to_vec();
         info.extend_from_slice(b"\0x");
@@ -177,7 +193,11 @@ mod tests {
             }
         }
         let mut direct = [0; 42];
-        prk.0.expand(&[&info], L).unwrap().fill(&mut direct).unwrap();
+        prk.0
+            .expand(&[&info], L)
+            .unwrap()
+            .fill(&mut direct)
+            .unwrap();
         assert_eq!(ours, direct);
         let mut rfc = [0; 42];
         let info = unhex::<10>("f0f1f2f3f4f5f6f7f8f9").unwrap();

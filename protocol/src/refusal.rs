@@ -129,26 +129,43 @@ impl Refusal {
     /// What the person can do about it, in English.
     pub const fn advice(&self) -> &'static str {
         match self {
-            Self::Malformed { .. } => "check that the right file was given; ask the sender for it again",
+            Self::Malformed { .. } => {
+                "check that the right file was given; ask the sender for it again"
+            }
             Self::Truncated { .. } => "copy the file again; it did not arrive whole",
-            Self::Oversize { .. } => "compare with the caps in the agreement; a larger delivery needs a new agreement",
+            Self::Oversize { .. } => {
+                "compare with the caps in the agreement; a larger delivery needs a new agreement"
+            }
             Self::UnknownSender(_) => "compare the party list: `agreement show`",
             Self::WrongRecipient(_) => "hand the file to the party it names",
-            Self::WrongAgreement(_) => "both sides must hold the same signed agreement: `agreement show` prints its digest",
-            Self::WrongEpoch { .. } => "ask the sender to prepare the delivery for the epoch in force",
-            Self::WrongSequence { .. } => "a newer message of this sender was accepted; ask for a new one",
-            Self::Replay => "keep both files and tell the reviewer: this should not happen by accident",
+            Self::WrongAgreement(_) => {
+                "both sides must hold the same signed agreement: `agreement show` prints its digest"
+            }
+            Self::WrongEpoch { .. } => {
+                "ask the sender to prepare the delivery for the epoch in force"
+            }
+            Self::WrongSequence { .. } => {
+                "a newer message of this sender was accepted; ask for a new one"
+            }
+            Self::Replay => {
+                "keep both files and tell the reviewer: this should not happen by accident"
+            }
             Self::Duplicate => "nothing to do; the first copy counts",
             Self::BadSignature => "do not use the file; ask the sender for it again by another way",
             Self::Unreadable => "check that this party's own key file is used",
             Self::WrongType { .. } => "give the file to the command that expects its type",
             Self::NotInForce(_) => "see `agreement check`; every party signs with `agreement sign`",
-            Self::WrongPassphrase => "try again; a forgotten passphrase cannot be recovered, only a new key be issued",
+            Self::WrongPassphrase => {
+                "try again; a forgotten passphrase cannot be recovered, only a new key be issued"
+            }
         }
     }
 
     /// A malformed input.
     pub fn malformed(what: &'static str, why: impl ToString) -> Self {
-        Self::Malformed { what, why: why.to_string() }
+        Self::Malformed {
+            what,
+            why: why.to_string(),
+        }
     }
 }

@@ -14,7 +14,8 @@ pub(crate) const ROLL: &str = "证件号码,姓名,出生日期,手机\n\
     422725196408150014,张伟,1964-08-15,13807171234\n\
     422725640815003,李秀英,19640815,13907171235\n\
     11010519491231002x,王芳,1949/12/31,13607171236\n";
-pub(crate) const REGISTER: &str = "姓名;身份证号\n张伟;422725196408150014\n王芳;11010519491231002X\n赵六;420525200101011235\n";
+pub(crate) const REGISTER: &str =
+    "姓名;身份证号\n张伟;422725196408150014\n王芳;11010519491231002X\n赵六;420525200101011235\n";
 
 /// A site with two departments, a matcher and a signed agreement.
 pub(crate) fn site(folder: &std::path::Path) -> Site {
@@ -25,8 +26,18 @@ pub(crate) fn site(folder: &std::path::Path) -> Site {
     let home = |party: &str| site.home(party).to_string_lossy().into_owned();
     let (office, police, centre) = (home("office"), home("police"), home("centre"));
     let new = [
-        "agreement", "new", "--roll", &office, "--department", &police, "--matcher", &centre,
-        "--purpose", "test", "--legal-basis", "test",
+        "agreement",
+        "new",
+        "--roll",
+        &office,
+        "--department",
+        &police,
+        "--matcher",
+        &centre,
+        "--purpose",
+        "test",
+        "--legal-basis",
+        "test",
     ];
     site.must("hedui-agent", "office", &new, &[0]);
     site.must("hedui-agent", "police", &["agreement", "sign"], &[0]);
@@ -45,12 +56,28 @@ pub(crate) fn assert_refused(done: &Done, codes: &[i32], what: &str) {
         done.stdout,
         done.stderr
     );
-    assert!(!done.stderr.contains("internal error"), "{what}: panic\n{}", done.stderr);
+    assert!(
+        !done.stderr.contains("internal error"),
+        "{what}: panic\n{}",
+        done.stderr
+    );
     let advice = done.code == 64 || done.stderr.contains("what to do");
     assert!(advice, "{what}: no advice\n{}", done.stderr);
-    for value in ["422725196408150014", "19640815001", "张伟", "李秀英", "13807171234"] {
-        assert!(!done.stderr.contains(value), "{what}: a person's value in the message");
-        assert!(!done.stdout.contains(value), "{what}: a person's value in the output");
+    for value in [
+        "422725196408150014",
+        "19640815001",
+        "张伟",
+        "李秀英",
+        "13807171234",
+    ] {
+        assert!(
+            !done.stderr.contains(value),
+            "{what}: a person's value in the message"
+        );
+        assert!(
+            !done.stdout.contains(value),
+            "{what}: a person's value in the output"
+        );
     }
 }
 
@@ -67,12 +94,26 @@ pub(crate) fn sealed(site: &Site, kind: &str) -> Vec<PathBuf> {
 fn two_departments_link_their_files_in_ten_commands() {
     let folder = tempfile::tempdir().expect("folder");
     let site = site(folder.path()); // 3 × new, draft (signs), 2 × sign: six commands
-    site.must("hedui-agent", "office", &["submit", "roll.csv", "--dataset", "roll"], &[0]);
-    site.must("hedui-agent", "police", &["submit", "register.csv", "--dataset", "police"], &[0]);
+    site.must(
+        "hedui-agent",
+        "office",
+        &["submit", "roll.csv", "--dataset", "roll"],
+        &[0],
+    );
+    site.must(
+        "hedui-agent",
+        "police",
+        &["submit", "register.csv", "--dataset", "police"],
+        &[0],
+    );
     site.must("hedui-matcher", "centre", &["run"], &[0]);
     site.must("hedui-agent", "office", &["results"], &[0]);
     let matches = std::fs::read_to_string(site.root.join("results/matches.csv")).expect("matches");
-    assert_eq!(matches.lines().count(), 3, "two persons are in both files:\n{matches}");
+    assert_eq!(
+        matches.lines().count(),
+        3,
+        "two persons are in both files:\n{matches}"
+    );
     assert!(matches.lines().skip(1).all(|line| line.contains(",match,")));
     assert!(matches.contains("2,police,") && matches.contains("4,police,"));
     let receipts = site.must("hedui-agent", "police", &["receipts", "--json"], &[0]);

@@ -27,7 +27,13 @@ fn help_and_usage_errors_are_as_reviewed() {
     ] {
         let folder = tempfile::tempdir().expect("folder");
         let done = run(&bins.join(bin), args, folder.path());
-        out += &format!("$ {bin} {}\n[exit {}]\n{}{}\n", args.join(" "), done.code, done.stdout, done.stderr);
+        out += &format!(
+            "$ {bin} {}\n[exit {}]\n{}{}\n",
+            args.join(" "),
+            done.code,
+            done.stdout,
+            done.stderr
+        );
     }
     let path = workspace().join("tests/cli/help.txt");
     if std::env::var_os("HEDUI_BLESS").is_some() {

@@ -20,7 +20,10 @@ fn the_town_keeps_the_bars_leaks_nothing_and_repeats() {
     let site = Site::new(folder.path(), &build_binaries(), "2016-06-30");
     let county = generate(Scale::Town, SEED);
     write::write(&county, &site.root.join("county")).expect("written");
-    let mut stages = Stages { all: Vec::new(), quiet: true };
+    let mut stages = Stages {
+        all: Vec::new(),
+        quiet: true,
+    };
     county_run::set_up(&site, &mut stages);
     county_run::submit(&site, &mut stages);
     county_run::compare(&site);
@@ -32,10 +35,24 @@ fn the_town_keeps_the_bars_leaks_nothing_and_repeats() {
     println!("{}", serde_json::to_string(&result).expect("JSON"));
     assert!(result.precision >= 0.97, "precision {}", result.precision);
     assert!(result.recall >= 0.97, "recall {}", result.recall);
-    assert!(result.recall_with_review >= 0.99, "with review {}", result.recall_with_review);
-    assert!(result.review_items <= 400, "review items {}", result.review_items);
-    assert_eq!(result.supporter_clues, 0, "a public servant living apart became a clue");
-    assert!(stages.all.iter().all(|stage| stage.peak_mib < 1024.0), "memory");
+    assert!(
+        result.recall_with_review >= 0.99,
+        "with review {}",
+        result.recall_with_review
+    );
+    assert!(
+        result.review_items <= 400,
+        "review items {}",
+        result.review_items
+    );
+    assert_eq!(
+        result.supporter_clues, 0,
+        "a public servant living apart became a clue"
+    );
+    assert!(
+        stages.all.iter().all(|stage| stage.peak_mib < 1024.0),
+        "memory"
+    );
 
     no_canary_anywhere(&site, &county);
     matcher_repeats(&site);
@@ -58,7 +75,12 @@ fn no_canary_anywhere(site: &Site, county: &hedui_tests::county::County) {
     for folder in ["exchange", "parties"] {
         for path in files_below(&site.root.join(folder)) {
             looked_at += 1;
-            find(&fs::read(&path).expect("file"), &canaries, &firsts, &path.display().to_string());
+            find(
+                &fs::read(&path).expect("file"),
+                &canaries,
+                &firsts,
+                &path.display().to_string(),
+            );
         }
     }
     assert!(looked_at > 200, "only {looked_at} files looked at");
@@ -67,13 +89,20 @@ fn no_canary_anywhere(site: &Site, county: &hedui_tests::county::County) {
     find(&transcript, &canaries, &firsts, "transcript");
     // Positive control: the same search finds a canary where there is one.
     let plain = fs::read(site.root.join("county/死亡注销.csv")).expect("register");
-    assert!(canaries.iter().any(|c| plain.windows(c.len()).any(|w| w == c)), "the search finds nothing");
+    assert!(
+        canaries
+            .iter()
+            .any(|c| plain.windows(c.len()).any(|w| w == c)),
+        "the search finds nothing"
+    );
 }
 
 fn find(bytes: &[u8], canaries: &[Vec<u8>], firsts: &BTreeSet<u8>, place: &str) {
     let table: Vec<bool> = (0..=255).map(|b| firsts.contains(&b)).collect();
     for at in (0..bytes.len()).filter(|at| table[usize::from(bytes[*at])]) {
-        let hit = canaries.iter().any(|canary| bytes[at..].starts_with(canary));
+        let hit = canaries
+            .iter()
+            .any(|canary| bytes[at..].starts_with(canary));
         assert!(!hit, "a person's value stands in {place} at byte {at}");
     }
 }
@@ -91,14 +120,24 @@ fn matcher_repeats(site: &Site) {
     assert_eq!(before.len(), 1);
     for threads in ["1", "2"] {
         fs::remove_dir_all(site.home("hedui").join("state/runs")).expect("runs");
-        site.must("hedui-matcher", "hedui", &["run", "--threads", threads], &[0]);
+        site.must(
+            "hedui-matcher",
+            "hedui",
+            &["run", "--threads", threads],
+            &[0],
+        );
         assert!(results() == before, "{threads} threads give another result");
     }
     site.must("hedui-matcher", "hedui", &["run"], &[0]);
-    assert!(results() == before, "a repeated command gives another result");
+    assert!(
+        results() == before,
+        "a repeated command gives another result"
+    );
     // The same cells through the worker's line protocol.
     fs::remove_dir_all(site.home("hedui").join("state/runs")).expect("runs");
-    let cells = site.must("hedui-matcher", "hedui", &["run", "--print-cells"], &[0]).stdout;
+    let cells = site
+        .must("hedui-matcher", "hedui", &["run", "--print-cells"], &[0])
+        .stdout;
     let mut worker = std::process::Command::new(site.bins.join("hedui-matcher"))
         .arg("worker")
         .current_dir(&site.root)
@@ -116,7 +155,11 @@ fn matcher_repeats(site: &Site) {
     let output = worker.wait_with_output().expect("worker");
     writer.join().expect("writer");
     let receipts = String::from_utf8_lossy(&output.stdout).lines().count();
-    assert!(lines.len() > 100 && receipts == lines.len(), "{receipts} receipts for {} cells", lines.len());
+    assert!(
+        lines.len() > 100 && receipts == lines.len(),
+        "{receipts} receipts for {} cells",
+        lines.len()
+    );
     let done = site.must("hedui-matcher", "hedui", &["run", "--json"], &[0]);
     assert!(done.stdout.contains("\"cells_run\":0"), "{}", done.stdout);
     assert!(results() == before, "the worker gives another result");
@@ -127,5 +170,8 @@ fn febrl4_keeps_its_floor() {
     let folder = tempfile::tempdir().expect("folder");
     let quality = febrl::link(&Site::new(folder.path(), &build_binaries(), "2026-01-02"));
     println!("{}", serde_json::to_string(&quality).expect("JSON"));
-    assert!(quality.precision >= 0.99 && quality.recall >= 0.96, "{quality:?}");
+    assert!(
+        quality.precision >= 0.99 && quality.recall >= 0.96,
+        "{quality:?}"
+    );
 }

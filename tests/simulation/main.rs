@@ -26,7 +26,13 @@ fn steps(site: &Site) -> Vec<(&'static str, &'static str, Vec<String>)> {
         ("gongan", "hedui-agent", submit("jidongche")),
         ("caizheng", "hedui-agent", submit("caizheng")),
         ("hedui", "hedui-matcher", vec!["run".to_owned()]),
-        ("minzheng", "hedui-agent", ["results", "--out", "clues", "--rules", "county-rules.toml"].map(str::to_owned).to_vec()),
+        (
+            "minzheng",
+            "hedui-agent",
+            ["results", "--out", "clues", "--rules", "county-rules.toml"]
+                .map(str::to_owned)
+                .to_vec(),
+        ),
     ]
 }
 
@@ -39,10 +45,21 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn exchanged(site: &Site) -> Vec<(String, Vec<u8>)> {
-    let name = |path: &Path| path.file_name().expect("name").to_string_lossy().into_owned();
+    let name = |path: &Path| {
+        path.file_name()
+            .expect("name")
+            .to_string_lossy()
+            .into_owned()
+    };
     let mut all = files_below(&site.exchange());
-    all.extend(files_below(&site.root.join("clues")).into_iter().filter(|p| p.extension().is_some_and(|e| e != "xlsx")));
-    all.iter().map(|path| (name(path), fs::read(path).expect("file"))).collect()
+    all.extend(
+        files_below(&site.root.join("clues"))
+            .into_iter()
+            .filter(|p| p.extension().is_some_and(|e| e != "xlsx")),
+    );
+    all.iter()
+        .map(|path| (name(path), fs::read(path).expect("file")))
+        .collect()
 }
 
 #[test]
@@ -51,7 +68,13 @@ fn fifty_kills_leave_the_bytes_of_an_undisturbed_run() {
     let folder = tempfile::tempdir().expect("folder");
     let base = Site::new(&folder.path().join("base"), &bins, "2016-06-30");
     write::write(&generate(Scale::Town, 3), &base.root.join("county")).expect("written");
-    county_run::set_up(&base, &mut Stages { all: Vec::new(), quiet: true });
+    county_run::set_up(
+        &base,
+        &mut Stages {
+            all: Vec::new(),
+            quiet: true,
+        },
+    );
     // The kits' secrets are random: they are made once here, so that every round has the same.
     let (party, bin, args) = &steps(&base)[0];
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -73,7 +96,11 @@ fn fifty_kills_leave_the_bytes_of_an_undisturbed_run() {
     let mut dice = Dice::new(50);
     let mut kills = 0;
     for round in 0..13 {
-        let site = Site::new(&folder.path().join(format!("round-{round}")), &bins, "2016-06-30");
+        let site = Site::new(
+            &folder.path().join(format!("round-{round}")),
+            &bins,
+            "2016-06-30",
+        );
         copy(&base.root, &site.root);
         for ((party, bin, args), usual) in steps(&site).into_iter().zip(&seconds) {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -83,7 +110,8 @@ fn fifty_kills_leave_the_bytes_of_an_undisturbed_run() {
             site.must(bin, party, &args, &[0, 1]);
         }
         let got = exchanged(&site);
-        let names = |list: &[(String, Vec<u8>)]| list.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
+        let names =
+            |list: &[(String, Vec<u8>)]| list.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
         assert_eq!(names(&got), names(&expected), "round {round}");
         for ((name, a), (_, b)) in got.iter().zip(&expected) {
             assert!(a == b, "round {round}: {name} differs");

@@ -10,11 +10,26 @@ use crate::run::{Done, Site, workspace};
 
 /// Register → the department that submits it.
 pub const SUBMISSIONS: [(&str, &str); 20] = [
-    ("dibao", "minzheng"), ("dibao-again", "minzheng"), ("huohua", "minzheng"), ("tekun", "minzheng"),
-    ("linshi", "minzheng"), ("hunyin", "minzheng"), ("hukou", "gongan"), ("siwang", "gongan"),
-    ("jidongche", "gongan"), ("siwangzheng", "weijian"), ("budongchan", "ziran"), ("zhaijidi", "ziran"),
-    ("nongji", "nongye"), ("linye", "linye"), ("caizheng", "caizheng"), ("cungan", "caizheng"),
-    ("shebao", "renshe"), ("gongjijin", "gongjijin"), ("shuiwu", "shuiwu"), ("gongshang", "shichang"),
+    ("dibao", "minzheng"),
+    ("dibao-again", "minzheng"),
+    ("huohua", "minzheng"),
+    ("tekun", "minzheng"),
+    ("linshi", "minzheng"),
+    ("hunyin", "minzheng"),
+    ("hukou", "gongan"),
+    ("siwang", "gongan"),
+    ("jidongche", "gongan"),
+    ("siwangzheng", "weijian"),
+    ("budongchan", "ziran"),
+    ("zhaijidi", "ziran"),
+    ("nongji", "nongye"),
+    ("linye", "linye"),
+    ("caizheng", "caizheng"),
+    ("cungan", "caizheng"),
+    ("shebao", "renshe"),
+    ("gongjijin", "gongjijin"),
+    ("shuiwu", "shuiwu"),
+    ("gongshang", "shichang"),
 ];
 
 /// One stage of a run: the sum of its processes' seconds, the largest one's memory.
@@ -42,7 +57,10 @@ impl Stages {
         if !self.quiet {
             note(&format!("── {name}"));
         }
-        self.all.push(Stage { name, ..Stage::default() });
+        self.all.push(Stage {
+            name,
+            ..Stage::default()
+        });
     }
 
     /// Adds a finished process.
@@ -71,15 +89,31 @@ pub fn set_up(site: &Site, stages: &mut Stages) {
     )
     .expect("the rule file");
     let mut args = vec![
-        "agreement".to_owned(), "new".to_owned(), "--template".to_owned(), "county".to_owned(),
-        "--roll".to_owned(), home("minzheng"), "--matcher".to_owned(), home("hedui"),
-        "--purpose".to_owned(), "低保等惠民政策落实情况监督检查".to_owned(),
-        "--legal-basis".to_owned(), "社会救助暂行办法; 核对授权书".to_owned(),
-        "--valid-from".to_owned(), "2016-01-01".to_owned(), "--valid-until".to_owned(), "2017-12-31".to_owned(),
-        "--gazetteer".to_owned(), "county/gazetteer.csv".to_owned(),
-        "--rules".to_owned(), "county-rules.toml".to_owned(),
+        "agreement".to_owned(),
+        "new".to_owned(),
+        "--template".to_owned(),
+        "county".to_owned(),
+        "--roll".to_owned(),
+        home("minzheng"),
+        "--matcher".to_owned(),
+        home("hedui"),
+        "--purpose".to_owned(),
+        "低保等惠民政策落实情况监督检查".to_owned(),
+        "--legal-basis".to_owned(),
+        "社会救助暂行办法; 核对授权书".to_owned(),
+        "--valid-from".to_owned(),
+        "2016-01-01".to_owned(),
+        "--valid-until".to_owned(),
+        "2017-12-31".to_owned(),
+        "--gazetteer".to_owned(),
+        "county/gazetteer.csv".to_owned(),
+        "--rules".to_owned(),
+        "county-rules.toml".to_owned(),
     ];
-    for party in parties.iter().filter(|party| !matches!(**party, "minzheng" | "hedui")) {
+    for party in parties
+        .iter()
+        .filter(|party| !matches!(**party, "minzheng" | "hedui"))
+    {
         args.extend(["--department".to_owned(), home(party)]);
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -105,12 +139,14 @@ pub fn submit(site: &Site, stages: &mut Stages) {
         let args = ["submit", &mapping, "--gazetteer", "county/gazetteer.csv"];
         let done = site.must("hedui-agent", party, &args, &[0, 1]);
         if !stages.quiet {
-            note(&format!("   {register:12} {:5.1} s  {:5.0} MiB", done.seconds, done.peak_mib));
+            note(&format!(
+                "   {register:12} {:5.1} s  {:5.0} MiB",
+                done.seconds, done.peak_mib
+            ));
         }
         stages.add(&done);
     }
 }
-
 
 /// The matcher's run.
 pub fn compare(site: &Site) -> Done {
@@ -120,7 +156,9 @@ pub fn compare(site: &Site) -> Done {
 /// The roll owner's sheets in `clues/`.
 pub fn clues(site: &Site) -> Done {
     let rules = "county-rules.toml";
-    let args = ["results", "--rules", rules, "--out", "clues", "--period", "2016-06"];
+    let args = [
+        "results", "--rules", rules, "--out", "clues", "--period", "2016-06",
+    ];
     site.must("hedui-agent", "minzheng", &args, &[0])
 }
 

@@ -27,9 +27,17 @@ pub fn link(site: &Site) -> Febrl {
     let data = site.root.join("data");
     std::fs::create_dir_all(&data).expect("folder");
     for side in ["a", "b"] {
-        let copy = |from: &Path, name: String| std::fs::copy(from.join(&name), data.join(name)).expect("copied");
-        copy(&workspace().join("tests/data/febrl"), format!("dataset4{side}.csv"));
-        copy(&workspace().join("tests/mappings"), format!("febrl4{side}.map.toml"));
+        let copy = |from: &Path, name: String| {
+            std::fs::copy(from.join(&name), data.join(name)).expect("copied")
+        };
+        copy(
+            &workspace().join("tests/data/febrl"),
+            format!("dataset4{side}.csv"),
+        );
+        copy(
+            &workspace().join("tests/mappings"),
+            format!("febrl4{side}.map.toml"),
+        );
     }
     for party in ["registry", "hospital", "centre"] {
         site.must("hedui-keys", party, &["new", party], &[0]);
@@ -37,17 +45,49 @@ pub fn link(site: &Site) -> Febrl {
     let home = |party: &str| site.home(party).to_string_lossy().into_owned();
     let (registry, hospital, centre) = (home("registry"), home("hospital"), home("centre"));
     let new = [
-        "agreement", "new", "--template", "person", "--roll", &registry, "--department", &hospital,
-        "--matcher", &centre, "--purpose", "benchmark", "--legal-basis", "public synthetic data",
+        "agreement",
+        "new",
+        "--template",
+        "person",
+        "--roll",
+        &registry,
+        "--department",
+        &hospital,
+        "--matcher",
+        &centre,
+        "--purpose",
+        "benchmark",
+        "--legal-basis",
+        "public synthetic data",
     ];
     site.must("hedui-agent", "registry", &new, &[0]);
     site.must("hedui-agent", "hospital", &["agreement", "sign"], &[0]);
     site.must("hedui-agent", "centre", &["agreement", "sign"], &[0]);
-    site.must("hedui-agent", "registry", &["submit", "data/febrl4a.map.toml"], &[0]);
-    site.must("hedui-agent", "hospital", &["submit", "data/febrl4b.map.toml"], &[0]);
+    site.must(
+        "hedui-agent",
+        "registry",
+        &["submit", "data/febrl4a.map.toml"],
+        &[0],
+    );
+    site.must(
+        "hedui-agent",
+        "hospital",
+        &["submit", "data/febrl4b.map.toml"],
+        &[0],
+    );
     site.must("hedui-matcher", "centre", &["run"], &[0]);
-    site.must("hedui-agent", "registry", &["results", "--out", "results"], &[0]);
-    site.must("hedui-agent", "hospital", &["handles", "--dataset", "hospital", "--out", "handles.csv"], &[0]);
+    site.must(
+        "hedui-agent",
+        "registry",
+        &["results", "--out", "results"],
+        &[0],
+    );
+    site.must(
+        "hedui-agent",
+        "hospital",
+        &["handles", "--dataset", "hospital", "--out", "handles.csv"],
+        &[0],
+    );
     score(site, &data)
 }
 
@@ -59,13 +99,18 @@ fn numbers(path: &Path) -> BTreeMap<u64, String> {
 }
 
 fn records(path: &Path) -> Vec<csv::StringRecord> {
-    csv::Reader::from_path(path).expect("csv").into_records().map(|r| r.expect("row")).collect()
+    csv::Reader::from_path(path)
+        .expect("csv")
+        .into_records()
+        .map(|r| r.expect("row"))
+        .collect()
 }
 
 fn score(site: &Site, data: &Path) -> Febrl {
     let left = numbers(&data.join("dataset4a.csv"));
     let right = numbers(&data.join("dataset4b.csv"));
-    let rows = |text: &str| -> Vec<u64> { text.split(' ').filter_map(|n| n.parse().ok()).collect() };
+    let rows =
+        |text: &str| -> Vec<u64> { text.split(' ').filter_map(|n| n.parse().ok()).collect() };
     let handles: BTreeMap<String, Vec<u64>> = records(&site.root.join("handles.csv"))
         .iter()
         .map(|record| (record[0].to_owned(), rows(&record[1])))

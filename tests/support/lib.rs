@@ -3,13 +3,6 @@
 //! to the product only through its binaries.
 //! Tests lie beside this folder, one theme per target.
 #![forbid(unsafe_code)]
-#![expect(
-    clippy::missing_panics_doc,
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "test support may stop at the first surprise"
-)]
-
 pub mod county;
 pub mod county_run;
 pub mod febrl;

@@ -19,8 +19,16 @@ pub fn build_binaries() -> PathBuf {
     let release = folder.ends_with("release");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--bins"]).current_dir(workspace());
-    for package in ["hedui-agent", "hedui-matcher", "hedui-keys", "hedui-audit", "hedui-tests"] {
+    command
+        .args(["build", "--quiet", "--bins"])
+        .current_dir(workspace());
+    for package in [
+        "hedui-agent",
+        "hedui-matcher",
+        "hedui-keys",
+        "hedui-audit",
+        "hedui-tests",
+    ] {
         command.args(["--package", package]);
     }
     if release {
@@ -29,9 +37,15 @@ pub fn build_binaries() -> PathBuf {
     // What cargo tells this program about its own package would make build scripts run again.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST", "CARGO_CRATE", "CARGO_BIN", "CARGO_PRIMARY"]
-            .iter()
-            .any(|prefix| text.starts_with(prefix))
+        if [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST",
+            "CARGO_CRATE",
+            "CARGO_BIN",
+            "CARGO_PRIMARY",
+        ]
+        .iter()
+        .any(|prefix| text.starts_with(prefix))
         {
             command.env_remove(&name);
         }
@@ -43,7 +57,10 @@ pub fn build_binaries() -> PathBuf {
 
 /// The repository.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lies in it").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests lies in it")
+        .to_path_buf()
 }
 
 /// What a finished process did.
@@ -110,7 +127,8 @@ pub fn run_limited(bin: &Path, args: &[&str], folder: &Path, limit: Option<Durat
 fn peak_of(status: &Path) -> f64 {
     let text = std::fs::read_to_string(status).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0.0)
+    line.and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
+        .unwrap_or(0.0)
 }
 
 /// A set of parties on this machine, each with a folder of its own, and the folder between them.
@@ -156,21 +174,33 @@ impl Site {
 
     /// Runs a command as a party, kills it after `limit` if given. Everything it says is kept in
     /// `transcript.log`, so that a test can look for what must not be there.
-    pub fn run_limited(&self, bin: &str, party: &str, args: &[&str], limit: Option<Duration>) -> Done {
+    pub fn run_limited(
+        &self,
+        bin: &str,
+        party: &str,
+        args: &[&str],
+        limit: Option<Duration>,
+    ) -> Done {
         let (home, agreement) = (self.home(party), self.agreement());
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let common = [
-            "--home".to_owned(), text(&home),
-            "--agreement".to_owned(), text(&agreement),
-            "--passphrase-file".to_owned(), text(&self.passphrase),
-            "--today".to_owned(), self.today.clone(),
+            "--home".to_owned(),
+            text(&home),
+            "--agreement".to_owned(),
+            text(&agreement),
+            "--passphrase-file".to_owned(),
+            text(&self.passphrase),
+            "--today".to_owned(),
+            self.today.clone(),
         ];
         let mut all: Vec<&str> = args.to_vec();
         all.extend(common.iter().map(String::as_str));
         let done = run_limited(&self.bins.join(bin), &all, &self.root, limit);
         let transcript = self.root.join("transcript.log");
         let mut log = std::fs::read(&transcript).unwrap_or_default();
-        log.extend_from_slice(format!("$ {bin} {args:?}\n{}{}", done.stdout, done.stderr).as_bytes());
+        log.extend_from_slice(
+            format!("$ {bin} {args:?}\n{}{}", done.stdout, done.stderr).as_bytes(),
+        );
         std::fs::write(&transcript, log).expect("transcript");
         done
     }

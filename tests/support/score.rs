@@ -76,7 +76,10 @@ pub fn read_clues(json: &str) -> (BTreeSet<Key>, BTreeSet<Key>) {
         let text = |line: &serde_json::Value, field: &str| {
             line[field].as_str().unwrap_or_default().to_owned()
         };
-        lines.iter().map(|line| (text(line, "unit"), text(line, "category"))).collect()
+        lines
+            .iter()
+            .map(|line| (text(line, "unit"), text(line, "category")))
+            .collect()
     };
     (keys("clues"), keys("reviews"))
 }
@@ -84,9 +87,16 @@ pub fn read_clues(json: &str) -> (BTreeSet<Key>, BTreeSet<Key>) {
 /// Scores clues and review items.
 pub fn score(county: &County, clues: &BTreeSet<Key>, reviews: &BTreeSet<Key>) -> Score {
     let key = |clue: &crate::county::plant::Clue| {
-        (county.units[clue.unit].number.clone(), clue.category.to_owned())
+        (
+            county.units[clue.unit].number.clone(),
+            clue.category.to_owned(),
+        )
     };
-    let truth: BTreeMap<Key, &str> = county.clues.iter().map(|c| (key(c), c.difficulty)).collect();
+    let truth: BTreeMap<Key, &str> = county
+        .clues
+        .iter()
+        .map(|c| (key(c), c.difficulty))
+        .collect();
     let mut categories: BTreeMap<String, Tally> = BTreeMap::new();
     let mut difficulty: BTreeMap<String, Difficulty> = BTreeMap::new();
     let (mut found, mut reviewed) = (0, 0);
@@ -118,7 +128,13 @@ pub fn score(county: &County, clues: &BTreeSet<Key>, reviews: &BTreeSet<Key>) ->
         .collect();
     let cadre = CATEGORIES[6].0;
     let wronged = |key: &&Key| key.1 == cadre && servants.contains(key.0.as_str());
-    let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    let share = |part: usize, whole: usize| {
+        if whole == 0 {
+            0.0
+        } else {
+            part as f64 / whole as f64
+        }
+    };
     let baselines = [("raw_id", false), ("canonical_id", true)];
     Score {
         precision: share(found, clues.len()),
@@ -151,24 +167,53 @@ fn category_of(register: &str) -> Option<usize> {
 
 /// Every person of the roll with the same number as a row of a register: a clue for the person's unit.
 fn baseline(county: &County, truth: &BTreeMap<Key, &str>, canonical: bool) -> Quality {
-    let form = |id: &str| if canonical { canonical_id(id) } else { id.to_owned() };
-    let place = |header: &[&str], wanted: &[&str]| {
-        header.iter().position(|name| wanted.contains(name)).unwrap_or(0)
+    let form = |id: &str| {
+        if canonical {
+            canonical_id(id)
+        } else {
+            id.to_owned()
+        }
     };
-    let ids = ["身份证号", "公民身份号码", "身份证号码", "证件号码", "身份证明号码", "证件号"];
+    let place = |header: &[&str], wanted: &[&str]| {
+        header
+            .iter()
+            .position(|name| wanted.contains(name))
+            .unwrap_or(0)
+    };
+    let ids = [
+        "身份证号",
+        "公民身份号码",
+        "身份证号码",
+        "证件号码",
+        "身份证明号码",
+        "证件号",
+    ];
     let roll = &county.registers["dibao"];
-    let (id_at, unit_at) = (place(&roll.header(), &ids), place(&roll.header(), &["户编号"]));
+    let (id_at, unit_at) = (
+        place(&roll.header(), &ids),
+        place(&roll.header(), &["户编号"]),
+    );
     let mut units: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for row in &roll.rows {
-        units.entry(form(&row.cells[id_at])).or_default().push(&row.cells[unit_at]);
+        units
+            .entry(form(&row.cells[id_at]))
+            .or_default()
+            .push(&row.cells[unit_at]);
     }
     let mut found: BTreeSet<Key> = BTreeSet::new();
     for (name, register) in &county.registers {
-        let Some(category) = category_of(name) else { continue };
+        let Some(category) = category_of(name) else {
+            continue;
+        };
         let id_at = place(&register.header(), &ids);
         for row in &register.rows {
             let id = form(&row.cells[id_at]);
-            for unit in units.get(&id).filter(|_| id.len() >= 15).into_iter().flatten() {
+            for unit in units
+                .get(&id)
+                .filter(|_| id.len() >= 15)
+                .into_iter()
+                .flatten()
+            {
                 found.insert(((*unit).to_owned(), CATEGORIES[category].0.to_owned()));
             }
         }
@@ -184,8 +229,18 @@ fn baseline(county: &County, truth: &BTreeMap<Key, &str>, canonical: bool) -> Qu
 fn canonical_id(id: &str) -> String {
     let text: String = id
         .chars()
-        .map(|c| char::from_u32(u32::from(c).wrapping_sub(0xfee0)).filter(char::is_ascii_alphanumeric).unwrap_or(c))
-        .map(|c| if matches!(c, 'x' | '×' | '*' | 'х') { 'X' } else { c })
+        .map(|c| {
+            char::from_u32(u32::from(c).wrapping_sub(0xfee0))
+                .filter(char::is_ascii_alphanumeric)
+                .unwrap_or(c)
+        })
+        .map(|c| {
+            if matches!(c, 'x' | '×' | '*' | 'х') {
+                'X'
+            } else {
+                c
+            }
+        })
         .filter(|c| c.is_ascii_digit() || *c == 'X')
         .collect();
     if text.len() != 15 || !text.is_ascii() {

@@ -9,8 +9,10 @@ use hedui_tests::run::workspace;
 
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> =
-        ["protocol", "keys", "agent", "matcher", "tests"].iter().map(|f| workspace().join(f)).collect();
+    let mut folders: Vec<PathBuf> = ["protocol", "keys", "agent", "matcher", "tests"]
+        .iter()
+        .map(|f| workspace().join(f))
+        .collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("folder").flatten() {
             let path = entry.path();
@@ -29,13 +31,28 @@ fn sources() -> Vec<PathBuf> {
 fn every_file_says_which_room_it_is_and_none_is_a_warehouse() {
     for path in sources() {
         let text = fs::read_to_string(&path).expect("source");
-        let header = text.lines().take_while(|line| line.starts_with("//!")).count();
-        assert!(header >= 3, "{}: its header has {header} lines", path.display());
+        let header = text
+            .lines()
+            .take_while(|line| line.starts_with("//!"))
+            .count();
+        assert!(
+            header >= 3,
+            "{}: its header has {header} lines",
+            path.display()
+        );
         let lines = text.lines().count();
-        let limit = if path.starts_with(workspace().join("tests")) { 700 } else { 600 };
+        let limit = if path.starts_with(workspace().join("tests")) {
+            700
+        } else {
+            600
+        };
         assert!(lines <= limit, "{}: {lines} lines", path.display());
         for name in ["utils.rs", "common.rs", "helpers.rs", "types.rs"] {
-            assert!(!path.ends_with(name), "{}: a room needs a name", path.display());
+            assert!(
+                !path.ends_with(name),
+                "{}: a room needs a name",
+                path.display()
+            );
         }
     }
 }
@@ -43,19 +60,37 @@ fn every_file_says_which_room_it_is_and_none_is_a_warehouse() {
 fn depends(package: &str, on: &str) -> bool {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["tree", "--offline", "--package", package, "--edges", "normal,build", "--prefix", "none"])
+        .args([
+            "tree",
+            "--offline",
+            "--package",
+            package,
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+        ])
         .current_dir(workspace())
         .output()
         .expect("cargo tree");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).lines().any(|line| line.starts_with(&format!("{on} v")))
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .any(|line| line.starts_with(&format!("{on} v")))
 }
 
 /// The centre's binary cannot even name a linkage secret.
 #[test]
 fn the_matcher_depends_on_neither_keys_nor_agent() {
     assert!(depends("hedui-agent", "hedui-keys"), "positive control");
-    assert!(depends("hedui-matcher", "hedui-protocol"), "positive control");
+    assert!(
+        depends("hedui-matcher", "hedui-protocol"),
+        "positive control"
+    );
     for (package, on) in [
         ("hedui-matcher", "hedui-keys"),
         ("hedui-matcher", "hedui-agent"),
@@ -76,7 +111,12 @@ fn the_county_imports_nothing_of_the_product() {
     let folder = workspace().join("tests/support/county");
     for path in sources().iter().filter(|path| path.starts_with(&folder)) {
         let text = fs::read_to_string(path).expect("source");
-        for name in ["hedui_protocol", "hedui_keys", "hedui_agent", "hedui_matcher"] {
+        for name in [
+            "hedui_protocol",
+            "hedui_keys",
+            "hedui_agent",
+            "hedui_matcher",
+        ] {
             assert!(!text.contains(name), "{}: imports {name}", path.display());
         }
     }
@@ -87,7 +127,10 @@ fn the_county_imports_nothing_of_the_product() {
 fn only_the_console_prints() {
     let door = workspace().join("protocol/edge/src/console.rs");
     let product = |path: &Path| !path.starts_with(workspace().join("tests"));
-    for path in sources().iter().filter(|path| product(path) && **path != door) {
+    for path in sources()
+        .iter()
+        .filter(|path| product(path) && **path != door)
+    {
         let text = fs::read_to_string(path).expect("source");
         for word in ["println!", "eprintln!", "dbg!"] {
             assert!(!text.contains(word), "{}: {word}", path.display());

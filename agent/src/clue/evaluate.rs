@@ -85,12 +85,24 @@ pub fn evaluate(
     let mut unsure: BTreeMap<(String, String), Finding> = BTreeMap::new();
     let mut tasks: BTreeMap<(String, String), Finding> = BTreeMap::new();
     for (index, rule) in rules.rules.iter().enumerate() {
-        let units = hits_of(agreement, rules, rule, roll, evidence, period, &mut findings.exempted)?;
+        let units = hits_of(
+            agreement,
+            rules,
+            rule,
+            roll,
+            evidence,
+            period,
+            &mut findings.exempted,
+        )?;
         for (unit, hits) in units {
             let certain: Vec<&Hit> = hits.iter().filter(|hit| hit.sure).collect();
             let all: Vec<&Hit> = hits.iter().collect();
             let target = if !certain.is_empty() && has(rules, rule, &certain, period)? {
-                if rule.effect == Effect::Clue { &mut sure } else { &mut tasks }
+                if rule.effect == Effect::Clue {
+                    &mut sure
+                } else {
+                    &mut tasks
+                }
             } else if certain.len() < all.len()
                 && rule.effect == Effect::Clue
                 && (all.iter().any(|hit| hit.exhibit.fact_row.is_none())
@@ -109,7 +121,9 @@ pub fn evaluate(
                 rule: index,
                 exhibits: Vec::new(),
             });
-            finding.exhibits.extend(all.into_iter().map(|hit| hit.exhibit.clone()));
+            finding
+                .exhibits
+                .extend(all.into_iter().map(|hit| hit.exhibit.clone()));
         }
     }
     // What is certain already needs no review of its identity.
@@ -120,15 +134,12 @@ pub fn evaluate(
     Ok(findings)
 }
 
-fn has(
-    rules: &Rules,
-    rule: &Rule,
-    hits: &[&Hit],
-    period: &Period<'_>,
-) -> Result<bool, Problem> {
+fn has(rules: &Rules, rule: &Rule, hits: &[&Hit], period: &Period<'_>) -> Result<bool, Problem> {
     let list: Vec<Value> = hits.iter().map(|hit| hit.value.clone()).collect();
-    let context =
-        rules.context(&[("hits", Value::from(list)), ("today", Value::from(period.today))]);
+    let context = rules.context(&[
+        ("hits", Value::from(list)),
+        ("today", Value::from(period.today)),
+    ]);
     rule.has(&context)
 }
 
@@ -148,7 +159,9 @@ fn hits_of(
         if !registered || item.outcome == Outcome::IdentityConflict {
             continue;
         }
-        let Some(dataset) = agreement.dataset(&item.register) else { continue };
+        let Some(dataset) = agreement.dataset(&item.register) else {
+            continue;
+        };
         let person = &roll.persons[item.person];
         for (roll_row, local) in person.local.iter().enumerate() {
             let variables = local_value(roll, person.rows[roll_row], local);
@@ -162,9 +175,18 @@ fn hits_of(
             }
             let unit = unit_of(roll, item.person, local);
             let sure = item.outcome == Outcome::Match;
-            let exhibit = |fact_row| Exhibit { evidence: at, person: item.person, roll_row, fact_row };
+            let exhibit = |fact_row| Exhibit {
+                evidence: at,
+                person: item.person,
+                roll_row,
+                fact_row,
+            };
             let Some(facts) = &item.facts else {
-                let hit = Hit { exhibit: exhibit(None), value: variables, sure: false };
+                let hit = Hit {
+                    exhibit: exhibit(None),
+                    value: variables,
+                    sure: false,
+                };
                 units.entry(unit).or_default().push(hit);
                 continue;
             };
@@ -185,7 +207,11 @@ fn hits_of(
                     ("fact".to_owned(), fact),
                     ("register".to_owned(), Value::from(item.register.as_str())),
                 ]);
-                let hit = Hit { exhibit: exhibit(Some(fact_row)), value, sure };
+                let hit = Hit {
+                    exhibit: exhibit(Some(fact_row)),
+                    value,
+                    sure,
+                };
                 units.entry(unit.clone()).or_default().push(hit);
             }
         }
@@ -211,10 +237,14 @@ pub fn local_text<'a>(roll: &Roll, local: &'a [LocalValue], name: &str) -> Optio
 }
 
 fn local_value(roll: &Roll, row: u64, local: &[LocalValue]) -> Value {
-    let named = roll.local_names.iter().cloned().zip(local.iter().map(|value| match value {
-        LocalValue::Number(number) => Value::from(*number),
-        LocalValue::Text(text) => Value::from(text.as_str()),
-    }));
+    let named = roll
+        .local_names
+        .iter()
+        .cloned()
+        .zip(local.iter().map(|value| match value {
+            LocalValue::Number(number) => Value::from(*number),
+            LocalValue::Text(text) => Value::from(text.as_str()),
+        }));
     let row = i64::try_from(row).unwrap_or(i64::MAX);
     map_value(named.chain([("row".to_owned(), Value::from(row))]))
 }
@@ -227,9 +257,11 @@ fn fact_value(schema: &[Fact], row: &[FactValue]) -> Value {
                 FactKind::Date | FactKind::Integer => Value::from(0_i64),
                 FactKind::Code | FactKind::Reference => Value::from(""),
             },
-            FactValue::Code(index) => {
-                Value::from(fact.codes.get(usize::from(*index)).map_or("", String::as_str))
-            }
+            FactValue::Code(index) => Value::from(
+                fact.codes
+                    .get(usize::from(*index))
+                    .map_or("", String::as_str),
+            ),
             FactValue::Date(day) => Value::from(i64::from(*day)),
             FactValue::Integer(number) => Value::from(*number),
             FactValue::Reference(text) => Value::from(text.as_str()),
@@ -239,7 +271,13 @@ fn fact_value(schema: &[Fact], row: &[FactValue]) -> Value {
 }
 
 fn number(unit: &str, category: &str, period: &str) -> String {
-    let digest = sha256(&[unit.as_bytes(), &[0], category.as_bytes(), &[0], period.as_bytes()]);
+    let digest = sha256(&[
+        unit.as_bytes(),
+        &[0],
+        category.as_bytes(),
+        &[0],
+        period.as_bytes(),
+    ]);
     hex(&digest[..4])
 }
 
@@ -253,6 +291,12 @@ pub fn key_names(agreement: &Agreement, bitmap: u16) -> Vec<String> {
 /// Categories of the rules, each once, in the order of the file.
 pub fn categories(rules: &Rules) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let clues = rules.rules.iter().filter(|rule| rule.effect == Effect::Clue);
-    clues.map(|rule| rule.category.clone()).filter(|name| seen.insert(name.clone())).collect()
+    let clues = rules
+        .rules
+        .iter()
+        .filter(|rule| rule.effect == Effect::Clue);
+    clues
+        .map(|rule| rule.category.clone())
+        .filter(|name| seen.insert(name.clone()))
+        .collect()
 }

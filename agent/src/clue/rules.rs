@@ -97,11 +97,15 @@ impl Rules {
         if !agreement.is_rules(&bytes) {
             return Err(Problem::refused(
                 path,
-                Refusal::malformed("rule file", "it is not the one that the agreement names by its digest"),
+                Refusal::malformed(
+                    "rule file",
+                    "it is not the one that the agreement names by its digest",
+                ),
             ));
         }
         let text = String::from_utf8_lossy(&bytes);
-        Self::parse(&text, Some(agreement), today).map_err(|refusal| Problem::refused(path, refusal))
+        Self::parse(&text, Some(agreement), today)
+            .map_err(|refusal| Problem::refused(path, refusal))
     }
 
     /// Compiles the text of a rule file.
@@ -116,10 +120,15 @@ impl Rules {
         for rule in file.rule {
             for register in &rule.registers {
                 let known = agreement.is_none_or(|agreement| {
-                    agreement.registers().any(|dataset| dataset.name.as_str() == register)
+                    agreement
+                        .registers()
+                        .any(|dataset| dataset.name.as_str() == register)
                 });
                 if !known {
-                    return Err(bad(format!("rule `{}`: there is no register `{register}`", rule.name)));
+                    return Err(bad(format!(
+                        "rule `{}`: there is no register `{register}`",
+                        rule.name
+                    )));
                 }
             }
             let early = !rule.valid_from.is_empty() && *today < *rule.valid_from;
@@ -149,12 +158,24 @@ impl Rules {
 fn compile(env: &Env, text: RuleText) -> Result<Rule, Refusal> {
     let program = |what: &str, source: &str| -> Result<Program, Refusal> {
         env.compile(source).map_err(|error| {
-            let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-            Refusal::malformed("rule file", format!("rule `{}`, `{what}`: {first}", text.name))
+            let first = error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            Refusal::malformed(
+                "rule file",
+                format!("rule `{}`, `{what}`: {first}", text.name),
+            )
         })
     };
     let optional = |what: &str, source: &str| {
-        if source.is_empty() { Ok(None) } else { program(what, source).map(Some) }
+        if source.is_empty() {
+            Ok(None)
+        } else {
+            program(what, source).map(Some)
+        }
     };
     Ok(Rule {
         scope: optional("scope", &text.scope)?,
@@ -206,14 +227,17 @@ impl Rule {
         program: Option<&Program>,
         context: &Context<'_, '_>,
     ) -> Result<bool, Problem> {
-        let Some(program) = program else { return Ok(true) };
+        let Some(program) = program else {
+            return Ok(true);
+        };
         match program.execute(context) {
             Ok(Value::Bool(truth)) => Ok(truth),
             Ok(_) => Err(self.fault(what, "its value is not true or false")),
             // The message of CEL names functions and keys, but could quote a value: only its kind is shown.
-            Err(cel::ExecutionError::NoSuchKey(key)) => {
-                Err(self.fault(what, &format!("there is no `{key}`; is the column mapped under [local]?")))
-            }
+            Err(cel::ExecutionError::NoSuchKey(key)) => Err(self.fault(
+                what,
+                &format!("there is no `{key}`; is the column mapped under [local]?"),
+            )),
             Err(cel::ExecutionError::UndeclaredReference(name)) => {
                 Err(self.fault(what, &format!("there is no variable `{name}`")))
             }
@@ -252,7 +276,15 @@ fn distinct(list: &[Value]) -> i64 {
 
 /// Sum of a list of whole numbers.
 fn total(list: &[Value]) -> i64 {
-    list.iter().map(|value| if let Value::Int(number) = value { *number } else { 0 }).sum()
+    list.iter()
+        .map(|value| {
+            if let Value::Int(number) = value {
+                *number
+            } else {
+                0
+            }
+        })
+        .sum()
 }
 
 #[cfg(test)]
@@ -288,9 +320,15 @@ mod tests {
         assert!(rule.holds(&context(20_150_101)).ok().unwrap());
         assert!(rule.has(&context(20_150_101)).ok().unwrap());
         assert_eq!(rule.exemption(&context(20_150_101)).ok().unwrap(), None);
-        assert_eq!(rule.exemption(&context(20_160_601)).ok().unwrap(), Some("new"));
+        assert_eq!(
+            rule.exemption(&context(20_160_601)).ok().unwrap(),
+            Some("new")
+        );
         let empty = rules.context(&[("person", map_value([]))]);
-        assert!(rule.in_scope(&empty).is_err(), "a missing column stops the run");
+        assert!(
+            rule.in_scope(&empty).is_err(),
+            "a missing column stops the run"
+        );
     }
 
     #[test]
@@ -303,7 +341,13 @@ mod tests {
             assert!(Rules::parse(&FILE.replace(from, to), None, "2016-06-30").is_err());
         }
         let later = FILE.replace("clause", "valid_from = '2017-01-01'\nclause");
-        assert!(Rules::parse(&later, None, "2016-06-30").ok().unwrap().rules.is_empty());
+        assert!(
+            Rules::parse(&later, None, "2016-06-30")
+                .ok()
+                .unwrap()
+                .rules
+                .is_empty()
+        );
     }
 
     #[test]

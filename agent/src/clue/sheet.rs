@@ -76,7 +76,10 @@ pub struct Source<'a> {
 impl Source<'_> {
     /// The lines of findings, in their order.
     pub fn lines(&self, findings: &[Finding]) -> Vec<Line> {
-        findings.iter().flat_map(|f| f.exhibits.iter().map(|e| self.line(f, e))).collect()
+        findings
+            .iter()
+            .flat_map(|f| f.exhibits.iter().map(|e| self.line(f, e)))
+            .collect()
     }
 
     fn line(&self, finding: &Finding, exhibit: &Exhibit) -> Line {
@@ -84,11 +87,17 @@ impl Source<'_> {
         let person = &self.roll.persons[exhibit.person];
         let local = &person.local[exhibit.roll_row];
         let rule = &self.rules.rules[finding.rule];
-        let text = |name: &str| local_text(self.roll, local, name).unwrap_or_default().to_owned();
+        let text = |name: &str| {
+            local_text(self.roll, local, name)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let shown = |kinds: &[FieldKind]| {
             let fields = self.agreement.fields().iter().zip(&person.shown);
-            let words: Vec<&str> =
-                fields.filter(|(f, _)| kinds.contains(&f.kind)).map(|(_, s)| s.as_str()).collect();
+            let words: Vec<&str> = fields
+                .filter(|(f, _)| kinds.contains(&f.kind))
+                .map(|(_, s)| s.as_str())
+                .collect();
             words.join(" ")
         };
         Line {
@@ -107,7 +116,10 @@ impl Source<'_> {
                 .dataset(&item.register)
                 .map(Agreement::title_of_dataset)
                 .unwrap_or_default(),
-            facts: exhibit.fact_row.map(|row| self.facts(item, row)).unwrap_or_default(),
+            facts: exhibit
+                .fact_row
+                .map(|row| self.facts(item, row))
+                .unwrap_or_default(),
             agree: key_names(self.agreement, item.agree),
             differ: key_names(self.agreement, item.differ),
             outcome: item.outcome,
@@ -117,18 +129,27 @@ impl Source<'_> {
     }
 
     fn facts(&self, item: &Evidence, row: usize) -> String {
-        let schema = self.agreement.dataset(&item.register).map(|d| &d.fact[..]).unwrap_or_default();
+        let schema = self
+            .agreement
+            .dataset(&item.register)
+            .map(|d| &d.fact[..])
+            .unwrap_or_default();
         let row = item.facts.as_ref().and_then(|facts| facts.rows.get(row));
-        let words = schema.iter().zip(row.into_iter().flatten()).filter_map(|(fact, value)| {
-            let text = match value {
-                FactValue::Absent => return None,
-                FactValue::Code(index) => fact.codes.get(usize::from(*index))?.clone(),
-                FactValue::Date(day) => format!("{}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100),
-                FactValue::Integer(number) => number.to_string(),
-                FactValue::Reference(text) => text.clone(),
-            };
-            Some(format!("{}={text}", fact.name))
-        });
+        let words = schema
+            .iter()
+            .zip(row.into_iter().flatten())
+            .filter_map(|(fact, value)| {
+                let text = match value {
+                    FactValue::Absent => return None,
+                    FactValue::Code(index) => fact.codes.get(usize::from(*index))?.clone(),
+                    FactValue::Date(day) => {
+                        format!("{}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100)
+                    }
+                    FactValue::Integer(number) => number.to_string(),
+                    FactValue::Reference(text) => text.clone(),
+                };
+                Some(format!("{}={text}", fact.name))
+            });
         words.collect::<Vec<_>>().join("; ")
     }
 }
@@ -153,14 +174,17 @@ pub fn write(folder: &Path, source: &Source<'_>, findings: &Findings) -> Result<
     let csv_path = folder.join("clues.csv");
     files::write_whole(&csv_path, |out| {
         // A byte-order mark, so that Excel and WPS read the file as UTF-8.
-        out.write_all("\u{feff}".as_bytes()).map_err(|error| Problem::io(&csv_path, error))?;
+        out.write_all("\u{feff}".as_bytes())
+            .map_err(|error| Problem::io(&csv_path, error))?;
         let mut writer = csv::Writer::from_writer(out);
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
         writer.write_record(HEADER).map_err(failed)?;
         for line in &clues {
             writer.write_record(cells(line)).map_err(failed)?;
         }
-        writer.flush().map_err(|error| Problem::io(&csv_path, error))
+        writer
+            .flush()
+            .map_err(|error| Problem::io(&csv_path, error))
     })?;
     let json = serde_json::json!({
         "period": source.period,
@@ -173,8 +197,22 @@ pub fn write(folder: &Path, source: &Source<'_>, findings: &Findings) -> Result<
 }
 
 const HEADER: [&str; 16] = [
-    "线索编号", "问题类别", "救助单元", "乡镇", "村（社区）", "姓名", "身份证号", "与救助单元关系", "台账行号",
-    "比对数据", "比对事实", "一致项", "不一致项", "身份认定", "认定依据", "可排除情形",
+    "线索编号",
+    "问题类别",
+    "救助单元",
+    "乡镇",
+    "村（社区）",
+    "姓名",
+    "身份证号",
+    "与救助单元关系",
+    "台账行号",
+    "比对数据",
+    "比对事实",
+    "一致项",
+    "不一致项",
+    "身份认定",
+    "认定依据",
+    "可排除情形",
 ];
 
 fn cells(line: &Line) -> [String; 16] {
@@ -202,10 +240,16 @@ fn cells(line: &Line) -> [String; 16] {
 pub fn by_township(source: &Source<'_>, findings: &[Finding]) -> BTreeMap<(String, String), u64> {
     let mut counts = BTreeMap::new();
     for finding in findings {
-        let Some(exhibit) = finding.exhibits.first() else { continue };
+        let Some(exhibit) = finding.exhibits.first() else {
+            continue;
+        };
         let local = &source.roll.persons[exhibit.person].local[exhibit.roll_row];
-        let township = local_text(source.roll, local, "township").unwrap_or("未注明").to_owned();
-        *counts.entry((finding.category.clone(), township)).or_default() += 1;
+        let township = local_text(source.roll, local, "township")
+            .unwrap_or("未注明")
+            .to_owned();
+        *counts
+            .entry((finding.category.clone(), township))
+            .or_default() += 1;
     }
     counts
 }
@@ -219,22 +263,51 @@ fn workbook(
 ) -> Result<Vec<u8>, XlsxError> {
     let mut book = Workbook::new();
     summary(book.add_worksheet().set_name("汇总")?, source, findings)?;
-    lines(book.add_worksheet().set_name("问题线索")?, "问题线索清单", source.period, clues)?;
-    lines(book.add_worksheet().set_name("待核实身份")?, "疑似同一人待核实清单", source.period, reviews)?;
-    lines(book.add_worksheet().set_name("赡养费核算")?, "赡养（抚养、扶养）义务人收入核算任务", source.period, tasks)?;
+    lines(
+        book.add_worksheet().set_name("问题线索")?,
+        "问题线索清单",
+        source.period,
+        clues,
+    )?;
+    lines(
+        book.add_worksheet().set_name("待核实身份")?,
+        "疑似同一人待核实清单",
+        source.period,
+        reviews,
+    )?;
+    lines(
+        book.add_worksheet().set_name("赡养费核算")?,
+        "赡养（抚养、扶养）义务人收入核算任务",
+        source.period,
+        tasks,
+    )?;
     book.save_to_buffer()
 }
 
-fn lines(sheet: &mut Worksheet, title: &str, period: &str, lines: &[Line]) -> Result<(), XlsxError> {
+fn lines(
+    sheet: &mut Worksheet,
+    title: &str,
+    period: &str,
+    lines: &[Line],
+) -> Result<(), XlsxError> {
     let border = Format::new().set_border(FormatBorder::Thin).set_text_wrap();
     let head = Format::new()
         .set_bold()
         .set_border(FormatBorder::Thin)
         .set_align(FormatAlign::Center)
         .set_text_wrap();
-    let large = Format::new().set_bold().set_font_size(16).set_align(FormatAlign::Center);
+    let large = Format::new()
+        .set_bold()
+        .set_font_size(16)
+        .set_align(FormatAlign::Center);
     // Columns that people fill in on paper or screen follow those that the program fills.
-    let filled_in = ["核查情况", "核查结论（查实/部分属实/不属实/无法核实）", "处理意见", "核查人（两人签字）", "核查日期"];
+    let filled_in = [
+        "核查情况",
+        "核查结论（查实/部分属实/不属实/无法核实）",
+        "处理意见",
+        "核查人（两人签字）",
+        "核查日期",
+    ];
     let width = u16::try_from(HEADER.len() + filled_in.len()).unwrap_or(u16::MAX);
     sheet.merge_range(0, 0, 0, width - 1, &format!("{title}（{period}）"), &large)?;
     for (column, text) in (0..).zip(HEADER.iter().chain(&filled_in)) {
@@ -251,13 +324,24 @@ fn lines(sheet: &mut Worksheet, title: &str, period: &str, lines: &[Line]) -> Re
         }
     }
     sheet.set_freeze_panes(2, 3)?;
-    sheet.set_landscape().set_paper_size(9).set_print_fit_to_pages(1, 0).set_repeat_rows(0, 1)?;
+    sheet
+        .set_landscape()
+        .set_paper_size(9)
+        .set_print_fit_to_pages(1, 0)
+        .set_repeat_rows(0, 1)?;
     Ok(())
 }
 
-fn summary(sheet: &mut Worksheet, source: &Source<'_>, findings: &Findings) -> Result<(), XlsxError> {
+fn summary(
+    sheet: &mut Worksheet,
+    source: &Source<'_>,
+    findings: &Findings,
+) -> Result<(), XlsxError> {
     let border = Format::new().set_border(FormatBorder::Thin);
-    let head = Format::new().set_bold().set_border(FormatBorder::Thin).set_text_wrap();
+    let head = Format::new()
+        .set_bold()
+        .set_border(FormatBorder::Thin)
+        .set_text_wrap();
     let large = Format::new().set_bold().set_font_size(16);
     sheet.write_string_with_format(0, 0, format!("问题线索汇总表（{}）", source.period), &large)?;
     let counts = by_township(source, &findings.clues);
@@ -276,7 +360,10 @@ fn summary(sheet: &mut Worksheet, source: &Source<'_>, findings: &Findings) -> R
         sheet.write_string_with_format(row, 0, category, &border)?;
         let mut total = 0;
         for (column, township) in (1..).zip(&townships) {
-            let count = counts.get(&(category.clone(), (*township).clone())).copied().unwrap_or(0);
+            let count = counts
+                .get(&(category.clone(), (*township).clone()))
+                .copied()
+                .unwrap_or(0);
             total += count;
             sheet.write_number_with_format(row, column, number(count), &border)?;
         }
@@ -300,7 +387,11 @@ fn summary(sheet: &mut Worksheet, source: &Source<'_>, findings: &Findings) -> R
         sheet.write_number_with_format(row, 1, number(*count), &border)?;
     }
     row += 2;
-    sheet.write_string(row, 0, "说明：线索须两人以上入户核实，未经核实不得取消、减发待遇；可排除情形见各条。")?;
+    sheet.write_string(
+        row,
+        0,
+        "说明：线索须两人以上入户核实，未经核实不得取消、减发待遇；可排除情形见各条。",
+    )?;
     Ok(())
 }
 

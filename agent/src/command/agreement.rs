@@ -26,7 +26,7 @@ pub const COUNTY_RULES: &str = include_str!("../../templates/county-rules.toml")
 #[derive(Subcommand)]
 pub enum AgreementCommand {
     /// 起草 | Draft an agreement from a template and the parties' cards
-    New(NewOptions),
+    New(Box<NewOptions>),
     /// 查看 | Print the configuration in force, defaults filled in, and its digest
     Show,
     /// 签署 | Sign the agreement with this party's key
@@ -79,7 +79,11 @@ pub struct NewOptions {
 }
 
 /// Runs a command on agreements.
-pub fn run(home: &HomeOptions, console: &Console, command: &AgreementCommand) -> Result<(), Problem> {
+pub fn run(
+    home: &HomeOptions,
+    console: &Console,
+    command: &AgreementCommand,
+) -> Result<(), Problem> {
     match command {
         AgreementCommand::New(options) => new(home, console, options),
         AgreementCommand::Show => show(home, console),
@@ -104,7 +108,9 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
         other if Path::new(other).exists() => files::read_text(Path::new(other))?,
         other => {
             let near = strict::nearest_of(other, ["cn-person", "person", "county"].into_iter());
-            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let hint = near
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
             return Err(Problem::usage(
                 format!("there is no template `{other}`{hint}"),
                 "templates: cn-person, person, county, or the path of a file",
@@ -116,7 +122,10 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
     text.purpose.clone_from(&options.purpose);
     text.legal_basis.clone_from(&options.legal_basis);
     text.valid_from = options.valid_from.clone().unwrap_or_else(|| clock.today());
-    text.valid_until = options.valid_until.clone().unwrap_or_else(|| clock.after(365));
+    text.valid_until = options
+        .valid_until
+        .clone()
+        .unwrap_or_else(|| clock.after(365));
     for (file, digest) in [
         (&options.gazetteer, &mut text.gazetteer_sha256),
         (&options.rules, &mut text.rules_sha256),
@@ -128,14 +137,20 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
     let roll = read_card(&options.roll)?;
     add_party(&mut text, &roll, Role::Department);
     if text.dataset.is_empty() {
-        text.dataset.push(dataset("roll", 1, &roll.name, DatasetKind::Roll)?);
+        text.dataset
+            .push(dataset("roll", 1, &roll.name, DatasetKind::Roll)?);
     }
     let given = text.dataset.len() > 1;
     for (number, card) in (2..).zip(&options.departments) {
         let card = read_card(card)?;
         add_party(&mut text, &card, Role::Department);
         if !given {
-            text.dataset.push(dataset(card.name.as_str(), number, &card.name, DatasetKind::Register)?);
+            text.dataset.push(dataset(
+                card.name.as_str(),
+                number,
+                &card.name,
+                DatasetKind::Register,
+            )?);
         }
     }
     add_party(&mut text, &read_card(&options.matcher)?, Role::Matcher);
@@ -157,7 +172,13 @@ fn add_party(text: &mut Text, card: &PartyCard, role: Role) {
         Some(party) => (party.sign, party.seal, party.role) = (sign, seal, role),
         None => {
             let (name, title) = (card.name.clone(), String::new());
-            text.party.push(Party { name, title, role, sign, seal });
+            text.party.push(Party {
+                name,
+                title,
+                role,
+                sign,
+                seal,
+            });
         }
     }
 }
@@ -177,7 +198,11 @@ fn dataset(name: &str, number: u16, owner: &Name, kind: DatasetKind) -> Result<D
 
 fn read_card(path: &Path) -> Result<PartyCard, Problem> {
     // A party's folder may be given instead of the card in it.
-    let path = if path.is_dir() { path.join("card") } else { path.to_path_buf() };
+    let path = if path.is_dir() {
+        path.join("card")
+    } else {
+        path.to_path_buf()
+    };
     PartyCard::parse(&files::read_text(&path)?)
         .ok_or_else(|| Problem::refused(&path, Refusal::malformed("card", "it does not parse")))
 }
@@ -214,7 +239,10 @@ fn sign(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
     if fs::canonicalize(&own).ok() != fs::canonicalize(&path).ok() {
         files::write_bytes(&own, agreement.effective().as_bytes())?;
     }
-    console.say(&format!("已签署 signed: {}", signature_file(&path).display()));
+    console.say(&format!(
+        "已签署 signed: {}",
+        signature_file(&path).display()
+    ));
     status(console, &agreement, &signatures);
     Ok(())
 }
@@ -226,8 +254,16 @@ fn status(console: &Console, agreement: &Agreement, signatures: &str) -> bool {
     for party in &agreement.text().party {
         let signed = signers.contains(&party.name);
         complete &= signed;
-        let word = if signed { "已签 signed" } else { "未签 not yet" };
-        console.say(&format!("  {word:14} {} {}", party.name, agreement.title_of(&party.name)));
+        let word = if signed {
+            "已签 signed"
+        } else {
+            "未签 not yet"
+        };
+        console.say(&format!(
+            "  {word:14} {} {}",
+            party.name,
+            agreement.title_of(&party.name)
+        ));
     }
     console.object(&serde_json::json!({
         "digest": agreement.digest().to_hex(),
@@ -243,29 +279,40 @@ fn check(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
     print_digest(console, &agreement);
     status(console, &agreement, &signatures);
     let today = home.clock()?.today();
-    agreement.in_force(&signatures, &today).map_err(|r| Problem::refused(home.agreement_file(), r))?;
+    agreement
+        .in_force(&signatures, &today)
+        .map_err(|r| Problem::refused(home.agreement_file(), r))?;
     console.say("协议有效 in force");
     Ok(())
 }
 
 fn diff(home: &HomeOptions, console: &Console, other: &Path) -> Result<(), Problem> {
     let ours = home.read_agreement()?;
-    let theirs = Agreement::parse(&files::read_text(other)?).map_err(|r| Problem::refused(other, r))?;
+    let theirs =
+        Agreement::parse(&files::read_text(other)?).map_err(|r| Problem::refused(other, r))?;
     let lines = |agreement: &Agreement| -> Vec<String> {
         agreement.effective().lines().map(str::to_owned).collect()
     };
     let (ours_lines, theirs_lines) = (lines(&ours), lines(&theirs));
     let mut same = true;
-    for (mark, from, against) in
-        [("-", &ours_lines, &theirs_lines), ("+", &theirs_lines, &ours_lines)]
-    {
-        for line in from.iter().filter(|line| !line.is_empty() && !against.contains(line)) {
+    for (mark, from, against) in [
+        ("-", &ours_lines, &theirs_lines),
+        ("+", &theirs_lines, &ours_lines),
+    ] {
+        for line in from
+            .iter()
+            .filter(|line| !line.is_empty() && !against.contains(line))
+        {
             console.say(&format!("{mark} {line}"));
             same = false;
         }
     }
     same &= ours.digest() == theirs.digest();
-    console.say(if same { "两份协议相同 the agreements are the same" } else { "两份协议不同 the agreements differ" });
+    console.say(if same {
+        "两份协议相同 the agreements are the same"
+    } else {
+        "两份协议不同 the agreements differ"
+    });
     console.object(&serde_json::json!({ "same": same }));
     Ok(())
 }

@@ -94,8 +94,19 @@ pub fn map(home: &HomeOptions, console: &Console, options: &MapOptions) -> Resul
     spec.delimiter.clone_from(&options.delimiter);
     spec.sheet.clone_from(&options.sheet);
     spec.header_row = options.header_row;
-    let out = options.out.clone().unwrap_or_else(|| options.file.with_extension("map.toml"));
-    let text = propose(&agreement, dataset, &options.file, &mut spec, &out, console, !options.yes)?;
+    let out = options
+        .out
+        .clone()
+        .unwrap_or_else(|| options.file.with_extension("map.toml"));
+    let text = propose(
+        &agreement,
+        dataset,
+        &options.file,
+        &mut spec,
+        &out,
+        console,
+        !options.yes,
+    )?;
     files::write_bytes(&out, text.as_bytes())?;
     console.say(&format!("已写入 written: {}", out.display()));
     console.say(&format!("下一步 next: hedui-agent check {}", out.display()));
@@ -124,7 +135,8 @@ fn propose(
     }
     if ask && std::io::stdin().is_terminal() {
         for field in found.missing.clone() {
-            let question = format!("字段 field `{field}` 用哪一列 which column? (回车跳过 Enter to skip) ");
+            let question =
+                format!("字段 field `{field}` 用哪一列 which column? (回车跳过 Enter to skip) ");
             if let Some(column) = ask_for(&question, &reading.columns)? {
                 found.missing.retain(|name| *name != field);
                 found.fields.insert(field, vec![column]);
@@ -136,7 +148,10 @@ fn propose(
     }
     // The mapping finds its file from its own folder.
     if out.parent() == file.parent() {
-        spec.file = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        spec.file = file
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
     } else if let Ok(absolute) = std::path::absolute(file) {
         spec.file = absolute.to_string_lossy().into_owned();
     }
@@ -147,7 +162,9 @@ fn ask_for(question: &str, columns: &[String]) -> Result<Option<String>, Problem
     let wrap = |error| Problem::io("terminal", error);
     loop {
         let mut err = std::io::stderr();
-        err.write_all(question.as_bytes()).and_then(|()| err.flush()).map_err(wrap)?;
+        err.write_all(question.as_bytes())
+            .and_then(|()| err.flush())
+            .map_err(wrap)?;
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map_err(wrap)?;
         let answer = line.trim();
@@ -157,7 +174,12 @@ fn ask_for(question: &str, columns: &[String]) -> Result<Option<String>, Problem
         if columns.iter().any(|column| column == answer) {
             return Ok(Some(answer.to_owned()));
         }
-        writeln!(err, "  没有这一列 there is no such column: {}", columns.join(" | ")).map_err(wrap)?;
+        writeln!(
+            err,
+            "  没有这一列 there is no such column: {}",
+            columns.join(" | ")
+        )
+        .map_err(wrap)?;
     }
 }
 
@@ -191,12 +213,25 @@ fn report(
 
 /// Exit code 1 where rows were left out or codes not translated.
 fn rejects(prepared: &Prepared) -> Result<(), Problem> {
-    let (ragged, unknown) = (prepared.reading.ragged_count, prepared.tally.unknown_facts_count());
+    let (ragged, unknown) = (
+        prepared.reading.ragged_count,
+        prepared.tally.unknown_facts_count(),
+    );
     if ragged + unknown == 0 {
         return Ok(());
     }
-    let rows: Vec<String> = prepared.reading.ragged_rows.iter().take(5).map(u64::to_string).collect();
-    let first = if rows.is_empty() { String::new() } else { format!(" (rows {} …)", rows.join(", ")) };
+    let rows: Vec<String> = prepared
+        .reading
+        .ragged_rows
+        .iter()
+        .take(5)
+        .map(u64::to_string)
+        .collect();
+    let first = if rows.is_empty() {
+        String::new()
+    } else {
+        format!(" (rows {} …)", rows.join(", "))
+    };
     Err(Problem::DoneWithRejects {
         what: format!("{ragged} rows left out{first}, {unknown} values without a translation"),
     })
@@ -236,7 +271,10 @@ fn mapping_file(
     }
     let written = given.with_extension("map.toml");
     if written.exists() {
-        console.say(&format!("用已有的对应表 using the mapping {}", written.display()));
+        console.say(&format!(
+            "用已有的对应表 using the mapping {}",
+            written.display()
+        ));
         return Ok(written);
     }
     let dataset = options.dataset.as_deref().ok_or_else(|| {
@@ -248,19 +286,35 @@ fn mapping_file(
     let dataset = agreement.dataset_or_nearest(dataset)?;
     if !dataset.fact.is_empty() {
         return Err(Problem::data(
-            format!("dataset `{}` delivers facts, whose codes only you know", dataset.name),
-            format!("hedui-agent map {} --dataset {}", given.display(), dataset.name),
+            format!(
+                "dataset `{}` delivers facts, whose codes only you know",
+                dataset.name
+            ),
+            format!(
+                "hedui-agent map {} --dataset {}",
+                given.display(),
+                dataset.name
+            ),
         ));
     }
     let mut spec = SourceSpec::of_file(given);
-    let text = propose(agreement, dataset, given, &mut spec, &written, console, true)?;
+    let text = propose(
+        agreement, dataset, given, &mut spec, &written, console, true,
+    )?;
     files::write_bytes(&written, text.as_bytes())?;
-    console.say(&format!("对应表 mapping written: {} (请核对 please check it)", written.display()));
+    console.say(&format!(
+        "对应表 mapping written: {} (请核对 please check it)",
+        written.display()
+    ));
     Ok(written)
 }
 
 /// `submit`: check, encode, seal.
-pub fn submit(home: &HomeOptions, console: &Console, options: &SubmitOptions) -> Result<(), Problem> {
+pub fn submit(
+    home: &HomeOptions,
+    console: &Console,
+    options: &SubmitOptions,
+) -> Result<(), Problem> {
     let agreement = home.in_force()?;
     let identity = home.identity()?;
     let state = home.state();
@@ -277,7 +331,14 @@ pub fn submit(home: &HomeOptions, console: &Console, options: &SubmitOptions) ->
     }
     report(&agreement, &mut prepared, &options.data, console)?;
     console.note(KEYED_WARNING);
-    let run = Run { home, console, agreement: &agreement, identity: &identity, options, state: &state };
+    let run = Run {
+        home,
+        console,
+        agreement: &agreement,
+        identity: &identity,
+        options,
+        state: &state,
+    };
     match dataset.kind {
         DatasetKind::Roll => run.roll(&mut prepared)?,
         DatasetKind::Register => run.register(&mut prepared)?,
@@ -302,7 +363,9 @@ impl Run<'_> {
         roll::save(&snapshot, self.identity, prepared)?;
         let mut persons = roll::collect(self.agreement, prepared)?.persons;
         let registers: Vec<Dataset> = self.agreement.registers().cloned().collect();
-        let bar = self.console.progress("编码 encoding", registers.len() as u64);
+        let bar = self
+            .console
+            .progress("编码 encoding", registers.len() as u64);
         for register in &registers {
             let kit = store.get_or_make(register)?;
             self.send_kit(register, &kit)?;
@@ -328,7 +391,8 @@ impl Run<'_> {
             Some(kit) => kit,
             None => self.receive_kit(&store, &register)?,
         };
-        let mut spool = std::mem::replace(&mut prepared.spool, crate::spool::Spool::new(self.state)?);
+        let mut spool =
+            std::mem::replace(&mut prepared.spool, crate::spool::Spool::new(self.state)?);
         let facts = register.fact.len();
         let name = register.name.as_str();
         let mut grouped = |take: &mut submit::TakePart<'_>| {
@@ -346,15 +410,22 @@ impl Run<'_> {
         let map = handle_map_path(self.state, self.agreement, name);
         sealed_file::write(&map, self.identity, HANDLE_MAP, |put| {
             grouped(&mut |persons: &[_]| {
-                persons.iter().try_for_each(|person: &crate::record::Grouped| {
-                    let mut record = prepared.pseudonyms.handle(name, &person.id).0.to_vec();
-                    person.rows.iter().for_each(|row| record.extend_from_slice(&row.to_be_bytes()));
-                    put(&record)
-                })
+                persons
+                    .iter()
+                    .try_for_each(|person: &crate::record::Grouped| {
+                        let mut record = prepared.pseudonyms.handle(name, &person.id).0.to_vec();
+                        person
+                            .rows
+                            .iter()
+                            .for_each(|row| record.extend_from_slice(&row.to_be_bytes()));
+                        put(&record)
+                    })
             })
         })?;
         let persons = self.submit_one(prepared, &register.name, &kit, &mut grouped)?;
-        self.console.say(&format!("已报送 submitted: {name}, {persons} 条记录 records"));
+        self.console.say(&format!(
+            "已报送 submitted: {name}, {persons} 条记录 records"
+        ));
         Ok(())
     }
 
@@ -381,7 +452,13 @@ impl Run<'_> {
             releases: agreement.releases(),
         };
         let dataset = &prepared.dataset.name;
-        let built = submit::build(&encoder, dataset, &prepared.mapping.as_of, self.state, parts)?;
+        let built = submit::build(
+            &encoder,
+            dataset,
+            &prepared.mapping.as_of,
+            self.state,
+            parts,
+        )?;
         for (key, count) in agreement.match_keys().iter().zip(&built.too_common_counts) {
             if *count > 0 {
                 self.console.note(&format!(
@@ -402,11 +479,20 @@ impl Run<'_> {
             content: built.sha256,
             in_reply_to: None,
         };
-        let mut body = built.file.reopen().map_err(|e| Problem::io(built.file.path(), e))?;
+        let mut body = built
+            .file
+            .reopen()
+            .map_err(|e| Problem::io(built.file.path(), e))?;
         let folders = (self.state, self.options.exchange.as_path());
         let clock = self.home.clock()?;
         let path = exchange::send(
-            self.identity, agreement, folders, &clock, &draft, &mut body, built.body_bytes,
+            self.identity,
+            agreement,
+            folders,
+            &clock,
+            &draft,
+            &mut body,
+            built.body_bytes,
         )?;
         self.console.say(&format!("  → {}", path.display()));
         Ok(built.persons_count)
@@ -432,7 +518,15 @@ impl Run<'_> {
         let folders = (self.state, self.options.exchange.as_path());
         let (clock, len) = (self.home.clock()?, body.len() as u64);
         let mut body = std::io::Cursor::new(&body[..]);
-        exchange::send(self.identity, self.agreement, folders, &clock, &draft, &mut body, len)?;
+        exchange::send(
+            self.identity,
+            self.agreement,
+            folders,
+            &clock,
+            &draft,
+            &mut body,
+            len,
+        )?;
         Ok(())
     }
 
@@ -443,7 +537,10 @@ impl Run<'_> {
         }
         let me = self.identity.card();
         let found = exchange::addressed_to(&self.options.exchange, &me.name)?;
-        for file in found.iter().filter(|file| file.header.kind == MessageType::Kit) {
+        for file in found
+            .iter()
+            .filter(|file| file.header.kind == MessageType::Kit)
+        {
             if file.header.agreement != self.agreement.digest() {
                 continue;
             }
@@ -461,8 +558,15 @@ impl Run<'_> {
             }
         }
         Err(Problem::not_yet(
-            format!("the kit for `{}` is not in {}", register.name, self.options.exchange.display()),
-            format!("ask `{}` to submit the roll first; its kit comes with that", self.agreement.roll().owner),
+            format!(
+                "the kit for `{}` is not in {}",
+                register.name,
+                self.options.exchange.display()
+            ),
+            format!(
+                "ask `{}` to submit the roll first; its kit comes with that",
+                self.agreement.roll().owner
+            ),
         ))
     }
 }
@@ -473,5 +577,8 @@ pub const HANDLE_MAP: &str = "handle map";
 /// Path of the handle map of a register.
 pub fn handle_map_path(state: &Path, agreement: &InForce, register: &str) -> PathBuf {
     let digits: String = agreement.digest().to_hex().chars().take(16).collect();
-    state.join(format!("handles-{register}-{digits}-{}.sealed", agreement.epoch().0))
+    state.join(format!(
+        "handles-{register}-{digits}-{}.sealed",
+        agreement.epoch().0
+    ))
 }

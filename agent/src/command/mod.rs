@@ -49,7 +49,9 @@ enum Command {
 
 /// Runs one command.
 pub fn run(arguments: Arguments) -> Result<(), Problem> {
-    let console = Console { json: arguments.home.json };
+    let console = Console {
+        json: arguments.home.json,
+    };
     let home = &arguments.home;
     match arguments.command {
         Command::Agreement(command) => agreement::run(home, &console, &command),

@@ -79,7 +79,11 @@ pub struct HandlesOptions {
 }
 
 /// `results`: open, apply the rules, write sheets, send tickets.
-pub fn results(home: &HomeOptions, console: &Console, options: &ResultsOptions) -> Result<(), Problem> {
+pub fn results(
+    home: &HomeOptions,
+    console: &Console,
+    options: &ResultsOptions,
+) -> Result<(), Problem> {
     if options.print_county_rules {
         console.data(COUNTY_RULES);
         return Ok(());
@@ -89,13 +93,34 @@ pub fn results(home: &HomeOptions, console: &Console, options: &ResultsOptions) 
     let state = home.state();
     files::private_folder(&state)?;
     files::sweep(&state);
-    let roll = roll::load(&roll::snapshot_path(&state, &agreement), &identity, &agreement)?;
-    let opened = open_latest(&options.exchange.exchange, &identity, &agreement, &roll, &state)?;
+    let roll = roll::load(
+        &roll::snapshot_path(&state, &agreement),
+        &identity,
+        &agreement,
+    )?;
+    let opened = open_latest(
+        &options.exchange.exchange,
+        &identity,
+        &agreement,
+        &roll,
+        &state,
+    )?;
     files::private_folder(&options.out)?;
-    write_matches(&options.out.join("matches.csv"), &agreement, &roll, &opened.evidence)?;
+    write_matches(
+        &options.out.join("matches.csv"),
+        &agreement,
+        &roll,
+        &opened.evidence,
+    )?;
     let clock = home.clock()?;
     let today = clock.today();
-    let tickets = send_tickets(home, &identity, &agreement, &options.exchange.exchange, &opened)?;
+    let tickets = send_tickets(
+        home,
+        &identity,
+        &agreement,
+        &options.exchange.exchange,
+        &opened,
+    )?;
     let mut summary = serde_json::json!({
         "matches": count(&opened, Outcome::Match),
         "reviews": count(&opened, Outcome::Review),
@@ -107,8 +132,14 @@ pub fn results(home: &HomeOptions, console: &Console, options: &ResultsOptions) 
     print_registers(console, &agreement, &opened);
     if let Some(path) = &options.rules {
         let rules = Rules::read(path, &agreement, &today)?;
-        let label = options.period.clone().unwrap_or_else(|| today.chars().take(7).collect());
-        let period = Period { label: &label, today: today.replace('-', "").parse().unwrap_or(0) };
+        let label = options
+            .period
+            .clone()
+            .unwrap_or_else(|| today.chars().take(7).collect());
+        let period = Period {
+            label: &label,
+            today: today.replace('-', "").parse().unwrap_or(0),
+        };
         let findings = evaluate(&agreement, &rules, &roll, &opened.evidence, &period)?;
         let source = sheet::Source {
             agreement: &agreement,
@@ -154,23 +185,37 @@ fn open_latest(
     found.retain(|file| {
         file.header.kind == MessageType::Result && file.header.agreement == agreement.digest()
     });
-    let latest = found.into_iter().max_by_key(|file| file.header.seq).ok_or_else(|| {
-        Problem::not_yet(
-            format!("there is no result in {}", folder.display()),
-            "the matcher makes it with `hedui-matcher run`",
-        )
-    })?;
+    let latest = found
+        .into_iter()
+        .max_by_key(|file| file.header.seq)
+        .ok_or_else(|| {
+            Problem::not_yet(
+                format!("there is no result in {}", folder.display()),
+                "the matcher makes it with `hedui-matcher run`",
+            )
+        })?;
     let mut verified = exchange::verify(&latest.path, agreement, me, &[MessageType::Result])?;
     if verified.header().from.0 != agreement.matcher().name {
         let sender = verified.header().from.0.to_string();
         let refusal = hedui_protocol::refusal::Refusal::UnknownSender(sender);
         return Err(Problem::refused(&latest.path, refusal));
     }
-    results::open(&latest.path, &mut verified, identity, agreement, roll, (state, state))
+    results::open(
+        &latest.path,
+        &mut verified,
+        identity,
+        agreement,
+        roll,
+        (state, state),
+    )
 }
 
 fn count(opened: &Opened, outcome: Outcome) -> usize {
-    opened.evidence.iter().filter(|item| item.outcome == outcome).count()
+    opened
+        .evidence
+        .iter()
+        .filter(|item| item.outcome == outcome)
+        .count()
 }
 
 /// One line per decided pair: rows of the roll, register, handle, outcome, keys.
@@ -184,11 +229,21 @@ fn write_matches(
         let mut writer = csv::Writer::from_writer(out);
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
         writer
-            .write_record(["roll_rows", "register", "register_handle", "outcome", "agree", "differ"])
+            .write_record([
+                "roll_rows",
+                "register",
+                "register_handle",
+                "outcome",
+                "agree",
+                "differ",
+            ])
             .map_err(failed)?;
         for item in evidence {
-            let rows: Vec<String> =
-                roll.persons[item.person].rows.iter().map(u64::to_string).collect();
+            let rows: Vec<String> = roll.persons[item.person]
+                .rows
+                .iter()
+                .map(u64::to_string)
+                .collect();
             let outcome = match item.outcome {
                 Outcome::Match => "match",
                 Outcome::Review => "review",
@@ -227,7 +282,10 @@ fn send_tickets(
         let conflict = item.outcome == Outcome::IdentityConflict;
         if conflict || (item.outcome == Outcome::Match && item.differ & a_keys != 0) {
             let names = |bits| {
-                key_names(agreement, bits).iter().filter_map(|name| Name::new(name)).collect()
+                key_names(agreement, bits)
+                    .iter()
+                    .filter_map(|name| Name::new(name))
+                    .collect()
             };
             by_register.entry(&item.register).or_default().push(Ticket {
                 handle: item.handle.to_hex(),
@@ -241,9 +299,16 @@ fn send_tickets(
         tickets.sort_by(|a, b| a.handle.cmp(&b.handle));
         tickets.dedup_by(|a, b| a.handle == b.handle);
         sent += tickets.len();
-        let owner = agreement.dataset(register).and_then(|d| agreement.card(&d.owner));
-        let Some(owner) = owner.filter(|card| card.name != identity.card().name) else { continue };
-        let body = manifest_bytes(&Tickets { register: register.clone(), tickets })?;
+        let owner = agreement
+            .dataset(register)
+            .and_then(|d| agreement.card(&d.owner));
+        let Some(owner) = owner.filter(|card| card.name != identity.card().name) else {
+            continue;
+        };
+        let body = manifest_bytes(&Tickets {
+            register: register.clone(),
+            tickets,
+        })?;
         let draft = Draft {
             kind: MessageType::Ticket,
             to: owner,
@@ -262,7 +327,13 @@ fn send_tickets(
 fn print_registers(console: &Console, agreement: &InForce, opened: &Opened) {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["比对数据 register", "同一人 match", "待核实 review", "身份矛盾 conflict", "截止日 as of"]);
+    table.set_header([
+        "比对数据 register",
+        "同一人 match",
+        "待核实 review",
+        "身份矛盾 conflict",
+        "截止日 as of",
+    ]);
     for register in &opened.manifest.registers {
         let title = agreement
             .dataset(&register.name)
@@ -284,7 +355,10 @@ fn print_findings(console: &Console, rules: &Rules, findings: &Findings) {
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["问题类别 category", "线索 clues", "待核实身份 to review"]);
     let count = |list: &[crate::clue::evaluate::Finding], category: &str| {
-        list.iter().filter(|finding| finding.category == category).count().to_string()
+        list.iter()
+            .filter(|finding| finding.category == category)
+            .count()
+            .to_string()
     };
     for category in categories(rules) {
         table.add_row([
@@ -303,7 +377,11 @@ fn print_findings(console: &Console, rules: &Rules, findings: &Findings) {
 }
 
 /// `tickets`: which own rows should be checked, and why.
-pub fn tickets(home: &HomeOptions, console: &Console, options: &TicketsOptions) -> Result<(), Problem> {
+pub fn tickets(
+    home: &HomeOptions,
+    console: &Console,
+    options: &TicketsOptions,
+) -> Result<(), Problem> {
     let agreement = home.in_force()?;
     let identity = home.identity()?;
     let me = identity.card();
@@ -315,11 +393,13 @@ pub fn tickets(home: &HomeOptions, console: &Console, options: &TicketsOptions) 
         let mut verified = exchange::verify(&file.path, &agreement, me, &[MessageType::Ticket])?;
         let limit = MANIFEST_BYTES_MAX as u64 + 4;
         let body = exchange::open_small(&file.path, &mut verified, &identity, limit)?;
-        let list: Tickets = parse_small_body("ticket", &body).map_err(|r| Problem::refused(&file.path, r))?;
+        let list: Tickets =
+            parse_small_body("ticket", &body).map_err(|r| Problem::refused(&file.path, r))?;
         let rows = handle_rows(home, &identity, &agreement, list.register.as_str())?;
         for ticket in list.tickets {
             let known = Handle::from_hex(&ticket.handle).and_then(|handle| rows.get(&handle));
-            let words = |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(" ");
+            let words =
+                |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(" ");
             for row in known.into_iter().flatten() {
                 lines.insert((
                     list.register.to_string(),
@@ -337,17 +417,29 @@ pub fn tickets(home: &HomeOptions, console: &Console, options: &TicketsOptions) 
             .write_record(["数据 register", "行号 row", "一致 agrees", "不一致 differs"])
             .map_err(failed)?;
         for (register, row, agree, differ) in &lines {
-            writer.write_record([register, row.trim(), agree, differ]).map_err(failed)?;
+            writer
+                .write_record([register, row.trim(), agree, differ])
+                .map_err(failed)?;
         }
-        writer.flush().map_err(|error| Problem::io(&options.out, error))
+        writer
+            .flush()
+            .map_err(|error| Problem::io(&options.out, error))
     })?;
-    console.say(&format!("待核改 rows to check: {} → {}", lines.len(), options.out.display()));
+    console.say(&format!(
+        "待核改 rows to check: {} → {}",
+        lines.len(),
+        options.out.display()
+    ));
     console.object(&serde_json::json!({ "rows": lines.len() }));
     Ok(())
 }
 
 /// `receipts`: what the matcher acknowledges.
-pub fn receipts(home: &HomeOptions, console: &Console, options: &ExchangeOptions) -> Result<(), Problem> {
+pub fn receipts(
+    home: &HomeOptions,
+    console: &Console,
+    options: &ExchangeOptions,
+) -> Result<(), Problem> {
     let agreement = home.in_force()?;
     let identity = home.identity()?;
     let me = identity.card();
@@ -381,8 +473,13 @@ fn handle_rows(
     let mut rows = BTreeMap::new();
     sealed_file::read(&path, identity, HANDLE_MAP, |record| {
         if let Some((handle, numbers)) = record.split_first_chunk::<16>() {
-            let numbers = numbers.chunks_exact(8).filter_map(|chunk| chunk.first_chunk::<8>());
-            rows.insert(Handle(*handle), numbers.map(|n| u64::from_be_bytes(*n)).collect());
+            let numbers = numbers
+                .chunks_exact(8)
+                .filter_map(|chunk| chunk.first_chunk::<8>());
+            rows.insert(
+                Handle(*handle),
+                numbers.map(|n| u64::from_be_bytes(*n)).collect(),
+            );
         }
         Ok(())
     })?;
@@ -390,7 +487,11 @@ fn handle_rows(
 }
 
 /// `handles`: the local map as CSV, for the register's owner only.
-pub fn handles(home: &HomeOptions, console: &Console, options: &HandlesOptions) -> Result<(), Problem> {
+pub fn handles(
+    home: &HomeOptions,
+    console: &Console,
+    options: &HandlesOptions,
+) -> Result<(), Problem> {
     let agreement = home.in_force()?;
     let identity = home.identity()?;
     let dataset = agreement.dataset_or_nearest(&options.dataset)?;
@@ -401,10 +502,18 @@ pub fn handles(home: &HomeOptions, console: &Console, options: &HandlesOptions) 
         writer.write_record(["handle", "rows"]).map_err(failed)?;
         for (handle, rows) in &rows {
             let rows: Vec<String> = rows.iter().map(u64::to_string).collect();
-            writer.write_record([handle.to_hex(), rows.join(" ")]).map_err(failed)?;
+            writer
+                .write_record([handle.to_hex(), rows.join(" ")])
+                .map_err(failed)?;
         }
-        writer.flush().map_err(|error| Problem::io(&options.out, error))
+        writer
+            .flush()
+            .map_err(|error| Problem::io(&options.out, error))
     })?;
-    console.say(&format!("句柄 handles: {} → {}", rows.len(), options.out.display()));
+    console.say(&format!(
+        "句柄 handles: {} → {}",
+        rows.len(),
+        options.out.display()
+    ));
     Ok(())
 }

@@ -20,13 +20,40 @@ const CODES_MAX: usize = 40;
 /// Column names that registers use, by kind of field. A name fits if it contains one of the words.
 fn words(kind: FieldKind) -> &'static [&'static str] {
     match kind {
-        FieldKind::CnResidentId => &["身份证", "证件号", "证号", "公民身份", "sfzh", "idcard", "id_no", "id number", "idno", "证件编号"],
-        FieldKind::CnName => &["姓名", "所有人", "权利人", "名字", "户主", "购机者", "死者", "缴存人", "参保人", "经营者", "法定代表人", "xm", "name"],
+        FieldKind::CnResidentId => &[
+            "身份证",
+            "证件号",
+            "证号",
+            "公民身份",
+            "sfzh",
+            "idcard",
+            "id_no",
+            "id number",
+            "idno",
+            "证件编号",
+        ],
+        FieldKind::CnName => &[
+            "姓名",
+            "所有人",
+            "权利人",
+            "名字",
+            "户主",
+            "购机者",
+            "死者",
+            "缴存人",
+            "参保人",
+            "经营者",
+            "法定代表人",
+            "xm",
+            "name",
+        ],
         FieldKind::PersonName => &["name", "surname"],
         FieldKind::Date => &["出生", "生日", "birth", "dob", "csrq"],
         FieldKind::Sex => &["性别", "sex", "gender", "xb"],
         FieldKind::Phone => &["电话", "手机", "联系方式", "phone", "mobile", "tel"],
-        FieldKind::CnDivision => &["地址", "住址", "乡镇", "村", "区划", "坐落", "address", "镇", "社区"],
+        FieldKind::CnDivision => &[
+            "地址", "住址", "乡镇", "村", "区划", "坐落", "address", "镇", "社区",
+        ],
         FieldKind::Plate => &["号牌", "车牌", "plate"],
         FieldKind::Uscc => &["信用代码", "uscc", "统一社会"],
         FieldKind::Text | FieldKind::Exact | FieldKind::Integer => &[],
@@ -79,14 +106,22 @@ pub fn guess(agreement: &Agreement, columns: &[String], rows: &[SourceRow]) -> G
             None => missing.push(field.name.to_string()),
         }
     }
-    let coded = (0..columns.len()).filter_map(|at| Some((columns[at].clone(), codes_of(at, rows)?)));
-    Guess { fields, missing, coded: coded.collect() }
+    let coded =
+        (0..columns.len()).filter_map(|at| Some((columns[at].clone(), codes_of(at, rows)?)));
+    Guess {
+        fields,
+        missing,
+        coded: coded.collect(),
+    }
 }
 
 /// 3: the field's own name; 2: a word of the kind alone; 1: a word of the kind inside.
 fn name_fit(field: &str, kind: FieldKind, column: &str) -> u32 {
     let plain = |text: &str| -> String {
-        text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
+        text.to_lowercase()
+            .chars()
+            .filter(|c| c.is_alphanumeric())
+            .collect()
     };
     let column = plain(column);
     if !field.is_empty() && plain(field) == column {
@@ -113,7 +148,8 @@ fn content_fit(kind: FieldKind, at: usize, rows: &[SourceRow]) -> u32 {
             usable += u32::from(matches!(quality, Quality::Valid | Quality::Repaired));
         }
     }
-    if filled == 0 { 50 } else { usable * 100 / filled }
+    // An empty column neither fits nor does not.
+    (usable * 100).checked_div(filled).unwrap_or(50)
 }
 
 fn codes_of(at: usize, rows: &[SourceRow]) -> Option<BTreeSet<String>> {
@@ -132,26 +168,42 @@ fn codes_of(at: usize, rows: &[SourceRow]) -> Option<BTreeSet<String>> {
 }
 
 /// The mapping file's text.
-pub fn render(
-    dataset: &Dataset,
-    spec: &SourceSpec,
-    reading: &Reading,
-    guess: &Guess,
-) -> String {
+pub fn render(dataset: &Dataset, spec: &SourceSpec, reading: &Reading, guess: &Guess) -> String {
     let quote = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let list = |names: &[String]| {
-        names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ")
+        names
+            .iter()
+            .map(|name| quote(name))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "# 字段对应表：本文件只留在本单位。 Mapping; this file never leaves the department.");
+    let _ = writeln!(
+        out,
+        "# 字段对应表：本文件只留在本单位。 Mapping; this file never leaves the department."
+    );
     let _ = writeln!(out, "# 已识别 found: {}", reading.found);
     let _ = writeln!(out, "# 列 columns: {}\n", reading.columns.join(" | "));
-    let _ = writeln!(out, "version = 1\ndataset = {}", quote(dataset.name.as_str()));
-    let _ = writeln!(out, "as_of = \"\"  # 数据截止日 day for which the data hold, YYYY-MM-DD\n");
+    let _ = writeln!(
+        out,
+        "version = 1\ndataset = {}",
+        quote(dataset.name.as_str())
+    );
+    let _ = writeln!(
+        out,
+        "as_of = \"\"  # 数据截止日 day for which the data hold, YYYY-MM-DD\n"
+    );
     let _ = writeln!(out, "[source]\nfile = {}", quote(&spec.file));
-    let stated = [("encoding", &spec.encoding), ("delimiter", &spec.delimiter), ("sheet", &spec.sheet)];
-    for (key, value) in stated.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
+    let stated = [
+        ("encoding", &spec.encoding),
+        ("delimiter", &spec.delimiter),
+        ("sheet", &spec.sheet),
+    ];
+    for (key, value) in stated
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value.as_ref()?)))
+    {
         let _ = writeln!(out, "{key} = {}", quote(value));
     }
     if spec.header_row != 1 {
@@ -161,16 +213,30 @@ pub fn render(
         let _ = writeln!(out, "\n[field.{field}]\ncolumns = [{}]", list(columns));
     }
     for field in &guess.missing {
-        let _ = writeln!(out, "\n# 未找到 not found:\n# [field.{field}]\n# columns = [\"\"]");
+        let _ = writeln!(
+            out,
+            "\n# 未找到 not found:\n# [field.{field}]\n# columns = [\"\"]"
+        );
     }
     for fact in &dataset.fact {
-        let _ = writeln!(out, "\n# 事实 fact to fill in:\n# [fact.{}]\n# columns = [\"\"]", fact.name);
+        let _ = writeln!(
+            out,
+            "\n# 事实 fact to fill in:\n# [fact.{}]\n# columns = [\"\"]",
+            fact.name
+        );
         if fact.kind == FactKind::Code {
-            let _ = writeln!(out, "# codes = {{ \"本单位代码\" = \"...\" }}  # {}", fact.codes.join(" | "));
+            let _ = writeln!(
+                out,
+                "# codes = {{ \"本单位代码\" = \"...\" }}  # {}",
+                fact.codes.join(" | ")
+            );
         }
     }
     if !guess.coded.is_empty() {
-        let _ = writeln!(out, "\n# 取值较少的列及其取值 columns that look coded, with their values:");
+        let _ = writeln!(
+            out,
+            "\n# 取值较少的列及其取值 columns that look coded, with their values:"
+        );
         for (column, values) in &guess.coded {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             let _ = writeln!(out, "#   {column}: {}", values.join(" | "));

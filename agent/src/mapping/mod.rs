@@ -108,7 +108,10 @@ impl Mapping {
         let mapping: Self =
             strict::parse("mapping", &text).map_err(|refusal| Problem::refused(path, refusal))?;
         if mapping.version != 1 {
-            let why = format!("version {} is not known; this program reads 1", mapping.version);
+            let why = format!(
+                "version {} is not known; this program reads 1",
+                mapping.version
+            );
             return Err(Problem::refused(path, Refusal::malformed("mapping", why)));
         }
         Ok(mapping)
@@ -130,7 +133,11 @@ impl Mapping {
         if dataset.kind != DatasetKind::Roll && !self.local.is_empty() {
             return Err(wrong("`local` columns belong to the roll only".to_owned()));
         }
-        let all = [("field", &self.field), ("fact", &self.fact), ("local", &self.local)];
+        let all = [
+            ("field", &self.field),
+            ("fact", &self.fact),
+            ("local", &self.local),
+        ];
         for (what, entries) in all {
             for (name, column) in entries {
                 if column.columns.is_empty() {
@@ -149,20 +156,29 @@ impl Mapping {
             return Err(wrong("no field of the agreement is mapped".to_owned()));
         }
         if !self.as_of.is_empty() && hedui_edge::clock::Clock::new(Some(&self.as_of)).is_err() {
-            return Err(wrong("`as_of` is not a date of the form YYYY-MM-DD".to_owned()));
+            return Err(wrong(
+                "`as_of` is not a date of the form YYYY-MM-DD".to_owned(),
+            ));
         }
         Ok(())
     }
 
     fn check_codes(&self, dataset: &Dataset) -> Result<(), Problem> {
-        for fact in dataset.fact.iter().filter(|fact| fact.kind == FactKind::Code) {
-            let Some(column) = self.fact.get(fact.name.as_str()) else { continue };
+        for fact in dataset
+            .fact
+            .iter()
+            .filter(|fact| fact.kind == FactKind::Code)
+        {
+            let Some(column) = self.fact.get(fact.name.as_str()) else {
+                continue;
+            };
             for word in column.codes.values().chain(column.other.iter()) {
                 if !fact.codes.contains(word) {
                     let all = fact.codes.iter().map(String::as_str);
                     let near = nearest_of(word, all);
-                    let hint =
-                        near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                    let hint = near
+                        .map(|near| format!("; did you mean `{near}`?"))
+                        .unwrap_or_default();
                     return Err(wrong(format!(
                         "[fact.{}] translates to `{word}`, which the agreement does not list{hint}",
                         fact.name
@@ -186,7 +202,9 @@ fn known<'a>(
     for name in names {
         if !all.contains(&name.as_str()) {
             let near = nearest_of(name, all.iter().copied());
-            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let hint = near
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
             return Err(wrong(format!("the agreement has no {what} `{name}`{hint}")));
         }
     }
@@ -198,6 +216,10 @@ fn column_exists(wanted: &str, columns: &[String], place: &str) -> Result<(), Pr
         return Ok(());
     }
     let near = nearest_of(wanted, columns.iter().map(String::as_str));
-    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    Err(wrong(format!("{place}: the file has no column `{wanted}`{hint}")))
+    let hint = near
+        .map(|near| format!("; did you mean `{near}`?"))
+        .unwrap_or_default();
+    Err(wrong(format!(
+        "{place}: the file has no column `{wanted}`{hint}"
+    )))
 }

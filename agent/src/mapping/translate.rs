@@ -77,7 +77,11 @@ impl<'a> Translator<'a> {
         Ok(Self {
             agreement,
             places,
-            fields: agreement.fields().iter().map(|f| field(f.name.as_str())).collect(),
+            fields: agreement
+                .fields()
+                .iter()
+                .map(|f| field(f.name.as_str()))
+                .collect(),
             facts: dataset.fact.iter().map(fact).collect(),
             locals: mapping.local.values().map(bind).collect(),
             skips: mapping
@@ -91,7 +95,9 @@ impl<'a> Translator<'a> {
     /// Translates a row; `None` if the mapping leaves it out.
     pub fn record(&self, row: &SourceRow) -> Option<Record> {
         let skipped = self.skips.iter().any(|(place, values)| {
-            row.cells.get(*place).is_some_and(|cell| values.iter().any(|v| v == cell.trim()))
+            row.cells
+                .get(*place)
+                .is_some_and(|cell| values.iter().any(|v| v == cell.trim()))
         });
         if skipped {
             return None;
@@ -101,7 +107,9 @@ impl<'a> Translator<'a> {
         let mut shown = Vec::with_capacity(self.fields.len());
         for (field, cell) in self.agreement.fields().iter().zip(&self.fields) {
             let raw = cell.as_ref().map(|cell| cell.text(row));
-            let normal = field.kind.normalise(raw.as_deref().unwrap_or_default(), self.places);
+            let normal = field
+                .kind
+                .normalise(raw.as_deref().unwrap_or_default(), self.places);
             quality.push(cell.as_ref().map(|_| normal.quality));
             cells.push(normal);
             shown.push(raw.unwrap_or_default());
@@ -162,9 +170,10 @@ impl Cell {
                 u8::try_from(at).ok().map(FactValue::Code)
             }
             FactKind::Date => match normal(FieldKind::Date, &text) {
-                Normal { quality: Quality::Placeholder | Quality::Absent, .. } => {
-                    Some(FactValue::Absent)
-                }
+                Normal {
+                    quality: Quality::Placeholder | Quality::Absent,
+                    ..
+                } => Some(FactValue::Absent),
                 cell => cell.value?.parse().ok().map(FactValue::Date),
             },
             FactKind::Integer => {
@@ -211,8 +220,10 @@ fn rounded(text: &str) -> String {
 
 /// A date in another order as `YYYYMMDD`; two-digit years are refused.
 fn reorder(text: &str, order: DateOrder) -> Option<String> {
-    let groups: Vec<&str> =
-        text.split(|c: char| !c.is_ascii_digit()).filter(|g| !g.is_empty()).collect();
+    let groups: Vec<&str> = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|g| !g.is_empty())
+        .collect();
     let (year, month, day) = match (order, &groups[..]) {
         (DateOrder::Excel, [days, ..]) => return from_day_number(days.parse().ok()?),
         (DateOrder::Dmy, [day, month, year, ..]) => (year, month, day),
@@ -236,10 +247,19 @@ mod tests {
 
     #[test]
     fn dates_are_put_in_order_without_guessing() {
-        assert_eq!(reorder("15/8/1964", DateOrder::Dmy).as_deref(), Some("19640815"));
-        assert_eq!(reorder("8/15/1964", DateOrder::Mdy).as_deref(), Some("19640815"));
+        assert_eq!(
+            reorder("15/8/1964", DateOrder::Dmy).as_deref(),
+            Some("19640815")
+        );
+        assert_eq!(
+            reorder("8/15/1964", DateOrder::Mdy).as_deref(),
+            Some("19640815")
+        );
         assert_eq!(reorder("15/8/64", DateOrder::Dmy), None);
         assert_eq!(reorder("31/2/1964", DateOrder::Dmy), None);
-        assert_eq!(reorder("42369", DateOrder::Excel).as_deref(), Some("20151231"));
+        assert_eq!(
+            reorder("42369", DateOrder::Excel).as_deref(),
+            Some("20151231")
+        );
     }
 }

@@ -26,13 +26,20 @@ pub fn read(path: &Path, rows_max: u64, sink: &mut Sink<'_>) -> Result<Reading, 
             "export flat columns",
         ));
     }
-    let columns = root.get_fields().iter().map(|field| field.name().to_owned()).collect();
+    let columns = root
+        .get_fields()
+        .iter()
+        .map(|field| field.name().to_owned())
+        .collect();
     let mut batches = Batches::new(columns, rows_max, sink);
     let mut rows = shielded(path, || reader.get_row_iter(None).map_err(broken))?;
     let mut number = 1;
     while let Some(row) = shielded(path, || rows.next().transpose().map_err(broken))? {
         number += 1;
-        let cells = row.get_column_iter().map(|(_, field)| text_of(field)).collect();
+        let cells = row
+            .get_column_iter()
+            .map(|(_, field)| text_of(field))
+            .collect();
         if !batches.push(number, cells)? {
             break;
         }
@@ -42,7 +49,10 @@ pub fn read(path: &Path, rows_max: u64, sink: &mut Sink<'_>) -> Result<Reading, 
 }
 
 fn broken(path: &Path) -> Problem {
-    Problem::data(format!("{}: not readable as Parquet", path.display()), "export the file again")
+    Problem::data(
+        format!("{}: not readable as Parquet", path.display()),
+        "export the file again",
+    )
 }
 
 /// Runs a call into a file library; a panic in it becomes a refusal of the file.
@@ -70,7 +80,9 @@ fn text_of(field: &Field) -> String {
         Field::Double(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
             format!("{number:.0}")
         }
-        Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).unwrap_or_default().to_owned(),
+        Field::Bytes(bytes) => std::str::from_utf8(bytes.data())
+            .unwrap_or_default()
+            .to_owned(),
         other => other.to_string().trim_matches('"').to_owned(),
     }
 }

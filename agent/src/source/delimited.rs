@@ -23,7 +23,10 @@ pub fn read(
 ) -> Result<Reading, Problem> {
     let (encoding, delimiter) = format_of(path, spec)?;
     let file = File::open(path).map_err(|error| Problem::io(path, error))?;
-    let decoded = DecodeReaderBytesBuilder::new().encoding(Some(encoding)).bom_override(true).build(file);
+    let decoded = DecodeReaderBytesBuilder::new()
+        .encoding(Some(encoding))
+        .bom_override(true)
+        .build(file);
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .has_headers(false)
@@ -46,12 +49,14 @@ pub fn read(
         number += 1;
         columns = Some(record.iter().map(clean_name).collect::<Vec<_>>());
     }
-    let columns = columns.filter(|_| number == spec.header_row.max(1)).ok_or_else(|| {
-        Problem::data(
-            format!("{}: there is no header row", path.display()),
-            "the first row must hold the column names; or state `header_row`",
-        )
-    })?;
+    let columns = columns
+        .filter(|_| number == spec.header_row.max(1))
+        .ok_or_else(|| {
+            Problem::data(
+                format!("{}: there is no header row", path.display()),
+                "the first row must hold the column names; or state `header_row`",
+            )
+        })?;
     let mut batches = Batches::new(columns, rows_max, sink);
     while reader.read_record(&mut record).map_err(wrong)? {
         number += 1;
@@ -59,7 +64,11 @@ pub fn read(
             break;
         }
     }
-    let word = if delimiter == b'\t' { "\\t".to_owned() } else { char::from(delimiter).to_string() };
+    let word = if delimiter == b'\t' {
+        "\\t".to_owned()
+    } else {
+        char::from(delimiter).to_string()
+    };
     batches.reading.found = format!("{}, delimiter `{word}`", encoding.name().to_lowercase());
     batches.finish()
 }
@@ -72,7 +81,10 @@ fn format_of(path: &Path, spec: &SourceSpec) -> Result<(&'static Encoding, u8), 
         .read_to_end(&mut sample)
         .map_err(|error| Problem::io(path, error))?;
     if sample.is_empty() {
-        return Err(Problem::data(format!("{}: the file is empty", path.display()), "check the export"));
+        return Err(Problem::data(
+            format!("{}: the file is empty", path.display()),
+            "check the export",
+        ));
     }
     if sample.starts_with(b"PK\x03\x04") || sample.starts_with(b"\xd0\xcf\x11\xe0") {
         return Err(Problem::data(
@@ -83,14 +95,20 @@ fn format_of(path: &Path, spec: &SourceSpec) -> Result<(&'static Encoding, u8), 
     let whole = sample.len() < sniff::SAMPLE_BYTES;
     let encoding = match &spec.encoding {
         Some(label) => Encoding::for_label(label.as_bytes()).ok_or_else(|| {
-            Problem::data(format!("the encoding `{label}` is not known"), "for example utf-8, gb18030, big5")
+            Problem::data(
+                format!("the encoding `{label}` is not known"),
+                "for example utf-8, gb18030, big5",
+            )
         })?,
         None => sniff::encoding(&sample, whole).map_err(|problem| at(path, problem))?,
     };
     let (text, _, _) = encoding.decode(&sample);
     if text.contains('\0') {
         return Err(Problem::data(
-            format!("{}: the file holds zero bytes, so it is not text", path.display()),
+            format!(
+                "{}: the file holds zero bytes, so it is not text",
+                path.display()
+            ),
             "export it as CSV, or state its encoding (utf-16le)",
         ));
     }
@@ -103,14 +121,16 @@ fn format_of(path: &Path, spec: &SourceSpec) -> Result<(&'static Encoding, u8), 
 
 fn at(path: &Path, problem: Problem) -> Problem {
     match problem {
-        Problem::Data { what, advice } => {
-            Problem::Data { what: format!("{}: {what}", path.display()), advice }
-        }
+        Problem::Data { what, advice } => Problem::Data {
+            what: format!("{}: {what}", path.display()),
+            advice,
+        },
         other => other,
     }
 }
 
 /// A column name without outer spaces, quotes and byte-order marks.
 pub(super) fn clean_name(name: &str) -> String {
-    name.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '"').to_owned()
+    name.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '"')
+        .to_owned()
 }

@@ -138,9 +138,16 @@ pub fn read_some(
     };
     let mut names: Vec<&str> = reading.columns.iter().map(String::as_str).collect();
     names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1] && !pair[0].is_empty()) {
+    if let Some(pair) = names
+        .windows(2)
+        .find(|pair| pair[0] == pair[1] && !pair[0].is_empty())
+    {
         return Err(Problem::data(
-            format!("{}: two columns are both named `{}`", path.display(), pair[0]),
+            format!(
+                "{}: two columns are both named `{}`",
+                path.display(),
+                pair[0]
+            ),
             "rename one of them in the file",
         ));
     }
@@ -157,8 +164,16 @@ pub(crate) struct Batches<'a, 'b> {
 
 impl<'a, 'b> Batches<'a, 'b> {
     pub(crate) fn new(columns: Vec<String>, rows_max: u64, sink: &'a mut Sink<'b>) -> Self {
-        let reading = Reading { columns, ..Reading::default() };
-        Self { sink, batch: Vec::with_capacity(BATCH_ROWS), reading, rows_max }
+        let reading = Reading {
+            columns,
+            ..Reading::default()
+        };
+        Self {
+            sink,
+            batch: Vec::with_capacity(BATCH_ROWS),
+            reading,
+            rows_max,
+        }
     }
 
     /// Takes one row; `false` when no more are wanted. Rows without any content are passed over.

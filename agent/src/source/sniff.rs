@@ -24,7 +24,11 @@ pub fn encoding(sample: &[u8], whole: bool) -> Result<&'static Encoding, Problem
     if utf8 {
         return Ok(UTF_8);
     }
-    let end = if whole { sample.len() } else { sample.len().saturating_sub(4) };
+    let end = if whole {
+        sample.len()
+    } else {
+        sample.len().saturating_sub(4)
+    };
     let (_, malformed) = GB18030.decode_without_bom_handling(&sample[..end]);
     // At the cut a half character may be left over; inside the sample nothing may be malformed.
     let cut_only = !whole && malformed && {
@@ -50,8 +54,12 @@ pub fn delimiter(sample: &str) -> Result<u8, Problem> {
             .has_headers(false)
             .flexible(true)
             .from_reader(sample.as_bytes());
-        let widths: Vec<usize> =
-            reader.records().take(50).map_while(Result::ok).map(|record| record.len()).collect();
+        let widths: Vec<usize> = reader
+            .records()
+            .take(50)
+            .map_while(Result::ok)
+            .map(|record| record.len())
+            .collect();
         let first = widths.first().copied().unwrap_or(0);
         if first > 1 {
             in_header.push(delimiter);
@@ -64,7 +72,11 @@ pub fn delimiter(sample: &str) -> Result<u8, Problem> {
     found.sort_unstable_by_key(|(width, _, _)| std::cmp::Reverse(*width));
     match &found[..] {
         // Ragged rows everywhere: the header alone may still tell.
-        [] => Ok(if let [only] = in_header[..] { only } else { b',' }),
+        [] => Ok(if let [only] = in_header[..] {
+            only
+        } else {
+            b','
+        }),
         [(_, delimiter, _)] => Ok(*delimiter),
         [(width, _, word), (next, _, other), ..] if width == next => Err(Problem::data(
             format!("the file can be read with `{word}` or with `{other}` between its cells"),
@@ -97,7 +109,10 @@ mod tests {
         assert_eq!(encoding("姓名,张伟".as_bytes(), true).ok().unwrap(), UTF_8);
         let (bytes, _, _) = GB18030.encode("姓名,张伟,㐂");
         assert_eq!(encoding(&bytes, true).ok().unwrap(), GB18030);
-        assert_eq!(encoding(b"\xff\xfea\0", true).ok().unwrap(), encoding_rs::UTF_16LE);
+        assert_eq!(
+            encoding(b"\xff\xfea\0", true).ok().unwrap(),
+            encoding_rs::UTF_16LE
+        );
         assert!(encoding(b"caf\xe9,1\n", true).is_err());
     }
 

@@ -37,17 +37,29 @@ pub fn read(
             )
         })?,
         None => names.first().cloned().ok_or_else(|| {
-            Problem::data(format!("{}: the workbook has no sheet", path.display()), "check the file")
+            Problem::data(
+                format!("{}: the workbook has no sheet", path.display()),
+                "check the file",
+            )
         })?,
     };
-    let range =
-        super::columnar::shielded(path, || book.worksheet_range(&sheet).map_err(broken))?;
+    let range = super::columnar::shielded(path, || book.worksheet_range(&sheet).map_err(broken))?;
     let first_row = range.start().map_or(0, |(row, _)| u64::from(row));
     let header_at = spec.header_row.max(1) - 1;
-    let mut rows = range.rows().zip(first_row..).skip_while(|(_, at)| *at < header_at);
-    let header = rows.next().filter(|(_, at)| spec.header_row <= 1 || *at == header_at);
+    let mut rows = range
+        .rows()
+        .zip(first_row..)
+        .skip_while(|(_, at)| *at < header_at);
+    let header = rows
+        .next()
+        .filter(|(_, at)| spec.header_row <= 1 || *at == header_at);
     let columns: Vec<String> = header
-        .map(|(cells, _)| cells.iter().map(|cell| clean_name(&text_of(cell))).collect())
+        .map(|(cells, _)| {
+            cells
+                .iter()
+                .map(|cell| clean_name(&text_of(cell)))
+                .collect()
+        })
         .filter(|names: &Vec<String>| names.iter().any(|name| !name.is_empty()))
         .ok_or_else(|| {
             Problem::data(

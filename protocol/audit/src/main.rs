@@ -56,13 +56,16 @@ fn main() -> ExitCode {
 }
 
 fn work(arguments: Arguments) -> Result<(), Problem> {
-    let console = Console { json: arguments.json };
+    let console = Console {
+        json: arguments.json,
+    };
     match arguments.command {
         Command::Show { files } => {
             let mut all = Vec::new();
             for path in &files {
                 let mut file = open(path)?;
-                let (header, digest, _) = peek(&mut file).map_err(|e| Problem::envelope(path, e))?;
+                let (header, digest, _) =
+                    peek(&mut file).map_err(|e| Problem::envelope(path, e))?;
                 console.say(&format!("{}\n{}", path.display(), header.render()));
                 all.push(line(path, &header, &digest));
             }
@@ -118,7 +121,9 @@ fn verify(console: &Console, agreement_file: &Path, paths: &[PathBuf]) -> Result
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, Problem> {
-    File::open(path).map(BufReader::new).map_err(|error| Problem::io(path, error))
+    File::open(path)
+        .map(BufReader::new)
+        .map_err(|error| Problem::io(path, error))
 }
 
 fn line(path: &Path, header: &Header, digest: &[u8; 32]) -> serde_json::Value {

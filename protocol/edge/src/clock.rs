@@ -28,7 +28,10 @@ impl Clock {
             Some(text) => NaiveDate::parse_from_str(text, "%Y-%m-%d")
                 .map(|day| Self { day, time: None })
                 .map_err(|_| {
-                    Problem::usage("--today is not a date", "write it as YYYY-MM-DD, for example 2016-07-01")
+                    Problem::usage(
+                        "--today is not a date",
+                        "write it as YYYY-MM-DD, for example 2016-07-01",
+                    )
                 }),
         }
     }
@@ -40,12 +43,17 @@ impl Clock {
 
     /// Now as `YYYY-MM-DDThh:mm:ssZ`.
     pub fn now(&self) -> String {
-        self.time.clone().unwrap_or_else(|| format!("{}T12:00:00Z", self.today()))
+        self.time
+            .clone()
+            .unwrap_or_else(|| format!("{}T12:00:00Z", self.today()))
     }
 
     /// `days` after today as `YYYY-MM-DD`.
     pub fn after(&self, days: u32) -> String {
-        let later = self.day.checked_add_days(Days::new(u64::from(days))).unwrap_or(self.day);
+        let later = self
+            .day
+            .checked_add_days(Days::new(u64::from(days)))
+            .unwrap_or(self.day);
         later.format("%Y-%m-%d").to_string()
     }
 }

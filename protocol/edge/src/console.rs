@@ -1,7 +1,7 @@
 //! The one door to the terminal. In: lines, progress, the end of a process. Out: data on stdout, all
 //! else on stderr. Invariant: progress only on a terminal; a panic prints its place and nothing of its
 //! message, which could quote a row. Specification: docs/ARCHITECTURE.md, "Messages".
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this file is the door")]
+#![expect(clippy::print_stderr, reason = "this file is the door")]
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -40,10 +40,10 @@ impl Console {
 
     /// The one JSON object of `--json`.
     pub fn object(&self, value: &impl serde::Serialize) {
-        if self.json {
-            if let Ok(text) = serde_json::to_string(value) {
-                self.data(&text);
-            }
+        if self.json
+            && let Ok(text) = serde_json::to_string(value)
+        {
+            self.data(&text);
         }
     }
 
@@ -64,12 +64,14 @@ impl Console {
 }
 
 /// Runs a binary: arguments, work, exit code. Usage errors exit 64, problems with their own code.
-pub fn run<A: Parser + CommandFactory>(
-    work: impl FnOnce(A) -> Result<(), Problem>,
-) -> ExitCode {
+pub fn run<A: Parser + CommandFactory>(work: impl FnOnce(A) -> Result<(), Problem>) -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(String::new, ToString::to_string);
-        eprintln!("内部错误: internal error at {place}; please report this place. Nothing was half-written.");
+        let place = panic
+            .location()
+            .map_or_else(String::new, ToString::to_string);
+        eprintln!(
+            "内部错误: internal error at {place}; please report this place. Nothing was half-written."
+        );
     }));
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let parsed = match A::try_parse_from(arguments) {

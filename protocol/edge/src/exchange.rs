@@ -43,10 +43,10 @@ pub fn addressed_to(folder: &Path, me: &Name) -> Result<Vec<Found>, Problem> {
             continue;
         }
         let file = File::open(&path).map_err(|error| Problem::io(&path, error))?;
-        if let Ok((header, _, _)) = envelope::peek(&mut BufReader::new(file)) {
-            if header.to.0 == *me {
-                found.push(Found { path, header });
-            }
+        if let Ok((header, _, _)) = envelope::peek(&mut BufReader::new(file))
+            && header.to.0 == *me
+        {
+            found.push(Found { path, header });
         }
     }
     found.sort_by(|a, b| {
@@ -85,11 +85,17 @@ pub fn open_small(
 ) -> Result<zeroize::Zeroizing<Vec<u8>>, Problem> {
     let found = verified.header().body_bytes;
     if found > limit {
-        let refusal = hedui_protocol::refusal::Refusal::Oversize { what: "body", found, allowed: limit };
+        let refusal = hedui_protocol::refusal::Refusal::Oversize {
+            what: "body",
+            found,
+            allowed: limit,
+        };
         return Err(Problem::refused(path, refusal));
     }
     let mut body = zeroize::Zeroizing::new(Vec::new());
-    verified.open(me, &mut *body).map_err(|error| Problem::envelope(path, error))?;
+    verified
+        .open(me, &mut *body)
+        .map_err(|error| Problem::envelope(path, error))?;
     Ok(body)
 }
 
@@ -142,8 +148,12 @@ pub fn send(
         from: (me.name.clone(), me.key_id()),
         to: (draft.to.name.clone(), draft.to.key_id()),
         seq: claim.seq,
-        request: RequestId::from_hex(&claim.request)
-            .ok_or_else(|| Problem::data("the state file of sent messages is damaged", "restore it from a backup"))?,
+        request: RequestId::from_hex(&claim.request).ok_or_else(|| {
+            Problem::data(
+                "the state file of sent messages is damaged",
+                "restore it from a backup",
+            )
+        })?,
         in_reply_to: draft.in_reply_to,
         created: claim.created,
         body_bytes,
@@ -173,8 +183,12 @@ fn claim(
 ) -> Result<Claim, Problem> {
     let path = state.join("sent.json");
     let mut claims: Claims = if path.exists() {
-        serde_json::from_slice(&files::read_small(&path)?)
-            .map_err(|_| Problem::data("the state file of sent messages is damaged", "restore it from a backup"))?
+        serde_json::from_slice(&files::read_small(&path)?).map_err(|_| {
+            Problem::data(
+                "the state file of sent messages is damaged",
+                "restore it from a backup",
+            )
+        })?
     } else {
         Claims::default()
     };
@@ -201,10 +215,19 @@ fn claim(
         return Ok(claim.clone());
     }
     // Numbers grow per recipient and epoch.
-    let line = format!("{}/{}/{}", agreement.digest().to_hex(), agreement.epoch().0, draft.to.name);
+    let line = format!(
+        "{}/{}/{}",
+        agreement.digest().to_hex(),
+        agreement.epoch().0,
+        draft.to.name
+    );
     let last = claims.last.entry(line).or_insert(0);
     *last += 1;
-    let claim = Claim { seq: *last, created: clock.now(), request: request.clone() };
+    let claim = Claim {
+        seq: *last,
+        created: clock.now(),
+        request: request.clone(),
+    };
     claims.claimed.insert(request, claim.clone());
     let json = serde_json::to_vec_pretty(&claims)
         .map_err(|error| Problem::data(error.to_string(), "report this"))?;

@@ -33,7 +33,14 @@ pub fn read_small(path: &Path) -> Result<Vec<u8>, Problem> {
     let found = bytes.len() as u64;
     if found > TEXT_FILE_BYTES_MAX {
         let (what, allowed) = ("text file", TEXT_FILE_BYTES_MAX);
-        return Err(Problem::refused(path, Refusal::Oversize { what, found, allowed }));
+        return Err(Problem::refused(
+            path,
+            Refusal::Oversize {
+                what,
+                found,
+                allowed,
+            },
+        ));
     }
     Ok(bytes)
 }
@@ -43,7 +50,10 @@ pub fn write_whole<T>(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let wrap = |error: io::Error| Problem::io(path, error);
     fs::create_dir_all(folder).map_err(|error| Problem::io(folder, error))?;
     let part = temporary(folder)?;
@@ -59,7 +69,10 @@ pub fn write_whole<T>(
 
 /// Writes bytes whole.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    write_whole(path, |out| out.write_all(bytes).map_err(|error| Problem::io(path, error)))
+    write_whole(path, |out| {
+        out.write_all(bytes)
+            .map_err(|error| Problem::io(path, error))
+    })
 }
 
 /// A temporary file (mode 0600) in `folder`, removed when dropped.
@@ -72,7 +85,9 @@ pub fn temporary(folder: &Path) -> Result<NamedTempFile, Problem> {
 
 /// Removes what killed processes left behind in a folder that belongs to this process alone.
 pub fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) {
             let _ = fs::remove_file(entry.path());

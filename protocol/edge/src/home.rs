@@ -52,7 +52,9 @@ impl HomeOptions {
 
     /// Path of the agreement.
     pub fn agreement_file(&self) -> PathBuf {
-        self.agreement.clone().unwrap_or_else(|| self.home.join("agreement.toml"))
+        self.agreement
+            .clone()
+            .unwrap_or_else(|| self.home.join("agreement.toml"))
     }
 
     /// The clock, or the stated day.
@@ -98,7 +100,11 @@ pub fn signature_file(agreement: &Path) -> PathBuf {
 /// All signatures beside an agreement; none if there is no such file.
 pub fn read_signatures(agreement: &Path) -> Result<String, Problem> {
     let path = signature_file(agreement);
-    if path.exists() { files::read_text(&path) } else { Ok(String::new()) }
+    if path.exists() {
+        files::read_text(&path)
+    } else {
+        Ok(String::new())
+    }
 }
 
 /// Refuses a key file that other users of the machine can read.
@@ -106,10 +112,16 @@ fn check_private(path: &Path) -> Result<(), Problem> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(path).map_err(|e| Problem::io(path, e))?.permissions().mode();
+        let mode = std::fs::metadata(path)
+            .map_err(|e| Problem::io(path, e))?
+            .permissions()
+            .mode();
         if mode & 0o077 != 0 {
             return Err(Problem::data(
-                format!("{}: other users of this machine can read the key file", path.display()),
+                format!(
+                    "{}: other users of this machine can read the key file",
+                    path.display()
+                ),
                 format!("chmod 600 {}", path.display()),
             ));
         }

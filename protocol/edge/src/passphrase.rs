@@ -19,7 +19,12 @@ pub struct PassphraseSource {
     #[arg(long, value_name = "FILE", global = true)]
     pub passphrase_file: Option<PathBuf>,
     /// Read the passphrase from this open file descriptor
-    #[arg(long, value_name = "N", global = true, conflicts_with = "passphrase_file")]
+    #[arg(
+        long,
+        value_name = "N",
+        global = true,
+        conflicts_with = "passphrase_file"
+    )]
     pub passphrase_fd: Option<u32>,
 }
 
@@ -39,7 +44,10 @@ impl PassphraseSource {
             None => {
                 let first = prompt(&format!("新口令 new passphrase for {whose}: "))?;
                 if *first != *prompt("再输一次 repeat it: ")? {
-                    return Err(Problem::data("the two passphrases differ", "run the command again"));
+                    return Err(Problem::data(
+                        "the two passphrases differ",
+                        "run the command again",
+                    ));
                 }
                 first
             }
@@ -71,7 +79,10 @@ impl PassphraseSource {
             .map_err(|error| Problem::io(&path, error))?;
         let line = text.lines().next().unwrap_or_default();
         if line.is_empty() {
-            return Err(Problem::data("the passphrase source is empty", "put the passphrase on its first line"));
+            return Err(Problem::data(
+                "the passphrase source is empty",
+                "put the passphrase on its first line",
+            ));
         }
         Ok(Some(Zeroizing::new(line.to_owned())))
     }

@@ -62,27 +62,42 @@ pub enum Problem {
 impl Problem {
     /// A data problem.
     pub fn data(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Data { what: what.into(), advice: advice.into() }
+        Self::Data {
+            what: what.into(),
+            advice: advice.into(),
+        }
     }
 
     /// A usage problem.
     pub fn usage(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::Usage { what: what.into(), advice: advice.into() }
+        Self::Usage {
+            what: what.into(),
+            advice: advice.into(),
+        }
     }
 
     /// Something is not there yet.
     pub fn not_yet(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::NotYet { what: what.into(), advice: advice.into() }
+        Self::NotYet {
+            what: what.into(),
+            advice: advice.into(),
+        }
     }
 
     /// A failure of the system on a path.
     pub fn io(path: impl AsRef<Path>, error: io::Error) -> Self {
-        Self::Io { path: path.as_ref().to_path_buf(), error }
+        Self::Io {
+            path: path.as_ref().to_path_buf(),
+            error,
+        }
     }
 
     /// A refusal of a file.
     pub fn refused(path: impl AsRef<Path>, refusal: Refusal) -> Self {
-        Self::Refused { place: Some(path.as_ref().to_path_buf()), refusal }
+        Self::Refused {
+            place: Some(path.as_ref().to_path_buf()),
+            refusal,
+        }
     }
 
     /// An error of an envelope at a path.
@@ -123,13 +138,14 @@ impl Problem {
                 io::ErrorKind::NotFound => "check the name and the folder".to_owned(),
                 io::ErrorKind::PermissionDenied => "check who owns the file".to_owned(),
                 io::ErrorKind::StorageFull => {
-                    "make room on the disk and run the same command again; nothing was half-written".to_owned()
+                    "make room on the disk and run the same command again; nothing was half-written"
+                        .to_owned()
                 }
                 _ => "nothing was half-written; run the same command again".to_owned(),
             },
-            Self::Data { advice, .. } | Self::Usage { advice, .. } | Self::NotYet { advice, .. } => {
-                advice.clone()
-            }
+            Self::Data { advice, .. }
+            | Self::Usage { advice, .. }
+            | Self::NotYet { advice, .. } => advice.clone(),
             Self::DoneWithRejects { .. } => "see the list above".to_owned(),
         }
     }
@@ -137,7 +153,10 @@ impl Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused { place: None, refusal }
+        Self::Refused {
+            place: None,
+            refusal,
+        }
     }
 }
 
@@ -145,10 +164,16 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.headline_zh())?;
         match self {
-            Self::Refused { place: Some(place), refusal } => {
+            Self::Refused {
+                place: Some(place),
+                refusal,
+            } => {
                 write!(f, "{}: {refusal}", place.display())
             }
-            Self::Refused { place: None, refusal } => write!(f, "{refusal}"),
+            Self::Refused {
+                place: None,
+                refusal,
+            } => write!(f, "{refusal}"),
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Data { what, .. }
             | Self::Usage { what, .. }

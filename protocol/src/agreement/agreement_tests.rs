@@ -39,7 +39,11 @@ fn every_unknown_or_wrong_entry_is_refused_with_its_name() {
     for (from, to, word) in [
         ("purpose", "purpse", "did you mean `purpose`"),
         ("rows_max", "row_max", "did you mean `rows_max`"),
-        ("'cn-resident-id'", "'cn-residentid'", "did you mean `cn-resident-id`"),
+        (
+            "'cn-resident-id'",
+            "'cn-residentid'",
+            "did you mean `cn-resident-id`",
+        ),
         ("version = 1", "version = 2", "version 2"),
         ("'id:body'", "'id:bodi'", "did you mean `body`"),
         ("'id:body'", "'idd:body'", "did you mean `id`"),
@@ -53,7 +57,10 @@ fn every_unknown_or_wrong_entry_is_refused_with_its_name() {
         ("legal_basis = 'test'", "legal_basis = ' '", "basis"),
         ("rows_max = 9", "rows_max = 0", "rows_max"),
     ] {
-        let refusal = Agreement::parse(&good.replace(from, to)).err().unwrap().to_string();
+        let refusal = Agreement::parse(&good.replace(from, to))
+            .err()
+            .unwrap()
+            .to_string();
         assert!(refusal.contains(word), "{from} -> {to}: {refusal}");
     }
 }
@@ -65,9 +72,13 @@ fn the_effective_text_shows_defaults_and_is_a_fixed_point() {
     let again = Agreement::parse(agreement.effective()).unwrap();
     assert_eq!(again.effective(), agreement.effective());
     assert!(again.digest() == agreement.digest());
-    let spelt = sample().0.replace("valid_until", "multiplicity_cap = 5\nvalid_until");
+    let spelt = sample()
+        .0
+        .replace("valid_until", "multiplicity_cap = 5\nvalid_until");
     assert!(Agreement::parse(&spelt).unwrap().digest() == agreement.digest());
-    let other = sample().0.replace("valid_until", "multiplicity_cap = 6\nvalid_until");
+    let other = sample()
+        .0
+        .replace("valid_until", "multiplicity_cap = 6\nvalid_until");
     assert!(Agreement::parse(&other).unwrap().digest() != agreement.digest());
 }
 
@@ -78,10 +89,17 @@ fn unsigned_partly_signed_foreign_early_and_late_are_refused() {
     let both = agreement.sign(&office).unwrap() + &agreement.sign(&centre).unwrap();
     assert!(agreement.clone().in_force(&both, "2016-06-30").is_ok());
     let code = |signatures: &str, day: &str| {
-        agreement.clone().in_force(signatures, day).err().map(|refusal| refusal.exit_code())
+        agreement
+            .clone()
+            .in_force(signatures, day)
+            .err()
+            .map(|refusal| refusal.exit_code())
     };
     assert_eq!(code("", "2016-06-30"), Some(23));
-    assert_eq!(code(&agreement.sign(&office).unwrap(), "2016-06-30"), Some(23));
+    assert_eq!(
+        code(&agreement.sign(&office).unwrap(), "2016-06-30"),
+        Some(23)
+    );
     assert_eq!(code(&both, "2015-12-31"), Some(23));
     assert_eq!(code(&both, "2017-01-01"), Some(23));
     assert!(agreement.sign(&identity("office", 9)).is_err());

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::MatchKey;
 use super::strict::nearest_of;
 use super::text::{DatasetKind, FactKind, KeyClass, Role, Text};
-use super::MatchKey;
 use crate::field::date;
 use crate::identity::PartyCard;
 use crate::ids::Name;
@@ -23,15 +23,21 @@ type Checked = (BTreeMap<Name, PartyCard>, Vec<MatchKey>);
 
 pub(super) fn check(text: &Text) -> Result<Checked, Refusal> {
     if text.version != 1 {
-        return Err(bad(format!("version {} is not known; this program reads 1", text.version)));
+        return Err(bad(format!(
+            "version {} is not known; this program reads 1",
+            text.version
+        )));
     }
     check_dates(text)?;
     check_counts(text)?;
-    for (what, digest) in
-        [("gazetteer_sha256", &text.gazetteer_sha256), ("rules_sha256", &text.rules_sha256)]
-    {
+    for (what, digest) in [
+        ("gazetteer_sha256", &text.gazetteer_sha256),
+        ("rules_sha256", &text.rules_sha256),
+    ] {
         if !digest.is_empty() && unhex::<32>(digest).is_none() {
-            return Err(bad(format!("`{what}` is not a SHA-256 in lower-case hexadecimal")));
+            return Err(bad(format!(
+                "`{what}` is not a SHA-256 in lower-case hexadecimal"
+            )));
         }
     }
     let cards = check_parties(text)?;
@@ -47,18 +53,28 @@ fn bad(why: String) -> Refusal {
 }
 
 fn check_dates(text: &Text) -> Result<(), Refusal> {
-    for (what, day) in [("valid_from", &text.valid_from), ("valid_until", &text.valid_until)] {
+    for (what, day) in [
+        ("valid_from", &text.valid_from),
+        ("valid_until", &text.valid_until),
+    ] {
         let shape = day.len() == 10 && day.split('-').map(str::len).eq([4, 2, 2]);
         if !shape || date::parse(day.replace('-', "").as_bytes()).is_none() {
-            return Err(bad(format!("`{what}` is not a date of the form YYYY-MM-DD")));
+            return Err(bad(format!(
+                "`{what}` is not a date of the form YYYY-MM-DD"
+            )));
         }
     }
     if text.valid_from > text.valid_until {
         return Err(bad("`valid_until` is before `valid_from`".to_owned()));
     }
-    for (what, words) in [("purpose", &text.purpose), ("legal_basis", &text.legal_basis)] {
+    for (what, words) in [
+        ("purpose", &text.purpose),
+        ("legal_basis", &text.legal_basis),
+    ] {
         if words.trim().is_empty() {
-            return Err(bad(format!("`{what}` is empty; no comparison without a stated basis")));
+            return Err(bad(format!(
+                "`{what}` is empty; no comparison without a stated basis"
+            )));
         }
     }
     Ok(())
@@ -75,14 +91,20 @@ fn check_counts(text: &Text) -> Result<(), Refusal> {
     for (what, found, allowed) in counts {
         if found > allowed {
             let (found, allowed) = (found as u64, allowed as u64);
-            return Err(Refusal::Oversize { what, found, allowed });
+            return Err(Refusal::Oversize {
+                what,
+                found,
+                allowed,
+            });
         }
     }
     if text.epoch == 0 {
         return Err(bad("`epoch` counts from 1".to_owned()));
     }
     if !(1..=MULTIPLICITY_CAP_MAX).contains(&text.multiplicity_cap) {
-        return Err(bad(format!("`multiplicity_cap` must be 1 to {MULTIPLICITY_CAP_MAX}")));
+        return Err(bad(format!(
+            "`multiplicity_cap` must be 1 to {MULTIPLICITY_CAP_MAX}"
+        )));
     }
     if text.decision.families_to_match == 0 {
         return Err(bad("`families_to_match` must be at least 1".to_owned()));
@@ -95,15 +117,27 @@ fn check_parties(text: &Text) -> Result<BTreeMap<Name, PartyCard>, Refusal> {
     for party in &text.party {
         let card = unhex(&party.sign)
             .zip(unhex(&party.seal))
-            .map(|(sign, seal)| PartyCard { name: party.name.clone(), sign, seal })
+            .map(|(sign, seal)| PartyCard {
+                name: party.name.clone(),
+                sign,
+                seal,
+            })
             .filter(PartyCard::is_usable)
             .ok_or_else(|| bad(format!("the keys of party `{}` are not usable", party.name)))?;
         if cards.insert(party.name.clone(), card).is_some() {
             return Err(bad(format!("party `{}` is named twice", party.name)));
         }
     }
-    if text.party.iter().filter(|party| party.role == Role::Matcher).count() != 1 {
-        return Err(bad("exactly one party must have the role `matcher`".to_owned()));
+    if text
+        .party
+        .iter()
+        .filter(|party| party.role == Role::Matcher)
+        .count()
+        != 1
+    {
+        return Err(bad(
+            "exactly one party must have the role `matcher`".to_owned()
+        ));
     }
     Ok(cards)
 }
@@ -116,9 +150,15 @@ fn check_fields(text: &Text) -> Result<(), Refusal> {
         }
         if !field.derive.is_empty() {
             let part = KeyPart::parse(&field.derive, &text.field).map_err(bad)?;
-            let source = text.field.get(part.field).is_some_and(|f| f.derive.is_empty());
+            let source = text
+                .field
+                .get(part.field)
+                .is_some_and(|f| f.derive.is_empty());
             if !source {
-                return Err(bad(format!("field `{}` derives from a derived field", field.name)));
+                return Err(bad(format!(
+                    "field `{}` derives from a derived field",
+                    field.name
+                )));
             }
         }
     }
@@ -160,7 +200,9 @@ fn known_keys(text: &Text, names: &[Name], place: &str) -> Result<(), Refusal> {
         if !text.match_key.iter().any(|key| key.name == *name) {
             let all = text.match_key.iter().map(|key| key.name.as_str());
             let near = nearest_of(name.as_str(), all);
-            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let hint = near
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
             return Err(bad(format!("`{place}` names no match key `{name}`{hint}")));
         }
     }
@@ -175,7 +217,10 @@ fn check_releases(text: &Text) -> Result<(), Refusal> {
             return Err(bad("a `release` must name distinct match keys".to_owned()));
         }
         let class = |name: &&Name| {
-            text.match_key.iter().find(|key| key.name == **name).map(|key| key.class)
+            text.match_key
+                .iter()
+                .find(|key| key.name == **name)
+                .map(|key| key.class)
         };
         let a = distinct.iter().any(|name| class(name) == Some(KeyClass::A));
         let weak = distinct.iter().any(|name| class(name) == Some(KeyClass::C));
@@ -194,16 +239,23 @@ fn check_datasets(text: &Text, cards: &BTreeMap<Name, PartyCard>) -> Result<(), 
     for dataset in &text.dataset {
         let name = &dataset.name;
         if !names.insert(name) || !numbers.insert(dataset.number) || dataset.number == 0 {
-            return Err(bad(format!("dataset `{name}`: name or number is 0 or used twice")));
+            return Err(bad(format!(
+                "dataset `{name}`: name or number is 0 or used twice"
+            )));
         }
         let owner = text.party.iter().find(|party| party.name == dataset.owner);
         if !cards.contains_key(&dataset.owner)
             || owner.is_some_and(|party| party.role != Role::Department)
         {
-            return Err(bad(format!("dataset `{name}`: owner `{}` is no department", dataset.owner)));
+            return Err(bad(format!(
+                "dataset `{name}`: owner `{}` is no department",
+                dataset.owner
+            )));
         }
         if !(1..=ROWS_MAX).contains(&dataset.rows_max) {
-            return Err(bad(format!("dataset `{name}`: `rows_max` must be 1 to {ROWS_MAX}")));
+            return Err(bad(format!(
+                "dataset `{name}`: `rows_max` must be 1 to {ROWS_MAX}"
+            )));
         }
         let mut facts = BTreeSet::new();
         for fact in &dataset.fact {
@@ -216,7 +268,13 @@ fn check_datasets(text: &Text, cards: &BTreeMap<Name, PartyCard>) -> Result<(), 
             }
         }
     }
-    if text.dataset.iter().filter(|dataset| dataset.kind == DatasetKind::Roll).count() != 1 {
+    if text
+        .dataset
+        .iter()
+        .filter(|dataset| dataset.kind == DatasetKind::Roll)
+        .count()
+        != 1
+    {
         return Err(bad("exactly one dataset must be the `roll`".to_owned()));
     }
     Ok(())

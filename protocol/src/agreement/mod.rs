@@ -59,9 +59,14 @@ impl Agreement {
         let (cards, keys) = check::check(&text)?;
         let effective = toml::to_string(&text)
             .map_err(|error| Refusal::malformed("agreement", error.to_string()))?;
-        let digest =
-            AgreementDigest(labelled_sha256(Label::Agreement, &[effective.as_bytes()]));
-        Ok(Self { text, effective, digest, cards, keys })
+        let digest = AgreementDigest(labelled_sha256(Label::Agreement, &[effective.as_bytes()]));
+        Ok(Self {
+            text,
+            effective,
+            digest,
+            cards,
+            keys,
+        })
     }
 
     /// The configuration in force, defaults filled in: exactly what is hashed and signed.
@@ -91,7 +96,11 @@ impl Agreement {
 
     /// The matcher's card.
     pub fn matcher(&self) -> &PartyCard {
-        let party = self.text.party.iter().find(|party| party.role == Role::Matcher);
+        let party = self
+            .text
+            .party
+            .iter()
+            .find(|party| party.role == Role::Matcher);
         match party.and_then(|party| self.card(&party.name)) {
             Some(card) => card,
             None => unreachable!("the check requires exactly one matcher"),
@@ -116,23 +125,35 @@ impl Agreement {
 
     /// A dataset by name.
     pub fn dataset(&self, name: &Name) -> Option<&Dataset> {
-        self.text.dataset.iter().find(|dataset| dataset.name == *name)
+        self.text
+            .dataset
+            .iter()
+            .find(|dataset| dataset.name == *name)
     }
 
     /// A dataset by name, or a refusal that names the nearest one.
     pub fn dataset_or_nearest(&self, name: &str) -> Result<&Dataset, Refusal> {
         let all = || self.text.dataset.iter();
-        all().find(|dataset| dataset.name.as_str() == name).ok_or_else(|| {
-            let names = all().map(|dataset| dataset.name.as_str());
-            let near = strict::nearest_of(name, names);
-            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            Refusal::malformed("dataset", format!("the agreement has no `{name}`{hint}"))
-        })
+        all()
+            .find(|dataset| dataset.name.as_str() == name)
+            .ok_or_else(|| {
+                let names = all().map(|dataset| dataset.name.as_str());
+                let near = strict::nearest_of(name, names);
+                let hint = near
+                    .map(|near| format!("; did you mean `{near}`?"))
+                    .unwrap_or_default();
+                Refusal::malformed("dataset", format!("the agreement has no `{name}`{hint}"))
+            })
     }
 
     /// The roll: the one dataset that asks.
     pub fn roll(&self) -> &Dataset {
-        match self.text.dataset.iter().find(|dataset| dataset.kind == DatasetKind::Roll) {
+        match self
+            .text
+            .dataset
+            .iter()
+            .find(|dataset| dataset.kind == DatasetKind::Roll)
+        {
             Some(dataset) => dataset,
             None => unreachable!("the check requires exactly one roll"),
         }
@@ -140,7 +161,10 @@ impl Agreement {
 
     /// Registers in the order of the agreement.
     pub fn registers(&self) -> impl Iterator<Item = &Dataset> {
-        self.text.dataset.iter().filter(|dataset| dataset.kind == DatasetKind::Register)
+        self.text
+            .dataset
+            .iter()
+            .filter(|dataset| dataset.kind == DatasetKind::Register)
     }
 
     /// Title of a dataset for people, or its name.
@@ -152,7 +176,11 @@ impl Agreement {
     pub fn releases(&self) -> Vec<Vec<usize>> {
         let index = |name: &Name| self.keys.iter().position(|key| key.name == *name);
         let set = |names: &Vec<Name>| names.iter().filter_map(index).collect();
-        self.text.release.iter().map(|release| set(&release.keys)).collect()
+        self.text
+            .release
+            .iter()
+            .map(|release| set(&release.keys))
+            .collect()
     }
 
     /// Number of a dataset.
@@ -170,7 +198,10 @@ impl Agreement {
             )));
         }
         let signature = hex(&identity.sign(&self.signed_bytes()));
-        Ok(format!("hedui-agreement-signature/1 {} {}\n", card.name, signature))
+        Ok(format!(
+            "hedui-agreement-signature/1 {} {}\n",
+            card.name, signature
+        ))
     }
 
     /// Parties whose signature in `signatures` verifies.
@@ -181,7 +212,9 @@ impl Agreement {
             (words.next()? == "hedui-agreement-signature/1").then_some(())?;
             let name = Name::new(words.next()?)?;
             let signature = unhex::<64>(words.next()?)?;
-            self.card(&name)?.verify(&message, &signature).then_some(name)
+            self.card(&name)?
+                .verify(&message, &signature)
+                .then_some(name)
         };
         let mut names: Vec<Name> = signatures.lines().filter_map(verified).collect();
         names.sort();
@@ -215,10 +248,16 @@ impl Agreement {
             )));
         }
         if *today < *self.text.valid_from {
-            return Err(Refusal::NotInForce(format!("valid from {} only", self.text.valid_from)));
+            return Err(Refusal::NotInForce(format!(
+                "valid from {} only",
+                self.text.valid_from
+            )));
         }
         if *today > *self.text.valid_until {
-            return Err(Refusal::NotInForce(format!("expired on {}", self.text.valid_until)));
+            return Err(Refusal::NotInForce(format!(
+                "expired on {}",
+                self.text.valid_until
+            )));
         }
         Ok(InForce(self))
     }
@@ -229,7 +268,11 @@ impl Agreement {
 }
 
 fn titled(title: &str, name: &Name) -> String {
-    if title.is_empty() { name.to_string() } else { title.to_owned() }
+    if title.is_empty() {
+        name.to_string()
+    } else {
+        title.to_owned()
+    }
 }
 
 /// An agreement that every party has signed and that is valid today.

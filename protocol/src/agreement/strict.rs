@@ -12,16 +12,31 @@ use crate::refusal::Refusal;
 pub fn parse<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Refusal> {
     let (found, allowed) = (text.len() as u64, TEXT_FILE_BYTES_MAX);
     if found > allowed {
-        return Err(Refusal::Oversize { what, found, allowed });
+        return Err(Refusal::Oversize {
+            what,
+            found,
+            allowed,
+        });
     }
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| {
-            text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1
+            text.bytes()
+                .take(span.start)
+                .filter(|b| *b == b'\n')
+                .count()
+                + 1
         });
         let message = error.message();
         let hint = nearest(message).map(|word| format!("; did you mean `{word}`?"));
-        let place = if line > 0 { format!("line {line}: ") } else { String::new() };
-        Refusal::malformed(what, format!("{place}{message}{}", hint.unwrap_or_default()))
+        let place = if line > 0 {
+            format!("line {line}: ")
+        } else {
+            String::new()
+        };
+        Refusal::malformed(
+            what,
+            format!("{place}{message}{}", hint.unwrap_or_default()),
+        )
     })
 }
 
@@ -56,7 +71,10 @@ mod tests {
 
     #[test]
     fn a_misspelt_key_names_its_line_and_the_nearest_right_one() {
-        let refusal = parse::<Sample>("agreement", "\npurpos = 'x'\n").err().unwrap().to_string();
+        let refusal = parse::<Sample>("agreement", "\npurpos = 'x'\n")
+            .err()
+            .unwrap()
+            .to_string();
         assert!(refusal.contains("line 2") && refusal.contains("did you mean `purpose`?"));
     }
 }

@@ -14,22 +14,61 @@ const CHARS_MAX: usize = 30;
 const DOT: char = '\u{b7}';
 /// Compound surnames; the rest of a name of 2 characters is never split off as compound.
 const COMPOUND: [&str; 56] = [
-    "欧阳", "太史", "端木", "上官", "司马", "东方", "独孤", "南宫", "万俟", "闻人", "夏侯", "诸葛", "尉迟", "公羊",
-    "赫连", "澹台", "皇甫", "宗政", "濮阳", "公冶", "太叔", "申屠", "公孙", "慕容", "仲孙", "钟离", "长孙", "宇文",
-    "司徒", "鲜于", "司空", "闾丘", "子车", "亓官", "司寇", "巫马", "公西", "颛孙", "壤驷", "公良", "漆雕", "乐正",
-    "宰父", "谷梁", "拓跋", "夹谷", "轩辕", "令狐", "段干", "百里", "呼延", "东郭", "南门", "羊舌", "微生", "梁丘",
+    "欧阳", "太史", "端木", "上官", "司马", "东方", "独孤", "南宫", "万俟", "闻人", "夏侯", "诸葛",
+    "尉迟", "公羊", "赫连", "澹台", "皇甫", "宗政", "濮阳", "公冶", "太叔", "申屠", "公孙", "慕容",
+    "仲孙", "钟离", "长孙", "宇文", "司徒", "鲜于", "司空", "闾丘", "子车", "亓官", "司寇", "巫马",
+    "公西", "颛孙", "壤驷", "公良", "漆雕", "乐正", "宰父", "谷梁", "拓跋", "夹谷", "轩辕", "令狐",
+    "段干", "百里", "呼延", "东郭", "南门", "羊舌", "微生", "梁丘",
 ];
 /// Readings of characters as surnames where the everyday reading differs.
 const SURNAME_READINGS: [(&str, &str); 30] = [
-    ("单", "shan"), ("仇", "qiu"), ("区", "ou"), ("曾", "zeng"), ("查", "zha"), ("解", "xie"),
-    ("任", "ren"), ("华", "hua"), ("朴", "piao"), ("盖", "ge"), ("折", "she"), ("召", "shao"),
-    ("覃", "qin"), ("员", "yun"), ("缪", "miao"), ("宓", "mi"), ("种", "chong"), ("重", "chong"),
-    ("乐", "yue"), ("尉", "wei"), ("纪", "ji"), ("翟", "zhai"), ("洗", "xian"), ("冼", "xian"),
-    ("牟", "mu"), ("长", "zhang"), ("尹", "yin"), ("俞", "yu"), ("郇", "xun"), ("黑", "he"),
+    ("单", "shan"),
+    ("仇", "qiu"),
+    ("区", "ou"),
+    ("曾", "zeng"),
+    ("查", "zha"),
+    ("解", "xie"),
+    ("任", "ren"),
+    ("华", "hua"),
+    ("朴", "piao"),
+    ("盖", "ge"),
+    ("折", "she"),
+    ("召", "shao"),
+    ("覃", "qin"),
+    ("员", "yun"),
+    ("缪", "miao"),
+    ("宓", "mi"),
+    ("种", "chong"),
+    ("重", "chong"),
+    ("乐", "yue"),
+    ("尉", "wei"),
+    ("纪", "ji"),
+    ("翟", "zhai"),
+    ("洗", "xian"),
+    ("冼", "xian"),
+    ("牟", "mu"),
+    ("长", "zhang"),
+    ("尹", "yin"),
+    ("俞", "yu"),
+    ("郇", "xun"),
+    ("黑", "he"),
 ];
 /// Words after which everything is a note.
 const NOTE_WORDS: [&str; 14] = [
-    "又名", "曾用名", "原名", "别名", "化名", "乳名", "小名", "法名", "现名", "代领", "户主", "已故", "已死亡", "监护人",
+    "又名",
+    "曾用名",
+    "原名",
+    "别名",
+    "化名",
+    "乳名",
+    "小名",
+    "法名",
+    "现名",
+    "代领",
+    "户主",
+    "已故",
+    "已死亡",
+    "监护人",
 ];
 /// Titles at the end of a name.
 const TITLES: [&str; 6] = ["先生", "女士", "同志", "老师", "小姐", "师傅"];
@@ -37,9 +76,16 @@ const TITLES: [&str; 6] = ["先生", "女士", "同志", "老师", "小姐", "�
 /// Normalises a name.
 pub fn normalise(raw: &str) -> Normal {
     let text = without_notes(&nfkc(raw));
-    if text.chars().any(|c| matches!(c, '*' | '×' | '○' | '〇' | '□' | '■' | '�' | '?')) {
+    if text
+        .chars()
+        .any(|c| matches!(c, '*' | '×' | '○' | '〇' | '□' | '■' | '�' | '?'))
+    {
         let masked = text.contains('*') || text.contains('×') || text.contains('○');
-        let quality = if masked { Quality::Masked } else { Quality::Damaged };
+        let quality = if masked {
+            Quality::Masked
+        } else {
+            Quality::Damaged
+        };
         return Normal::without_value(quality);
     }
     let has_han = text.chars().any(is_han);
@@ -60,16 +106,24 @@ pub fn normalise(raw: &str) -> Normal {
     }
     let mut value = value.trim_end_matches(DOT);
     for title in TITLES {
-        if let Some(rest) = value.strip_suffix(title).filter(|rest| rest.chars().count() >= 2) {
+        if let Some(rest) = value
+            .strip_suffix(title)
+            .filter(|rest| rest.chars().count() >= 2)
+        {
             value = rest;
         }
     }
     let count = value.chars().count();
-    let not_a_name = value.ends_with('某')
-        || value.contains("之妻") || value.contains("之夫") || value.contains("之子")
-        || value.contains("之女") || value.contains("之母") || value.contains("之父")
+    let not_a_name = NOTE_WORDS.iter().any(|word| value.starts_with(word))
+        || value.ends_with('某')
+        || value.contains("之妻")
+        || value.contains("之夫")
+        || value.contains("之子")
+        || value.contains("之女")
+        || value.contains("之母")
+        || value.contains("之父")
         || (count == 2 && value.ends_with('氏'));
-    if count < 2 || count > CHARS_MAX || not_a_name {
+    if !(2..=CHARS_MAX).contains(&count) || not_a_name {
         return Normal::damaged(None);
     }
     Normal::usable(value.to_owned(), raw)
@@ -80,7 +134,11 @@ fn without_notes(text: &str) -> String {
     let cut = text
         .char_indices()
         .find(|(at, c)| {
-            *at > 0 && matches!(c, '(' | '（' | '[' | '【' | '<' | '〔' | '/' | ',' | '，' | '、' | ';' | '+')
+            *at > 0
+                && matches!(
+                    c,
+                    '(' | '（' | '[' | '【' | '<' | '〔' | '/' | ',' | '，' | '、' | ';' | '+'
+                )
         })
         .map_or(text.len(), |(at, _)| at);
     let mut end = cut;
@@ -94,12 +152,15 @@ fn without_notes(text: &str) -> String {
 
 /// Every dot that stands between the parts of a name.
 fn is_dot(c: char) -> bool {
-    matches!(c, '\u{b7}' | '\u{2022}' | '\u{30fb}' | '\u{ff65}' | '\u{2027}' | '\u{22c5}' | '.' | '﹒')
+    matches!(
+        c,
+        '\u{b7}' | '\u{2022}' | '\u{30fb}' | '\u{ff65}' | '\u{2027}' | '\u{22c5}' | '.' | '﹒'
+    )
 }
 
 /// Surname and given name of a normal form. A name with a dot has no Han surname.
 fn split(value: &str) -> Option<(&str, &str)> {
-    if value.contains(DOT) {
+    if value.contains(DOT) || !value.chars().any(is_han) {
         return None;
     }
     let second = value.char_indices().nth(1)?.0;
@@ -125,6 +186,9 @@ pub fn form(form: Form, value: &str) -> Option<String> {
 
 /// Toneless syllables with a space between; a character without a reading stands for itself.
 fn syllables(value: &str) -> String {
+    if !value.chars().any(is_han) {
+        return value.to_lowercase();
+    }
     let (surname, given) = split(value).unwrap_or(("", value));
     let mut out = String::new();
     let mut push = |syllable: &str| {

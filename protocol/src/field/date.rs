@@ -41,17 +41,23 @@ pub fn normalise(raw: &str) -> Normal {
 
 fn year_of(digits: &str) -> Option<String> {
     let year = digits.get(..4)?;
-    (1850..=2199).contains(&year.parse::<u32>().ok()?).then(|| year.to_owned())
+    (1850..=2199)
+        .contains(&year.parse::<u32>().ok()?)
+        .then(|| year.to_owned())
 }
 
 fn month_of(digits: &str) -> Option<String> {
     let month: u32 = digits.get(4..6)?.parse().ok()?;
     year_of(digits)?;
-    (1..=12).contains(&month).then(|| digits.get(..6).map(str::to_owned))?
+    (1..=12)
+        .contains(&month)
+        .then(|| digits.get(..6).map(str::to_owned))?
 }
 
 fn digit_groups(text: &str) -> Vec<&str> {
-    text.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).collect()
+    text.split(|c: char| !c.is_ascii_digit())
+        .filter(|group| !group.is_empty())
+        .collect()
 }
 
 /// Year, month and day of 8 ASCII digits, if they name a day of the Gregorian calendar.
@@ -60,7 +66,11 @@ pub fn parse(digits: &[u8]) -> Option<(u32, u32, u32)> {
         return None;
     }
     let number = |part: &[u8]| part.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0'));
-    let (year, month, day) = (number(&digits[..4]), number(&digits[4..6]), number(&digits[6..]));
+    let (year, month, day) = (
+        number(&digits[..4]),
+        number(&digits[4..6]),
+        number(&digits[6..]),
+    );
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,

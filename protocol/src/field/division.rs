@@ -17,9 +17,27 @@ pub struct Gazetteer {
     codes: Vec<String>,
 }
 
-const TOWNSHIP_ENDINGS: [&str; 7] = ["街道办事处", "街道", "管理区", "民族乡", "镇", "乡", "办事处"];
+const TOWNSHIP_ENDINGS: [&str; 7] = [
+    "街道办事处",
+    "街道",
+    "管理区",
+    "民族乡",
+    "镇",
+    "乡",
+    "办事处",
+];
 const VILLAGE_ENDINGS: [&str; 11] = [
-    "社区居民委员会", "居民委员会", "村民委员会", "社区居委会", "村委会", "居委会", "社区", "林场", "村", "居", "委会",
+    "社区居民委员会",
+    "居民委员会",
+    "村民委员会",
+    "社区居委会",
+    "村委会",
+    "居委会",
+    "社区",
+    "林场",
+    "村",
+    "居",
+    "委会",
 ];
 
 impl Gazetteer {
@@ -40,15 +58,22 @@ impl Gazetteer {
             }
             for name in cells.filter(|name| !name.is_empty()) {
                 match code.len() {
-                    9 => places.townships.push((stem(name, &TOWNSHIP_ENDINGS), code.to_owned())),
-                    12 => places.villages.push((stem(name, &VILLAGE_ENDINGS), code.to_owned())),
+                    9 => places
+                        .townships
+                        .push((stem(name, &TOWNSHIP_ENDINGS), code.to_owned())),
+                    12 => places
+                        .villages
+                        .push((stem(name, &VILLAGE_ENDINGS), code.to_owned())),
                     _ => {}
                 }
             }
             places.codes.push(code.to_owned());
         }
         let longest_first = |a: &(String, String), b: &(String, String)| {
-            b.0.chars().count().cmp(&a.0.chars().count()).then_with(|| a.cmp(b))
+            b.0.chars()
+                .count()
+                .cmp(&a.0.chars().count())
+                .then_with(|| a.cmp(b))
         };
         places.townships.sort_by(longest_first);
         places.villages.sort_by(longest_first);
@@ -72,10 +97,10 @@ fn stem(name: &str, endings: &[&str]) -> String {
     let clean: String = nfkc(name).chars().filter(|c| !is_noise(*c)).collect();
     let mut stem = clean.as_str();
     // 汪家村村民委员会 → 汪家村 → 汪家: the name that lists use, with or without its ending.
-    while let Some(rest) = endings
-        .iter()
-        .find_map(|ending| stem.strip_suffix(ending).filter(|rest| rest.chars().count() >= 2))
-    {
+    while let Some(rest) = endings.iter().find_map(|ending| {
+        stem.strip_suffix(ending)
+            .filter(|rest| rest.chars().count() >= 2)
+    }) {
         stem = rest;
     }
     stem.to_owned()
@@ -120,10 +145,14 @@ pub fn normalise(raw: &str, places: &Gazetteer) -> Normal {
         };
     }
     let township = places.township(&text);
-    let rest = township.and_then(|(_, end)| text.get(end..)).unwrap_or(&text);
+    let rest = township
+        .and_then(|(_, end)| text.get(end..))
+        .unwrap_or(&text);
     let township = township.map(|(code, _)| code);
     // A village may have moved to a neighbouring township: then its name alone decides, if unique.
-    let village = places.village(rest, township).or_else(|| places.village(&text, None));
+    let village = places
+        .village(rest, township)
+        .or_else(|| places.village(&text, None));
     match village.or(township) {
         Some(code) => Normal::usable(code.to_owned(), raw),
         None => Normal::damaged(None),

@@ -67,13 +67,21 @@ fn one_typing_error_never_stays_valid() {
             let mut typed = *id;
             typed[at] = digit;
             if typed != *id {
-                assert!(resident_id::normalise(std::str::from_utf8(&typed).unwrap()).value.is_none());
+                assert!(
+                    resident_id::normalise(std::str::from_utf8(&typed).unwrap())
+                        .value
+                        .is_none()
+                );
             }
         }
         let mut typed = *id;
         typed.swap(at, at + 1);
         if typed != *id {
-            assert!(resident_id::normalise(std::str::from_utf8(&typed).unwrap()).value.is_none());
+            assert!(
+                resident_id::normalise(std::str::from_utf8(&typed).unwrap())
+                    .value
+                    .is_none()
+            );
         }
     }
 }
@@ -81,13 +89,25 @@ fn one_typing_error_never_stays_valid() {
 #[test]
 fn parts_of_an_id_survive_damage_elsewhere() {
     let cell = FieldKind::CnResidentId.normalise("422725196408150000", &places());
-    assert_eq!(Form::Birth.of(FieldKind::CnResidentId, &cell).as_deref(), Some("19640815"));
+    assert_eq!(
+        Form::Birth.of(FieldKind::CnResidentId, &cell).as_deref(),
+        Some("19640815")
+    );
     assert_eq!(Form::Sex.of(FieldKind::CnResidentId, &cell), None);
     assert_eq!(Form::Sequence.of(FieldKind::CnResidentId, &cell), None);
     let cell = FieldKind::CnResidentId.normalise("422725196408150014", &places());
-    assert_eq!(Form::Sex.of(FieldKind::CnResidentId, &cell).as_deref(), Some("1"));
-    assert_eq!(Form::Sequence.of(FieldKind::CnResidentId, &cell).as_deref(), Some("001"));
-    assert_eq!(Form::Body.of(FieldKind::CnResidentId, &cell).as_deref(), Some("19640815001"));
+    assert_eq!(
+        Form::Sex.of(FieldKind::CnResidentId, &cell).as_deref(),
+        Some("1")
+    );
+    assert_eq!(
+        Form::Sequence.of(FieldKind::CnResidentId, &cell).as_deref(),
+        Some("001")
+    );
+    assert_eq!(
+        Form::Body.of(FieldKind::CnResidentId, &cell).as_deref(),
+        Some("19640815001")
+    );
 }
 
 #[test]
@@ -136,8 +156,14 @@ fn surnames_are_split_and_read_as_surnames() {
         ("欧阳", "欧", "ou yang"),
     ] {
         let cell = FieldKind::CnName.normalise(raw, &places());
-        assert_eq!(Form::Surname.of(FieldKind::CnName, &cell).as_deref(), Some(surname));
-        assert_eq!(Form::Pinyin.of(FieldKind::CnName, &cell).as_deref(), Some(pinyin));
+        assert_eq!(
+            Form::Surname.of(FieldKind::CnName, &cell).as_deref(),
+            Some(surname)
+        );
+        assert_eq!(
+            Form::Pinyin.of(FieldKind::CnName, &cell).as_deref(),
+            Some(pinyin)
+        );
     }
 }
 
@@ -147,7 +173,12 @@ fn dates_phones_sexes_places_and_codes() {
     for (kind, raw, quality, value) in [
         (FieldKind::Date, "19640815", Valid, Some("19640815")),
         (FieldKind::Date, "1964-08-15", Repaired, Some("19640815")),
-        (FieldKind::Date, "1964/8/5 0:00:00", Repaired, Some("19640805")),
+        (
+            FieldKind::Date,
+            "1964/8/5 0:00:00",
+            Repaired,
+            Some("19640805"),
+        ),
         (FieldKind::Date, "1964年8月5日", Repaired, Some("19640805")),
         (FieldKind::Date, "1964.8.5", Repaired, Some("19640805")),
         (FieldKind::Date, "1964-02-30", Damaged, None),
@@ -158,25 +189,70 @@ fn dates_phones_sexes_places_and_codes() {
         (FieldKind::Sex, "F", Repaired, Some("2")),
         (FieldKind::Sex, "9", Absent, None),
         (FieldKind::Sex, "?!x", Damaged, None),
-        (FieldKind::Phone, "+86 138-0717-1234", Repaired, Some("13807171234")),
+        (
+            FieldKind::Phone,
+            "+86 138-0717-1234",
+            Repaired,
+            Some("13807171234"),
+        ),
         (FieldKind::Phone, "13807171234", Valid, Some("13807171234")),
         (FieldKind::Phone, "00000000000", Placeholder, None),
         (FieldKind::Phone, "138****1234", Masked, None),
         (FieldKind::Phone, "123", Damaged, None),
-        (FieldKind::CnDivision, "420525100201", Valid, Some("420525100201")),
-        (FieldKind::CnDivision, "湖北省远安县鸣凤镇双路村3组", Repaired, Some("420525100201")),
-        (FieldKind::CnDivision, "荷花镇盐池村", Repaired, Some("420525102201")),
-        (FieldKind::CnDivision, "鸣凤镇白云村", Repaired, Some("420525100202")),
-        (FieldKind::CnDivision, "九子村", Repaired, Some("420525100202")),
+        (
+            FieldKind::CnDivision,
+            "420525100201",
+            Valid,
+            Some("420525100201"),
+        ),
+        (
+            FieldKind::CnDivision,
+            "湖北省远安县鸣凤镇双路村3组",
+            Repaired,
+            Some("420525100201"),
+        ),
+        (
+            FieldKind::CnDivision,
+            "荷花镇盐池村",
+            Repaired,
+            Some("420525102201"),
+        ),
+        (
+            FieldKind::CnDivision,
+            "鸣凤镇白云村",
+            Repaired,
+            Some("420525100202"),
+        ),
+        (
+            FieldKind::CnDivision,
+            "九子村",
+            Repaired,
+            Some("420525100202"),
+        ),
         (FieldKind::CnDivision, "鸣凤镇", Repaired, Some("420525100")),
         (FieldKind::CnDivision, "某地", Damaged, None),
         (FieldKind::Plate, "鄂E·1O3I5", Repaired, Some("鄂E10315")),
-        (FieldKind::Uscc, "91350100M000100Y43", Valid, Some("91350100M000100Y43")),
+        (
+            FieldKind::Uscc,
+            "91350100M000100Y43",
+            Valid,
+            Some("91350100M000100Y43"),
+        ),
         (FieldKind::Uscc, "91350100M000100Y44", Damaged, None),
         (FieldKind::Integer, "1,234.00", Repaired, Some("1234")),
         (FieldKind::Integer, "1.5", Damaged, None),
-        (FieldKind::PersonName, "Dr. Zoë O'Brien-Müller", Repaired, Some("zoe obrien muller")),
-        (FieldKind::Text, "  12, High St. ", Repaired, Some("12 high st")),
+        (
+            FieldKind::PersonName,
+            "Dr. Zoë O'Brien-Müller",
+            Repaired,
+            Some("zoe obrien muller"),
+        ),
+        (
+            FieldKind::Text,
+            "  12, High St. ",
+            Repaired,
+            Some("12 high st"),
+        ),
         (FieldKind::Exact, "aB", Valid, Some("aB")),
     ] {
         check(kind, raw, quality, value);
@@ -195,6 +271,9 @@ fn soundex_follows_the_national_archives() {
         ("honeyman", "H555"),
     ] {
         let cell = FieldKind::PersonName.normalise(name, &places());
-        assert_eq!(Form::Soundex.of(FieldKind::PersonName, &cell).as_deref(), Some(code));
+        assert_eq!(
+            Form::Soundex.of(FieldKind::PersonName, &cell).as_deref(),
+            Some(code)
+        );
     }
 }

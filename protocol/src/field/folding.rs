@@ -9,20 +9,59 @@ use unicode_normalization::UnicodeNormalization;
 
 /// NFKC (UAX #15): full-width to ASCII, compatibility ideographs to unified ones.
 pub fn nfkc(text: &str) -> String {
-    if text.is_ascii() { text.to_owned() } else { text.nfkc().collect() }
+    if text.is_ascii() {
+        text.to_owned()
+    } else {
+        text.nfkc().collect()
+    }
 }
 
 /// Words and marks that registers use for "no value".
 pub fn means_absent(raw: &str) -> bool {
     const WORDS: [&str; 22] = [
-        "无", "无号", "无身份证", "无证", "没有", "不详", "未知", "未填", "空", "暂无", "待补", "待查", "缺", "null",
-        "none", "n/a", "na", "nan", "nil", "unknown", "#n/a", "#value!",
+        "无",
+        "无号",
+        "无身份证",
+        "无证",
+        "没有",
+        "不详",
+        "未知",
+        "未填",
+        "空",
+        "暂无",
+        "待补",
+        "待查",
+        "缺",
+        "null",
+        "none",
+        "n/a",
+        "na",
+        "nan",
+        "nil",
+        "unknown",
+        "#n/a",
+        "#value!",
     ];
     if raw.is_empty() {
         return true;
     }
     let only_marks = raw.chars().all(|c| {
-        matches!(c, '-' | '—' | '－' | '/' | '／' | '\\' | '.' | '。' | '_' | '、' | '?' | '？' | '\'' | '"')
+        matches!(
+            c,
+            '-' | '—'
+                | '－'
+                | '/'
+                | '／'
+                | '\\'
+                | '.'
+                | '。'
+                | '_'
+                | '、'
+                | '?'
+                | '？'
+                | '\''
+                | '"'
+        )
     });
     only_marks || WORDS.iter().any(|word| raw.eq_ignore_ascii_case(word))
 }
@@ -32,7 +71,10 @@ pub fn is_noise(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{feff}')
-        || matches!(c, '\'' | '"' | '`' | '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}')
+        || matches!(
+            c,
+            '\'' | '"' | '`' | '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}'
+        )
 }
 
 /// Whether `c` is a Han character, extension planes included.
@@ -104,5 +146,9 @@ pub fn fold_latin(text: &str) -> String {
         }
     }
     // A Hangul or other script decomposed by NFKD is put together again.
-    if out.is_ascii() { out } else { out.nfc().collect() }
+    if out.is_ascii() {
+        out
+    } else {
+        out.nfc().collect()
+    }
 }

@@ -12,8 +12,8 @@ pub mod phone;
 pub mod resident_id;
 pub mod sex;
 pub mod text;
-pub mod vehicle_plate;
 pub mod uscc;
+pub mod vehicle_plate;
 
 use serde::{Deserialize, Serialize};
 
@@ -66,17 +66,33 @@ pub struct Normal {
 
 impl Normal {
     pub(crate) fn without_value(quality: Quality) -> Self {
-        Self { quality, value: None, remnant: None }
+        Self {
+            quality,
+            value: None,
+            remnant: None,
+        }
     }
 
     /// A usable value: `Valid` if it equals the trimmed raw text, else `Repaired`.
     pub(crate) fn usable(value: String, raw: &str) -> Self {
-        let quality = if value == raw { Quality::Valid } else { Quality::Repaired };
-        Self { quality, value: Some(value), remnant: None }
+        let quality = if value == raw {
+            Quality::Valid
+        } else {
+            Quality::Repaired
+        };
+        Self {
+            quality,
+            value: Some(value),
+            remnant: None,
+        }
     }
 
     pub(crate) fn damaged(remnant: Option<String>) -> Self {
-        Self { quality: Quality::Damaged, value: None, remnant }
+        Self {
+            quality: Quality::Damaged,
+            value: None,
+            remnant,
+        }
     }
 }
 
@@ -157,13 +173,21 @@ impl FieldKind {
         match self {
             Self::CnDivision => &[Form::Whole, Form::County, Form::Township, Form::Village],
             Self::CnName => &[Form::Whole, Form::Surname, Form::Given, Form::Pinyin],
-            Self::CnResidentId => {
-                &[Form::Whole, Form::Birth, Form::Sex, Form::Sequence, Form::Body]
-            }
+            Self::CnResidentId => &[
+                Form::Whole,
+                Form::Birth,
+                Form::Sex,
+                Form::Sequence,
+                Form::Body,
+            ],
             Self::Date => &[Form::Whole, Form::Year, Form::YearMonth, Form::MonthDay],
-            Self::PersonName | Self::Text => {
-                &[Form::Whole, Form::Initial, Form::First3, Form::Soundex, Form::Sorted]
-            }
+            Self::PersonName | Self::Text => &[
+                Form::Whole,
+                Form::Initial,
+                Form::First3,
+                Form::Soundex,
+                Form::Sorted,
+            ],
             Self::Phone => &[Form::Whole, Form::Last8],
             Self::Uscc => &[Form::Whole, Form::Organisation],
             Self::Exact | Self::Integer | Self::Plate | Self::Sex => &[Form::Whole],
@@ -228,9 +252,7 @@ impl Form {
             FieldKind::CnName => cn_name::form(self, cell.value.as_deref()?),
             FieldKind::CnResidentId => resident_id::form(self, cell),
             FieldKind::Date => date::form(self, cell),
-            FieldKind::PersonName | FieldKind::Text => {
-                text::form(self, cell.value.as_deref()?)
-            }
+            FieldKind::PersonName | FieldKind::Text => text::form(self, cell.value.as_deref()?),
             FieldKind::Phone => phone::form(self, cell.value.as_deref()?),
             FieldKind::Uscc => uscc::form(self, cell.value.as_deref()?),
             FieldKind::Exact | FieldKind::Integer | FieldKind::Plate | FieldKind::Sex => None,

@@ -9,7 +9,10 @@ use super::{Form, Normal, Quality};
 pub fn normalise(raw: &str) -> Normal {
     let text = nfkc(raw);
     // Two numbers in one cell: the first counts.
-    let first = text.split(['/', ';', '、', ',', '，']).next().unwrap_or_default();
+    let first = text
+        .split(['/', ';', '、', ',', '，'])
+        .next()
+        .unwrap_or_default();
     let all: String = first.chars().filter(char::is_ascii_digit).collect();
     if first.contains('*') {
         return Normal::without_value(Quality::Masked);
@@ -21,8 +24,11 @@ pub fn normalise(raw: &str) -> Normal {
             break;
         }
     }
-    let same = digits.bytes().all(|b| Some(&b) == digits.as_bytes().first());
-    if !digits.is_empty() && (same || matches!(digits, "12345678901" | "13800138000" | "12345678")) {
+    let same = digits
+        .bytes()
+        .all(|b| Some(&b) == digits.as_bytes().first());
+    if !digits.is_empty() && (same || matches!(digits, "12345678901" | "13800138000" | "12345678"))
+    {
         return Normal::without_value(Quality::Placeholder);
     }
     if (7..=15).contains(&digits.len()) {
@@ -35,7 +41,11 @@ pub fn normalise(raw: &str) -> Normal {
 /// Forms of a telephone number.
 pub fn form(form: Form, value: &str) -> Option<String> {
     match form {
-        Form::Last8 => value.len().checked_sub(8).and_then(|at| value.get(at..)).map(str::to_owned),
+        Form::Last8 => value
+            .len()
+            .checked_sub(8)
+            .and_then(|at| value.get(at..))
+            .map(str::to_owned),
         _ => None,
     }
 }

@@ -17,13 +17,19 @@ pub fn check_character(digits: &[u8]) -> Option<u8> {
     if digits.len() != 17 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let sum: u32 = digits.iter().zip(WEIGHTS).map(|(d, w)| u32::from(d - b'0') * w).sum();
+    let sum: u32 = digits
+        .iter()
+        .zip(WEIGHTS)
+        .map(|(d, w)| u32::from(d - b'0') * w)
+        .sum();
     CHECK.get(usize::try_from(sum % 11).ok()?).copied()
 }
 
 /// Normalises an identity number.
 pub fn normalise(raw: &str) -> Normal {
-    let Some(text) = clean(raw) else { return Normal::without_value(Quality::Masked) };
+    let Some(text) = clean(raw) else {
+        return Normal::without_value(Quality::Masked);
+    };
     let bytes = text.as_bytes();
     if bytes.is_empty() {
         return Normal::without_value(Quality::Absent);
@@ -34,7 +40,11 @@ pub fn normalise(raw: &str) -> Normal {
     match bytes.len() {
         18 if is_valid(bytes) => Normal::usable(text, raw),
         15 => match upgrade(bytes) {
-            Some(value) => Normal { quality: Quality::Repaired, value: Some(value), remnant: None },
+            Some(value) => Normal {
+                quality: Quality::Repaired,
+                value: Some(value),
+                remnant: None,
+            },
             None => Normal::damaged(None),
         },
         14..=18 => Normal::damaged(Some(text)),
@@ -67,7 +77,9 @@ fn clean(raw: &str) -> Option<String> {
 }
 
 fn is_valid(bytes: &[u8]) -> bool {
-    let Some((digits, last)) = bytes.split_at_checked(17) else { return false };
+    let Some((digits, last)) = bytes.split_at_checked(17) else {
+        return false;
+    };
     check_character(digits).is_some_and(|check| last == [check])
         && is_known_province(digits)
         && is_plausible_birth(&digits[6..14])
@@ -75,7 +87,9 @@ fn is_valid(bytes: &[u8]) -> bool {
 
 /// First two digits of GB/T 2260, with 81–83 for residence permits of Hong Kong, Macao and Taiwan.
 fn is_known_province(digits: &[u8]) -> bool {
-    let number = digits[..2].iter().fold(0, |n, d| n * 10 + u32::from(d - b'0'));
+    let number = digits[..2]
+        .iter()
+        .fold(0, |n, d| n * 10 + u32::from(d - b'0'));
     matches!(number, 11..=15 | 21..=23 | 31..=37 | 41..=46 | 50..=54 | 61..=65 | 71 | 81..=83)
 }
 
@@ -85,7 +99,11 @@ fn upgrade(bytes: &[u8]) -> Option<String> {
     if !bytes.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let century: &[u8] = if &bytes[12..14] == b"99" && bytes[14] >= b'6' { b"18" } else { b"19" };
+    let century: &[u8] = if &bytes[12..14] == b"99" && bytes[14] >= b'6' {
+        b"18"
+    } else {
+        b"19"
+    };
     let mut value = [&bytes[..6], century, &bytes[6..]].concat();
     value.push(check_character(&value)?);
     is_valid(&value).then(|| String::from_utf8(value).ok())?
@@ -100,9 +118,7 @@ pub fn form(form: Form, cell: &Normal) -> Option<String> {
     };
     let part = |range: std::ops::Range<usize>| text.get(range).map(str::to_owned);
     match form {
-        Form::Birth => {
-            part(6..14).filter(|digits| is_plausible_birth(digits.as_bytes()))
-        }
+        Form::Birth => part(6..14).filter(|digits| is_plausible_birth(digits.as_bytes())),
         Form::Sex => {
             let digit = *text.as_bytes().get(16).filter(|d| d.is_ascii_digit())?;
             // A truncated or zero-filled tail (Excel keeps 15 digits) says nothing about the sex.

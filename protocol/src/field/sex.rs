@@ -11,7 +11,9 @@ pub fn normalise(raw: &str) -> Normal {
     let text = nfkc(raw).to_lowercase();
     let value = match text.trim() {
         "1" | "01" | "男" | "男性" | "m" | "male" | "1男" | "1-男" | "1-男性" | "man" => "1",
-        "2" | "02" | "女" | "女性" | "f" | "female" | "2女" | "2-女" | "2-女性" | "woman" => "2",
+        "2" | "02" | "女" | "女性" | "f" | "female" | "2女" | "2-女" | "2-女性" | "woman" => {
+            "2"
+        }
         "0" | "9" | "u" | "x" | "未说明" | "未知的性别" | "未说明的性别" => {
             return Normal::without_value(Quality::Absent);
         }

@@ -17,15 +17,28 @@ pub fn normalise_text(raw: &str) -> Normal {
         .map(|word| word.chars().map(fold_variant).collect())
         .collect();
     let value = words.join(" ");
-    if value.is_empty() { Normal::damaged(None) } else { Normal::usable(value, raw) }
+    if value.is_empty() {
+        Normal::damaged(None)
+    } else {
+        Normal::usable(value, raw)
+    }
 }
 
 /// Normalises a whole number; thousands separators and a zero fraction are dropped.
 pub fn normalise_integer(raw: &str) -> Normal {
-    let text: String = nfkc(raw).chars().filter(|c| !matches!(c, ',' | ' ' | '_')).collect();
-    let whole = text.split_once('.').map_or(text.as_str(), |(whole, fraction)| {
-        if fraction.bytes().all(|b| b == b'0') { whole } else { "" }
-    });
+    let text: String = nfkc(raw)
+        .chars()
+        .filter(|c| !matches!(c, ',' | ' ' | '_'))
+        .collect();
+    let whole = text
+        .split_once('.')
+        .map_or(text.as_str(), |(whole, fraction)| {
+            if fraction.bytes().all(|b| b == b'0') {
+                whole
+            } else {
+                ""
+            }
+        });
     match whole.parse::<i128>() {
         Ok(number) => Normal::usable(number.to_string(), raw),
         Err(_) => Normal::damaged(None),

@@ -13,7 +13,11 @@ pub fn normalise(raw: &str) -> Normal {
         .filter(|c| !is_noise(*c) && !matches!(c, '·' | '.' | '-' | '•' | '・' | '‧'))
         .flat_map(char::to_uppercase)
         .collect();
-    let body_at = if text.chars().next().is_some_and(is_han) { 2 } else { 1 };
+    let body_at = if text.chars().next().is_some_and(is_han) {
+        2
+    } else {
+        1
+    };
     let value: String = text
         .chars()
         .enumerate()

@@ -55,9 +55,16 @@ impl Layout {
         }
         if offset > BODY_BYTES_MAX {
             let allowed = BODY_BYTES_MAX;
-            return Err(Refusal::Oversize { what: "body", found: offset, allowed });
+            return Err(Refusal::Oversize {
+                what: "body",
+                found: offset,
+                allowed,
+            });
         }
-        Ok(Self { tables: placed, body_bytes: offset })
+        Ok(Self {
+            tables: placed,
+            body_bytes: offset,
+        })
     }
 
     /// A table by name.
@@ -71,7 +78,11 @@ pub fn manifest_bytes(manifest: &impl Serialize) -> Result<Vec<u8>, Refusal> {
     let json = serde_json::to_vec(manifest).map_err(|e| Refusal::malformed("manifest", e))?;
     if json.len() > MANIFEST_BYTES_MAX {
         let (found, allowed) = (json.len() as u64, MANIFEST_BYTES_MAX as u64);
-        return Err(Refusal::Oversize { what: "manifest", found, allowed });
+        return Err(Refusal::Oversize {
+            what: "manifest",
+            found,
+            allowed,
+        });
     }
     let len = u32::try_from(json.len()).unwrap_or(u32::MAX);
     Ok([&len.to_be_bytes()[..], &json].concat())
@@ -82,7 +93,11 @@ pub fn manifest_len(prefix: [u8; 4]) -> Result<usize, Refusal> {
     let len = u32::from_be_bytes(prefix) as usize;
     if len > MANIFEST_BYTES_MAX {
         let (found, allowed) = (len as u64, MANIFEST_BYTES_MAX as u64);
-        return Err(Refusal::Oversize { what: "manifest", found, allowed });
+        return Err(Refusal::Oversize {
+            what: "manifest",
+            found,
+            allowed,
+        });
     }
     Ok(len)
 }
@@ -101,7 +116,10 @@ pub fn parse_small_body<M: DeserializeOwned>(
         .split_first_chunk::<4>()
         .ok_or_else(|| Refusal::malformed(what, "its body is too short"))?;
     if manifest_len(*prefix)? != rest.len() {
-        return Err(Refusal::malformed(what, "its body has another length than it says"));
+        return Err(Refusal::malformed(
+            what,
+            "its body has another length than it says",
+        ));
     }
     parse_manifest(what, rest)
 }

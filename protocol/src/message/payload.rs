@@ -71,12 +71,17 @@ impl Facts {
             let rows_left_out = reader.u16("rows left out")?;
             let mut rows = Vec::new();
             for _ in 0..count {
-                let row: Result<_, _> =
-                    schema.iter().map(|fact| FactValue::read(&mut reader, fact)).collect();
+                let row: Result<_, _> = schema
+                    .iter()
+                    .map(|fact| FactValue::read(&mut reader, fact))
+                    .collect();
                 rows.push(row?);
             }
             reader.finish("facts")?;
-            Ok(Self { rows, rows_left_out })
+            Ok(Self {
+                rows,
+                rows_left_out,
+            })
         };
         read().map_err(|error| Refusal::malformed("payload", error))
     }
@@ -116,7 +121,9 @@ impl FactValue {
             FactKind::Integer => Self::Integer(i64::from_be_bytes(inner.array("integer")?)),
             FactKind::Reference => {
                 let text = inner.take(len, "reference")?;
-                let text = std::str::from_utf8(text).ok().filter(|text| is_reference(text));
+                let text = std::str::from_utf8(text)
+                    .ok()
+                    .filter(|text| is_reference(text));
                 Self::Reference(text.ok_or(CodecError::BadValue("reference"))?.to_owned())
             }
         };
@@ -129,7 +136,8 @@ impl FactValue {
 /// number's length.
 pub fn is_reference(text: &str) -> bool {
     let alphabet = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let like_id = matches!(text.len(), 15 | 18) && text.bytes().take(15).all(|b| b.is_ascii_digit());
+    let like_id =
+        matches!(text.len(), 15 | 18) && text.bytes().take(15).all(|b| b.is_ascii_digit());
     let like_phone = text.len() == 11 && text.bytes().all(|b| b.is_ascii_digit());
     alphabet && (1..=32).contains(&text.len()) && !like_id && !like_phone
 }
@@ -147,7 +155,10 @@ pub fn row_bytes(class: usize, releases: usize) -> usize {
 /// The class that holds `len` bytes of encoded facts.
 pub fn class_of(len: usize) -> usize {
     let fits = |class: &&usize| len + 2 <= **class;
-    *PAYLOAD_CLASSES.iter().find(fits).unwrap_or(&PAYLOAD_CLASSES[PAYLOAD_CLASSES.len() - 1])
+    *PAYLOAD_CLASSES
+        .iter()
+        .find(fits)
+        .unwrap_or(&PAYLOAD_CLASSES[PAYLOAD_CLASSES.len() - 1])
 }
 
 /// Seals encoded facts into one row. `keks` has one key per release set; `None` for a set that this
@@ -242,7 +253,10 @@ mod tests {
             FactValue::Integer(-5),
             FactValue::Reference("K-9".to_owned()),
         ];
-        let facts = Facts { rows: vec![row.clone(), row], rows_left_out: 0 };
+        let facts = Facts {
+            rows: vec![row.clone(), row],
+            rows_left_out: 0,
+        };
         let (cek, kek) = (Secret::new([1; 32]), Secret::new([2; 32]));
         let handle = Handle([3; 16]);
         let keks = [None, Some(kek.duplicate())];
@@ -263,7 +277,10 @@ mod tests {
     #[test]
     fn facts_that_exceed_the_largest_class_are_counted_not_lost_silently() {
         let row = vec![FactValue::Reference("x".repeat(32))];
-        let facts = Facts { rows: vec![row; 500], rows_left_out: 0 };
+        let facts = Facts {
+            rows: vec![row; 500],
+            rows_left_out: 0,
+        };
         let encoded = facts.encode();
         assert!(encoded.len() + 2 <= 4096);
         let mut schema = dataset();
@@ -275,7 +292,14 @@ mod tests {
     #[test]
     fn identity_numbers_and_phones_cannot_travel_as_references() {
         assert!(is_reference("DB-2016-0001"));
-        for bad in ["422725196408150014", "42272519640815001X", "422725640815001", "13807171234", "张三", ""] {
+        for bad in [
+            "422725196408150014",
+            "42272519640815001X",
+            "422725640815001",
+            "13807171234",
+            "张三",
+            "",
+        ] {
             assert!(!is_reference(bad));
         }
     }

@@ -25,11 +25,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const BYTES: [(Self, u8); 3] =
-        [(Self::Match, 1), (Self::Review, 2), (Self::IdentityConflict, 3)];
+    const BYTES: [(Self, u8); 3] = [
+        (Self::Match, 1),
+        (Self::Review, 2),
+        (Self::IdentityConflict, 3),
+    ];
 
     fn byte(self) -> u8 {
-        Self::BYTES.iter().find(|(outcome, _)| *outcome == self).map_or(0, |(_, byte)| *byte)
+        Self::BYTES
+            .iter()
+            .find(|(outcome, _)| *outcome == self)
+            .map_or(0, |(_, byte)| *byte)
     }
 }
 
@@ -73,7 +79,13 @@ impl Pair {
             return Err(CodecError::BadValue("pair"));
         }
         reader.finish("pair")?;
-        Ok(Self { roll, register, agree, differ, outcome })
+        Ok(Self {
+            roll,
+            register,
+            agree,
+            differ,
+            outcome,
+        })
     }
 }
 

@@ -75,27 +75,45 @@ impl Manifest {
             return Err(bad("its dataset and register do not go together".to_owned()));
         }
         if dataset.owner != *sender {
-            return Err(bad(format!("dataset `{}` is not the sender's", self.dataset)));
+            return Err(bad(format!(
+                "dataset `{}` is not the sender's",
+                self.dataset
+            )));
         }
         if self.field_version != field::VERSION {
-            return Err(bad(format!("normal forms of version {}", self.field_version)));
+            return Err(bad(format!(
+                "normal forms of version {}",
+                self.field_version
+            )));
         }
         let allowed = Self::padded(dataset.rows_max);
         for (table, (name, width)) in self.tables.iter().zip(expected(agreement, roll)) {
             if table.name != name || table.width as usize != width {
-                return Err(bad(format!("table `{name}` is missing or has another width")));
+                return Err(bad(format!(
+                    "table `{name}` is missing or has another width"
+                )));
             }
-            let step = if name.starts_with("payload") { PAD_PAYLOAD_ROWS } else { PAD_ROWS };
+            let step = if name.starts_with("payload") {
+                PAD_PAYLOAD_ROWS
+            } else {
+                PAD_ROWS
+            };
             if table.rows % step != 0 {
                 return Err(bad(format!("table `{name}` is not padded")));
             }
             if table.rows > allowed {
                 let found = table.rows;
-                return Err(Refusal::Oversize { what: "table", found, allowed });
+                return Err(Refusal::Oversize {
+                    what: "table",
+                    found,
+                    allowed,
+                });
             }
         }
         if self.tables.len() != expected(agreement, roll).len() {
-            return Err(bad("it has more or fewer tables than the agreement".to_owned()));
+            return Err(bad(
+                "it has more or fewer tables than the agreement".to_owned()
+            ));
         }
         let layout = Layout::new(manifest_bytes, &self.tables)?;
         if layout.body_bytes != body_bytes {
@@ -108,13 +126,17 @@ impl Manifest {
 /// Names and widths of the tables of a submission.
 pub fn expected(agreement: &Agreement, roll: bool) -> Vec<(String, usize)> {
     let keys = agreement.match_keys().iter();
-    let mut tables: Vec<_> =
-        keys.map(|key| (Manifest::tag_table(key.number), TAG_ROW_BYTES)).collect();
+    let mut tables: Vec<_> = keys
+        .map(|key| (Manifest::tag_table(key.number), TAG_ROW_BYTES))
+        .collect();
     tables.push((PRESENCE.to_owned(), PRESENCE_ROW_BYTES));
     if !roll {
         let releases = agreement.releases().len();
         for class in PAYLOAD_CLASSES {
-            tables.push((payload::table_name(class), payload::row_bytes(class, releases)));
+            tables.push((
+                payload::table_name(class),
+                payload::row_bytes(class, releases),
+            ));
         }
     }
     tables

@@ -29,7 +29,11 @@ fn main() -> ExitCode {
             for (name, register) in &county.registers {
                 println!("{:>8} {name}", register.rows.len());
             }
-            println!("{:>8} clues, {} decoys", county.clues.len(), county.decoys.len());
+            println!(
+                "{:>8} clues, {} decoys",
+                county.clues.len(),
+                county.decoys.len()
+            );
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -2,7 +2,6 @@
 //! roll owner's clue sheets and a table of what was found. Invariant: between the parties only sealed
 //! files move; the truth is read by the scorer alone, at the end.
 #![expect(clippy::print_stdout, reason = "a tool of the proving ground")]
-#![expect(clippy::expect_used, reason = "the demo stops at the first surprise")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,9 +43,15 @@ fn main() {
     let arguments = Arguments::parse();
     let bins = build_binaries();
     let temporary = tempfile::tempdir().expect("temporary folder");
-    let root = arguments.keep.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    let root = arguments
+        .keep
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_path_buf());
     let root = std::path::absolute(root).expect("path");
-    let mut stages = Stages { all: Vec::new(), quiet: arguments.json };
+    let mut stages = Stages {
+        all: Vec::new(),
+        quiet: arguments.json,
+    };
     stages.begin("合成县 synthetic county");
     let start = Instant::now();
     let county = generate(arguments.scale, arguments.seed);
@@ -66,7 +71,10 @@ fn main() {
     let (clues, reviews) = read_clues(&json);
     let score = score(&county, &clues, &reviews);
     if arguments.json {
-        let outcome = Outcome { score, stages: stages.all };
+        let outcome = Outcome {
+            score,
+            stages: stages.all,
+        };
         println!("{}", serde_json::to_string(&outcome).expect("JSON"));
     } else {
         println!("{}", done.stdout);
@@ -80,7 +88,13 @@ fn main() {
 fn print(score: &Score, stages: &[Stage]) {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["类别 category", "实有 planted", "发现 found", "漏 missed", "误 false"]);
+    table.set_header([
+        "类别 category",
+        "实有 planted",
+        "发现 found",
+        "漏 missed",
+        "误 false",
+    ]);
     for (category, _) in CATEGORIES {
         let tally = score.categories.get(category).cloned().unwrap_or_default();
         table.add_row([
@@ -94,10 +108,17 @@ fn print(score: &Score, stages: &[Stage]) {
     println!("{table}");
     println!(
         "查准率 precision {:.4}  查全率 recall {:.4}  含待核实 with review {:.4}  待核实 review items {}  误伤公职人员亲属 supporters wronged {}",
-        score.precision, score.recall, score.recall_with_review, score.review_items, score.supporter_clues
+        score.precision,
+        score.recall,
+        score.recall_with_review,
+        score.review_items,
+        score.supporter_clues
     );
     for (name, quality) in &score.baselines {
-        println!("  对照 baseline {name:13} precision {:.4}  recall {:.4}", quality.precision, quality.recall);
+        println!(
+            "  对照 baseline {name:13} precision {:.4}  recall {:.4}",
+            quality.precision, quality.recall
+        );
     }
     let classes: &BTreeMap<_, _> = &score.difficulty;
     for (class, tally) in classes {
@@ -108,7 +129,10 @@ fn print(score: &Score, stages: &[Stage]) {
     }
     let total: f64 = stages.iter().skip(1).map(|stage| stage.seconds).sum();
     for stage in stages {
-        println!("  {:7.1} s {:6.0} MiB  {}", stage.seconds, stage.peak_mib, stage.name);
+        println!(
+            "  {:7.1} s {:6.0} MiB  {}",
+            stage.seconds, stage.peak_mib, stage.name
+        );
     }
     println!("  {total:7.1} s 合计（不含生成） all stages after generation");
 }

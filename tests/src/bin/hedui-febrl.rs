@@ -1,7 +1,6 @@
 //! `hedui-febrl`: links the public febrl4 files through the real binaries. In: nothing. Out: precision and
 //! recall. Invariant: see tests/support/febrl.rs.
 #![expect(clippy::print_stdout, reason = "a tool of the proving ground")]
-#![expect(clippy::expect_used, reason = "the tool stops at the first surprise")]
 
 use clap::Parser;
 use hedui_tests::febrl::link;

@@ -130,7 +130,11 @@ fn distort_id(
         }
     }
     if row.id.ends_with('X') && Rates([1.0, 5.0, 15.0, 10.0]).hit(class, 1.0, dice) {
-        row.id = format!("{}{}", &row.id[..17], dice.pick(&["x", "Ｘ", "×", "*", "х"]));
+        row.id = format!(
+            "{}{}",
+            &row.id[..17],
+            dice.pick(&["x", "Ｘ", "×", "*", "х"])
+        );
         log.push(("id", "X form"));
     }
 }
@@ -165,8 +169,12 @@ pub fn damage_id(people: &People, at: usize, kind: &str, row: &mut Ident, dice: 
         "excel" => row.id = format!("{}000", &row.id[..15]),
         "masked" => row.id = format!("{}**********{}", &row.id[..4], &row.id[14..]),
         "relative's" => {
-            let Some(household) = people.households.get(person.household) else { return false };
-            let Some(other) = household.iter().find(|other| **other != at) else { return false };
+            let Some(household) = people.households.get(person.household) else {
+                return false;
+            };
+            let Some(other) = household.iter().find(|other| **other != at) else {
+                return false;
+            };
             row.id.clone_from(&people.all[*other].id);
         }
         _ => {
@@ -211,7 +219,10 @@ fn distort_name(
             "homophone" => people.names.homophone(&name, dice),
             "look-alike" => people.names.lookalike(&name, dice),
             "variant" => Names::variant(&name),
-            "note" => Some(format!("{name}{}", dice.pick(&["(已故)", "（户主代领）", "(五保)"]))),
+            "note" => Some(format!(
+                "{name}{}",
+                dice.pick(&["(已故)", "（户主代领）", "(五保)"])
+            )),
             "head's name" => people
                 .households
                 .get(people.all[at].household)
@@ -221,7 +232,11 @@ fn distort_name(
                 let short: String = name.chars().take(name.chars().count() - 1).collect();
                 (short.chars().count() >= 2).then_some(short)
             }
-            _ => Some(format!("{}{}", name.chars().next().unwrap_or('王'), people.names.given(dice, true, None))),
+            _ => Some(format!(
+                "{}{}",
+                name.chars().next().unwrap_or('王'),
+                people.names.given(dice, true, None)
+            )),
         };
         if let Some(changed) = changed {
             row.name = changed;
@@ -230,7 +245,11 @@ fn distort_name(
         }
     }
     if name.chars().count() == 2 && Rates([0.0, 1.0, 6.0, 3.0]).hit(class, 1.0, dice) {
-        row.name = name.chars().map(String::from).collect::<Vec<_>>().join("　");
+        row.name = name
+            .chars()
+            .map(String::from)
+            .collect::<Vec<_>>()
+            .join("　");
         log.push(("name", "inner space"));
     }
 }
@@ -265,7 +284,9 @@ fn distort_birth(
             "lunar" if month > 2 => year * 10_000 + (month - 1) * 100 + dice.between(1, 28),
             "year off by one" => (year - 1) * 10_000 + month * 100 + day,
             "first of January" => year * 10_000 + 101,
-            "day and month swapped" if day <= 12 && day != month => year * 10_000 + day * 100 + month,
+            "day and month swapped" if day <= 12 && day != month => {
+                year * 10_000 + day * 100 + month
+            }
             _ => continue,
         };
         row.birth = changed.to_string();

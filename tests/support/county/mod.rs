@@ -71,11 +71,29 @@ pub fn generate(scale: Scale, seed: u64) -> County {
     planter.plant_clues();
     planter.plant_decoys();
     planter.plain_units();
-    let plant::Planted { units, clues, decoys, on_roll } = planter.finish();
-    registers::background(scale, &mut people, &units, &on_roll, &mut registers, &mut dice);
+    let plant::Planted {
+        units,
+        clues,
+        decoys,
+        on_roll,
+    } = planter.finish();
+    registers::background(
+        scale,
+        &mut people,
+        &units,
+        &on_roll,
+        &mut registers,
+        &mut dice,
+    );
     plant::roll_rows(&people, &units, &mut registers, &mut dice);
     for register in registers.values_mut() {
         register.shuffle(&mut dice);
     }
-    County { people, units, registers, clues, decoys }
+    County {
+        people,
+        units,
+        registers,
+        clues,
+        decoys,
+    }
 }

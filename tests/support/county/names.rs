@@ -17,8 +17,20 @@ pub struct Names {
 
 /// Pairs of a simplified and another form of surnames and given-name characters.
 const VARIANTS: [(char, char); 14] = [
-    ('肖', '萧'), ('付', '傅'), ('闫', '阎'), ('戴', '代'), ('邱', '丘'), ('兰', '蓝'), ('叶', '葉'),
-    ('云', '雲'), ('于', '於'), ('刘', '劉'), ('张', '張'), ('陈', '陳'), ('华', '華'), ('国', '國'),
+    ('肖', '萧'),
+    ('付', '傅'),
+    ('闫', '阎'),
+    ('戴', '代'),
+    ('邱', '丘'),
+    ('兰', '蓝'),
+    ('叶', '葉'),
+    ('云', '雲'),
+    ('于', '於'),
+    ('刘', '劉'),
+    ('张', '張'),
+    ('陈', '陳'),
+    ('华', '華'),
+    ('国', '國'),
 ];
 
 impl Names {
@@ -115,7 +127,9 @@ impl Default for Names {
 fn slip(name: &str, table: &[(char, Vec<char>)], dice: &mut Dice) -> Option<String> {
     let mut chars: Vec<char> = name.chars().collect();
     let at = 1 + dice.below(chars.len().checked_sub(1).filter(|n| *n > 0)?);
-    let found = table.binary_search_by_key(&chars[at], |entry| entry.0).ok()?;
+    let found = table
+        .binary_search_by_key(&chars[at], |entry| entry.0)
+        .ok()?;
     chars[at] = *dice.pick(&table[found].1);
     Some(chars.into_iter().collect())
 }

@@ -10,8 +10,13 @@ use super::{SNAPSHOT, Scale};
 
 /// Townships with their number of villages and former names.
 const TOWNSHIPS: [(&str, usize, &str); 7] = [
-    ("鸣凤镇", 20, ""), ("花林寺镇", 14, ""), ("旧县镇", 15, ""), ("洋坪镇", 20, ""), ("茅坪场镇", 17, ""),
-    ("嫘祖镇", 21, "荷花镇"), ("河口乡", 10, ""),
+    ("鸣凤镇", 20, ""),
+    ("花林寺镇", 14, ""),
+    ("旧县镇", 15, ""),
+    ("洋坪镇", 20, ""),
+    ("茅坪场镇", 17, ""),
+    ("嫘祖镇", 21, "荷花镇"),
+    ("河口乡", 10, ""),
 ];
 
 /// A village or community.
@@ -84,7 +89,11 @@ impl People {
         }
         for _ in 0..scale.of(8_600) {
             let died = day(dice, 2010, 2015).max(20_100_101);
-            let died = if dice.percent(12.0) { 20_160_101 + dice.between(0, 4) * 100 } else { died };
+            let died = if dice.percent(12.0) {
+                20_160_101 + dice.between(0, 4) * 100
+            } else {
+                died
+            };
             let born = died / 10_000 - dice.between(45, 95);
             let village = dice.below(people.villages.len());
             let group = dice.below(5);
@@ -108,7 +117,11 @@ impl People {
         let village = dice.below(self.villages.len());
         let group = dice.below(5);
         let surname = |people: &Self, dice: &mut Dice| {
-            if dice.percent(55.0) { *dice.pick(&local[village * 5 + group]) } else { people.names.surname(dice) }
+            if dice.percent(55.0) {
+                *dice.pick(&local[village * 5 + group])
+            } else {
+                people.names.surname(dice)
+            }
         };
         let head_surname = surname(self, dice);
         let head_born = 2016 - dice.between(24, 84);
@@ -124,7 +137,8 @@ impl People {
             members.push(spouse);
         }
         let children = [0, 0, 1, 1, 1, 2, 2][dice.below(7)];
-        let generation = (head_born < 1965 && dice.percent(60.0)).then(|| self.names.generation(dice));
+        let generation =
+            (head_born < 1965 && dice.percent(60.0)).then(|| self.names.generation(dice));
         for _ in 0..children {
             let born = (head_born + dice.between(21, 34)).min(2015);
             members.push(self.person(dice, head_surname, born, village, generation));
@@ -153,7 +167,11 @@ impl People {
         let male = dice.percent(51.0);
         let name = format!("{surname}{}", self.names.given(dice, male, generation));
         let birth = born * 10_000 + dice.between(1, 12) * 100 + dice.between(1, 28);
-        let phone = format!("1{}{:08}", dice.pick(&["38", "35", "59", "86"]), dice.below(100_000_000));
+        let phone = format!(
+            "1{}{:08}",
+            dice.pick(&["38", "35", "59", "86"]),
+            dice.below(100_000_000)
+        );
         self.all.push(Person {
             name,
             male,
@@ -237,7 +255,11 @@ impl People {
 pub fn number(area: u32, birth: u32, sequence: u32) -> String {
     let body = format!("{area:06}{birth:08}{sequence:03}");
     let weights = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
-    let sum: u32 = body.bytes().zip(weights).map(|(d, w)| u32::from(d - b'0') * w).sum();
+    let sum: u32 = body
+        .bytes()
+        .zip(weights)
+        .map(|(d, w)| u32::from(d - b'0') * w)
+        .sum();
     let check = b"10X98765432"[(sum % 11) as usize];
     format!("{body}{}", char::from(check))
 }
@@ -257,10 +279,17 @@ fn villages(dice: &mut Dice) -> Vec<Village> {
     for (township, (_, count, _)) in TOWNSHIPS.iter().enumerate() {
         for index in 0..*count {
             let community = index < 2 + usize::from(township == 0);
-            let ending = if community { "社区居民委员会" } else { "村民委员会" };
+            let ending = if community {
+                "社区居民委员会"
+            } else {
+                "村民委员会"
+            };
             let kind = if community { 1 } else { 201 };
-            let former =
-                if all.len() % 11 == 5 { format!("{}村", fresh(dice)) } else { String::new() };
+            let former = if all.len() % 11 == 5 {
+                format!("{}村", fresh(dice))
+            } else {
+                String::new()
+            };
             all.push(Village {
                 code: format!("{}{:03}", 420_525_100 + township, kind + index),
                 name: if community {

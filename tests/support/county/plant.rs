@@ -101,8 +101,22 @@ impl<'a> Planter<'a> {
             .flat_map(|h| people.households[h].clone())
             .filter(|p| (25..70).contains(&people.age(*p)))
             .collect();
-        let out = Planted { units: Vec::new(), clues: Vec::new(), decoys: Vec::new(), on_roll: BTreeSet::new() };
-        Self { scale, people, registers, dice, households, loners, out, serial: 0 }
+        let out = Planted {
+            units: Vec::new(),
+            clues: Vec::new(),
+            decoys: Vec::new(),
+            on_roll: BTreeSet::new(),
+        };
+        Self {
+            scale,
+            people,
+            registers,
+            dice,
+            households,
+            loners,
+            out,
+            serial: 0,
+        }
     }
 
     /// Hands over what was planted.
@@ -149,7 +163,8 @@ impl<'a> Planter<'a> {
     /// A cohabiting member who is not the applicant; taken in if the unit has none.
     fn member(&mut self, unit: usize) -> usize {
         if self.out.units[unit].persons.len() < 2 {
-            let household = &self.people.households[self.people.all[self.applicant(unit)].household];
+            let household =
+                &self.people.households[self.people.all[self.applicant(unit)].household];
             let other = household.get(1).copied().unwrap_or_else(|| self.loner());
             self.out.units[unit].persons.push(other);
             self.out.on_roll.insert(other);
@@ -170,7 +185,11 @@ impl<'a> Planter<'a> {
         match difficulty {
             "format" => {
                 let born = self.people.all[person].birth;
-                let kinds: &[&str] = if born < 20_000_000 { &["15 digits", "spaces"] } else { &["spaces"] };
+                let kinds: &[&str] = if born < 20_000_000 {
+                    &["15 digits", "spaces"]
+                } else {
+                    &["spaces"]
+                };
                 let kind = *self.dice.pick(kinds);
                 damage_id(self.people, person, kind, &mut row, self.dice);
                 changes.push(("id", "format"));
@@ -178,7 +197,11 @@ impl<'a> Planter<'a> {
             "damaged" => {
                 let area: u32 = row.id[..6].parse().unwrap_or(422_725);
                 let other = if area == 420_525 { 422_725 } else { 420_525 };
-                let old = number(other, self.people.all[person].birth, row.id[14..17].parse().unwrap_or(1));
+                let old = number(
+                    other,
+                    self.people.all[person].birth,
+                    row.id[14..17].parse().unwrap_or(1),
+                );
                 match self.dice.below(4) {
                     0 => row.id = old,
                     1 => drop(damage_id(self.people, person, "excel", &mut row, self.dice)),
@@ -191,7 +214,8 @@ impl<'a> Planter<'a> {
                 changes.push(("id", "missing"));
             }
             "tampered" => {
-                let sequence = self.dice.between(400, 499) * 2 + u32::from(self.people.all[person].male);
+                let sequence =
+                    self.dice.between(400, 499) * 2 + u32::from(self.people.all[person].male);
                 let area = row.id[..6].parse().unwrap_or(422_725);
                 row.id = number(area, self.people.all[person].birth, sequence);
                 changes.push(("id", "tampered"));
@@ -211,8 +235,19 @@ impl<'a> Planter<'a> {
         *id = String::from_utf8(bytes).unwrap_or_default();
     }
 
-    fn clue(&mut self, unit: usize, category: usize, subtype: &'static str, difficulty: &'static str) {
-        self.out.clues.push(Clue { unit, category: CATEGORIES[category].0, subtype, difficulty });
+    fn clue(
+        &mut self,
+        unit: usize,
+        category: usize,
+        subtype: &'static str,
+        difficulty: &'static str,
+    ) {
+        self.out.clues.push(Clue {
+            unit,
+            category: CATEGORIES[category].0,
+            subtype,
+            difficulty,
+        });
     }
 
     /// The difficulty classes of a category in a random order.
@@ -247,7 +282,10 @@ impl<'a> Planter<'a> {
             let unit = self.unit();
             let person = self.applicant(unit);
             if at < 11 {
-                let facts = machine(self.dice.between(20_000, 90_000), day(self.dice, 2015, 2015));
+                let facts = machine(
+                    self.dice.between(20_000, 90_000),
+                    day(self.dice, 2015, 2015),
+                );
                 self.row("nongji", person, difficulty, &facts);
                 self.clue(unit, 0, "machinery", difficulty);
             } else {
@@ -265,16 +303,36 @@ impl<'a> Planter<'a> {
             let since = self.out.units[unit].since;
             let (first, second) = (self.serial(), self.serial());
             let subtype = if at < 22 {
-                self.row("budongchan", person, "exact", &house(first, "住宅", "100", "购买", 20_050_512, "现势"));
-                self.row("budongchan", person, difficulty, &house(second, "住宅", "100", "购买", 20_070_718, "现势"));
+                self.row(
+                    "budongchan",
+                    person,
+                    "exact",
+                    &house(first, "住宅", "100", "购买", 20_050_512, "现势"),
+                );
+                self.row(
+                    "budongchan",
+                    person,
+                    difficulty,
+                    &house(second, "住宅", "100", "购买", 20_070_718, "现势"),
+                );
                 "second dwelling"
             } else if at < 35 {
                 let bought = (since / 10_000 + 1) * 10_000 + 315;
-                self.row("budongchan", person, difficulty, &house(first, "住宅", "100", "购买", bought, "现势"));
+                self.row(
+                    "budongchan",
+                    person,
+                    difficulty,
+                    &house(first, "住宅", "100", "购买", bought, "现势"),
+                );
                 "bought while on benefit"
             } else {
                 let usage = *self.dice.pick(&["商业", "车库"]);
-                self.row("budongchan", person, difficulty, &house(first, usage, "100", "购买", 20_060_606, "现势"));
+                self.row(
+                    "budongchan",
+                    person,
+                    difficulty,
+                    &house(first, usage, "100", "购买", 20_060_606, "现势"),
+                );
                 "shop or garage"
             };
             self.clue(unit, 1, subtype, difficulty);
@@ -282,24 +340,43 @@ impl<'a> Planter<'a> {
     }
 
     fn vehicles(&mut self) {
-        for (at, difficulty) in self.difficulties([74, 12, 11, 0, 0]).into_iter().enumerate() {
+        for (at, difficulty) in self
+            .difficulties([74, 12, 11, 0, 0])
+            .into_iter()
+            .enumerate()
+        {
             let unit = self.unit();
             let (person, kind, subtype) = match at {
                 0..38 => (self.applicant(unit), "K33", "own car"),
                 38..90 => (self.member(unit), "K33", "member's car"),
                 _ => (self.applicant(unit), "H31", "truck or van"),
             };
-            let facts = vehicle(self.serial(), "02", kind, "A", day(self.dice, 2010, 2015), "A");
+            let facts = vehicle(
+                self.serial(),
+                "02",
+                kind,
+                "A",
+                day(self.dice, 2010, 2015),
+                "A",
+            );
             self.row("jidongche", person, difficulty, &facts);
             self.clue(unit, 2, subtype, difficulty);
         }
     }
 
     fn double_benefits(&mut self) {
-        for (at, difficulty) in self.difficulties([160, 14, 17, 8, 0]).into_iter().enumerate() {
+        for (at, difficulty) in self
+            .difficulties([160, 14, 17, 8, 0])
+            .into_iter()
+            .enumerate()
+        {
             let unit = self.unit();
             let counted = at % 16 == 0 && difficulty == "exact";
-            let person = if counted { self.member(unit) } else { self.applicant(unit) };
+            let person = if counted {
+                self.member(unit)
+            } else {
+                self.applicant(unit)
+            };
             let facts = cells(&["分散", &dashed(day(self.dice, 2012, 2014)), ""]);
             self.row("tekun", person, difficulty, &facts);
             let subtype = match (difficulty, counted) {
@@ -325,9 +402,17 @@ impl<'a> Planter<'a> {
                 0..29 => ("siwang", "police", cells(&[&died_text, &died_text, "注销"])),
                 29..90 => {
                     let number = format!("HH{:07}", self.serial());
-                    ("huohua", "cremation", cells(&[&number, &died_text, &died_text]))
+                    (
+                        "huohua",
+                        "cremation",
+                        cells(&[&number, &died_text, &died_text]),
+                    )
                 }
-                _ => ("siwangzheng", "health certificate", cells(&[&died_text, "I21"])),
+                _ => (
+                    "siwangzheng",
+                    "health certificate",
+                    cells(&[&died_text, "I21"]),
+                ),
             };
             self.row(register, person, difficulty, &facts);
             self.clue(unit, 4, subtype, difficulty);
@@ -344,18 +429,37 @@ impl<'a> Planter<'a> {
             let units = &mut self.out.units;
             units[second].since = (units[first].since / 10_000 + 1) * 10_000 + 101;
             units[second].urban = if at < 9 { !urban } else { urban };
-            self.clue(second, 5, if at < 9 { "urban and rural" } else { "two townships" }, "exact");
+            self.clue(
+                second,
+                5,
+                if at < 9 {
+                    "urban and rural"
+                } else {
+                    "two townships"
+                },
+                "exact",
+            );
         }
         for (at, difficulty) in self.difficulties([6, 3, 5, 0, 0]).into_iter().enumerate() {
             let unit = self.unit();
             let person = self.applicant(unit);
             let subtype = match at {
                 0..4 => {
-                    self.row("shebao", person, difficulty, &cells(&["职工养老", "3200", "0", "正常参保"]));
+                    self.row(
+                        "shebao",
+                        person,
+                        difficulty,
+                        &cells(&["职工养老", "3200", "0", "正常参保"]),
+                    );
                     "wage"
                 }
                 4..8 => {
-                    self.row("shebao", person, difficulty, &cells(&["职工养老", "0", "2100", "待遇领取"]));
+                    self.row(
+                        "shebao",
+                        person,
+                        difficulty,
+                        &cells(&["职工养老", "0", "2100", "待遇领取"]),
+                    );
                     "pension"
                 }
                 _ => {
@@ -398,7 +502,8 @@ impl<'a> Planter<'a> {
 
     /// Decoys by type, brought to scale.
     pub fn plant_decoys(&mut self) {
-        let plan: [(&'static str, usize, fn(&mut Self, usize)); 11] = [
+        type Plant<'a> = fn(&mut Planter<'a>, usize);
+        let plan: [(&'static str, usize, Plant<'a>); 11] = [
             ("public servant living apart", 260, Self::servant_apart),
             ("relative living apart", 760, Self::relative_apart),
             ("vehicle not property", 880, Self::no_property),
@@ -432,9 +537,19 @@ impl<'a> Planter<'a> {
         self.out.units[unit].supporters.push(supporter);
         let serial = self.serial();
         if self.dice.percent(60.0) {
-            self.row("jidongche", supporter, "exact", &vehicle(serial, "02", "K33", "A", 20_140_101, "A"));
+            self.row(
+                "jidongche",
+                supporter,
+                "exact",
+                &vehicle(serial, "02", "K33", "A", 20_140_101, "A"),
+            );
         } else {
-            self.row("budongchan", supporter, "exact", &house(serial, "商业", "100", "购买", 20_140_101, "现势"));
+            self.row(
+                "budongchan",
+                supporter,
+                "exact",
+                &house(serial, "商业", "100", "购买", 20_140_101, "现势"),
+            );
         }
     }
 
@@ -459,11 +574,23 @@ impl<'a> Planter<'a> {
         let facts = match self.dice.below(5) {
             0 => house(serial, "住宅", "100", "购买", 20_030_101, "现势"),
             1 => house(serial, "住宅", "33", "继承", since + 10_000, "现势"),
-            2 => house(serial, "住宅", "100", "易地搬迁安置", since + 10_000, "现势"),
+            2 => house(
+                serial,
+                "住宅",
+                "100",
+                "易地搬迁安置",
+                since + 10_000,
+                "现势",
+            ),
             3 => house(serial, "住宅", "100", "购买", since + 10_000, "已拆除"),
             _ => {
                 let parcel = format!("ZD{serial:07}");
-                self.row("zhaijidi", person, "exact", &cells(&[&parcel, "120", "1998-03-04"]));
+                self.row(
+                    "zhaijidi",
+                    person,
+                    "exact",
+                    &cells(&[&parcel, "120", "1998-03-04"]),
+                );
                 house(serial, "住宅", "100", "自建", 20_030_101, "现势")
             }
         };
@@ -486,8 +613,18 @@ impl<'a> Planter<'a> {
         target.village = (copy.village + 40) % 117;
         self.people.renumber(other, 422_725, self.dice);
         match self.dice.below(3) {
-            0 => self.row("jidongche", other, "exact", &vehicle(serial, "02", "K33", "A", 20_140_101, "A")),
-            1 => self.row("budongchan", other, "exact", &house(serial, "商业", "100", "购买", 20_140_101, "现势")),
+            0 => self.row(
+                "jidongche",
+                other,
+                "exact",
+                &vehicle(serial, "02", "K33", "A", 20_140_101, "A"),
+            ),
+            1 => self.row(
+                "budongchan",
+                other,
+                "exact",
+                &house(serial, "商业", "100", "购买", 20_140_101, "现势"),
+            ),
             _ => self.row("tekun", other, "exact", &cells(&["分散", "2013-05-01", ""])),
         }
     }
@@ -512,7 +649,12 @@ impl<'a> Planter<'a> {
                 self.people.all[person].died = died;
                 self.out.units[unit].until = died + 15;
                 self.out.units[unit].paid = died + 15;
-                self.row("siwang", person, "exact", &cells(&[&died.to_string(), &died.to_string(), "注销"]));
+                self.row(
+                    "siwang",
+                    person,
+                    "exact",
+                    &cells(&[&died.to_string(), &died.to_string(), "注销"]),
+                );
             }
             1 => {
                 // Somebody else's death, typed under this living person's number.
@@ -528,7 +670,12 @@ impl<'a> Planter<'a> {
                     register.push(other, &row, &facts, vec![("id", "another's")]);
                 }
             }
-            _ => self.row("siwang", person, "exact", &cells(&["20140203", "20140301", "恢复户口"])),
+            _ => self.row(
+                "siwang",
+                person,
+                "exact",
+                &cells(&["20140203", "20140301", "恢复户口"]),
+            ),
         }
     }
 
@@ -543,7 +690,12 @@ impl<'a> Planter<'a> {
         let person = self.applicant(unit);
         self.out.units[unit].until = 20_160_331;
         self.out.units[unit].paid = 20_160_315;
-        self.row("tekun", person, "exact", &cells(&["集中", "2016-03-20", ""]));
+        self.row(
+            "tekun",
+            person,
+            "exact",
+            &cells(&["集中", "2016-03-20", ""]),
+        );
     }
 
     fn no_company(&mut self, unit: usize) {
@@ -583,10 +735,16 @@ pub fn roll_rows(
     registers: &mut BTreeMap<&'static str, Register>,
     dice: &mut Dice,
 ) {
-    let Some(roll) = registers.get_mut("dibao") else { return };
+    let Some(roll) = registers.get_mut("dibao") else {
+        return;
+    };
     let class = roll.class;
     for unit in units {
-        let persons = unit.persons.iter().enumerate().map(|(at, p)| (*p, if at == 0 { "申请人" } else { "共同生活" }));
+        let persons = unit
+            .persons
+            .iter()
+            .enumerate()
+            .map(|(at, p)| (*p, if at == 0 { "申请人" } else { "共同生活" }));
         let apart = unit.supporters.iter().map(|p| (*p, "赡养人"));
         let kin = unit.kin.iter().map(|p| (*p, "近亲属"));
         for (person, role) in persons.chain(apart).chain(kin) {
@@ -600,7 +758,11 @@ pub fn roll_rows(
                 "共同生活" => "家庭成员",
                 _ => "子女",
             };
-            let until = if unit.until == 0 { String::new() } else { dashed(unit.until) };
+            let until = if unit.until == 0 {
+                String::new()
+            } else {
+                dashed(unit.until)
+            };
             let facts = cells(&[
                 &unit.number,
                 relation,

@@ -80,14 +80,26 @@ pub struct Register {
 impl Register {
     /// Column names.
     pub fn header(&self) -> Vec<&'static str> {
-        self.idents.iter().map(|(name, _)| *name).chain(self.facts.iter().copied()).collect()
+        self.idents
+            .iter()
+            .map(|(name, _)| *name)
+            .chain(self.facts.iter().copied())
+            .collect()
     }
 
     /// Adds a row with identifiers as given.
     pub fn push(&mut self, person: usize, ident: &Ident, facts: &[String], changes: Vec<Change>) {
-        let mut cells: Vec<String> = self.idents.iter().map(|(_, part)| text(*part, ident)).collect();
+        let mut cells: Vec<String> = self
+            .idents
+            .iter()
+            .map(|(_, part)| text(*part, ident))
+            .collect();
         cells.extend(facts.iter().cloned());
-        self.rows.push(Row { person, cells, changes });
+        self.rows.push(Row {
+            person,
+            cells,
+            changes,
+        });
     }
 
     /// Adds a row as a clerk of the register's class writes it, now and then twice.
@@ -115,7 +127,12 @@ fn text(part: Part, ident: &Ident) -> String {
     let date = |mark: [&str; 3]| match ident.birth.parse::<u32>() {
         Ok(birth) => format!(
             "{}{}{:02}{}{:02}{}",
-            birth / 10_000, mark[0], birth / 100 % 100, mark[1], birth % 100, mark[2]
+            birth / 10_000,
+            mark[0],
+            birth / 100 % 100,
+            mark[1],
+            birth % 100,
+            mark[2]
         ),
         Err(_) => ident.birth.clone(),
     };
@@ -131,7 +148,10 @@ fn text(part: Part, ident: &Ident) -> String {
         Part::Village => ident.village.clone(),
         Part::Group => ident.group.clone(),
         Part::Address => {
-            format!("湖北省远安县{}{}{}", ident.township, ident.village, ident.group)
+            format!(
+                "湖北省远安县{}{}{}",
+                ident.township, ident.village, ident.group
+            )
         }
         Part::Phone => ident.phone.clone(),
     }
@@ -141,68 +161,295 @@ fn text(part: Part, ident: &Ident) -> String {
 pub fn empty() -> BTreeMap<&'static str, Register> {
     use Class::{A, B, C, D};
     use Format::{Gb18030, Utf8, Xlsx};
-    use Part::{Address, Birth, BirthDashed, BirthWords, Group, Id, Name, Phone, Sex, SexCode, Township, Village};
+    use Part::{
+        Address, Birth, BirthDashed, BirthWords, Group, Id, Name, Phone, Sex, SexCode, Township,
+        Village,
+    };
     let mut all = BTreeMap::new();
     let mut add = |name, title, format, class, idents, facts| {
-        all.insert(name, Register { title, format, class, idents, facts, rows: Vec::new() });
+        all.insert(
+            name,
+            Register {
+                title,
+                format,
+                class,
+                idents,
+                facts,
+                rows: Vec::new(),
+            },
+        );
     };
-    add("dibao", "低保台账", Xlsx, C,
-        &[("姓名", Name), ("身份证号", Id), ("性别", Sex), ("出生日期", BirthDashed), ("乡镇", Township), ("村（社区）", Village), ("组", Group), ("联系电话", Phone)],
-        &["户编号", "与申请人关系", "人员类别", "城乡类别", "月保障金", "享受起始日期", "停发日期", "最后发放日期", "备案", "家庭人均月收入", "低保标准"]);
-    add("hukou", "户籍人口", Gb18030, A,
-        &[("公民身份号码", Id), ("姓名", Name), ("性别", Sex), ("出生日期", Birth), ("户籍地址", Address)],
-        &["户号", "与户主关系", "民族", "户状态", "变更日期"]);
-    add("siwang", "死亡注销", Utf8, A,
-        &[("公民身份号码", Id), ("姓名", Name), ("性别", SexCode), ("出生日期", Birth), ("户籍地址", Address)],
-        &["死亡日期", "注销日期", "状态"]);
-    add("huohua", "火化登记", Xlsx, C,
-        &[("逝者姓名", Name), ("身份证号码", Id), ("性别", Sex), ("出生年月日", BirthWords), ("住址", Address)],
-        &["火化证号", "死亡时间", "火化时间"]);
-    add("siwangzheng", "死亡医学证明", Gb18030, B,
-        &[("死者姓名", Name), ("证件号码", Id), ("性别", Sex), ("出生日期", BirthDashed), ("常住地址", Address)],
-        &["死亡日期", "死亡原因编码"]);
-    add("jidongche", "机动车登记", Gb18030, B,
-        &[("所有人", Name), ("身份证明号码", Id), ("住所地址", Address)],
-        &["号牌种类", "号牌号码", "车辆类型", "使用性质", "初次登记日期", "机动车状态"]);
-    add("budongchan", "不动产登记", Utf8, B,
+    add(
+        "dibao",
+        "低保台账",
+        Xlsx,
+        C,
+        &[
+            ("姓名", Name),
+            ("身份证号", Id),
+            ("性别", Sex),
+            ("出生日期", BirthDashed),
+            ("乡镇", Township),
+            ("村（社区）", Village),
+            ("组", Group),
+            ("联系电话", Phone),
+        ],
+        &[
+            "户编号",
+            "与申请人关系",
+            "人员类别",
+            "城乡类别",
+            "月保障金",
+            "享受起始日期",
+            "停发日期",
+            "最后发放日期",
+            "备案",
+            "家庭人均月收入",
+            "低保标准",
+        ],
+    );
+    add(
+        "hukou",
+        "户籍人口",
+        Gb18030,
+        A,
+        &[
+            ("公民身份号码", Id),
+            ("姓名", Name),
+            ("性别", Sex),
+            ("出生日期", Birth),
+            ("户籍地址", Address),
+        ],
+        &["户号", "与户主关系", "民族", "户状态", "变更日期"],
+    );
+    add(
+        "siwang",
+        "死亡注销",
+        Utf8,
+        A,
+        &[
+            ("公民身份号码", Id),
+            ("姓名", Name),
+            ("性别", SexCode),
+            ("出生日期", Birth),
+            ("户籍地址", Address),
+        ],
+        &["死亡日期", "注销日期", "状态"],
+    );
+    add(
+        "huohua",
+        "火化登记",
+        Xlsx,
+        C,
+        &[
+            ("逝者姓名", Name),
+            ("身份证号码", Id),
+            ("性别", Sex),
+            ("出生年月日", BirthWords),
+            ("住址", Address),
+        ],
+        &["火化证号", "死亡时间", "火化时间"],
+    );
+    add(
+        "siwangzheng",
+        "死亡医学证明",
+        Gb18030,
+        B,
+        &[
+            ("死者姓名", Name),
+            ("证件号码", Id),
+            ("性别", Sex),
+            ("出生日期", BirthDashed),
+            ("常住地址", Address),
+        ],
+        &["死亡日期", "死亡原因编码"],
+    );
+    add(
+        "jidongche",
+        "机动车登记",
+        Gb18030,
+        B,
+        &[
+            ("所有人", Name),
+            ("身份证明号码", Id),
+            ("住所地址", Address),
+        ],
+        &[
+            "号牌种类",
+            "号牌号码",
+            "车辆类型",
+            "使用性质",
+            "初次登记日期",
+            "机动车状态",
+        ],
+    );
+    add(
+        "budongchan",
+        "不动产登记",
+        Utf8,
+        B,
         &[("权利人", Name), ("证件号", Id), ("通讯地址", Address)],
-        &["不动产单元号", "用途", "面积", "共有份额", "取得方式", "登记日期", "权属状态"]);
-    add("zhaijidi", "农村宅基地", Xlsx, D,
-        &[("户主", Name), ("身份证号", Id), ("乡镇", Township), ("村", Village), ("组", Group)],
-        &["宗地号", "面积", "发证日期"]);
-    add("nongji", "农机购置补贴", Xlsx, C,
-        &[("购机者姓名", Name), ("身份证号", Id), ("乡镇", Township), ("村", Village)],
-        &["机具品目", "补贴额（元）", "购机日期"]);
-    add("linye", "林业补贴", Xlsx, C,
-        &[("户主姓名", Name), ("身份证号码", Id), ("镇", Township), ("村", Village), ("组", Group)],
-        &["面积（亩）", "金额（元）", "年度"]);
-    add("caizheng", "财政供养人员", Utf8, A,
-        &[("身份证号", Id), ("姓名", Name), ("性别", SexCode), ("出生日期", Birth), ("联系电话", Phone)],
-        &["单位性质", "人员状态"]);
-    add("cungan", "村组干部", Xlsx, A,
-        &[("姓名", Name), ("身份证号", Id), ("性别", Sex), ("出生日期", BirthDashed), ("乡镇", Township), ("村", Village)],
-        &["职务", "任职状态"]);
-    add("shebao", "社会保险", Gb18030, A,
-        &[("证件号码", Id), ("姓名", Name), ("性别", SexCode), ("户籍地址", Address)],
-        &["险种", "月缴费基数", "月待遇", "参保状态"]);
-    add("gongjijin", "住房公积金", Utf8, A,
+        &[
+            "不动产单元号",
+            "用途",
+            "面积",
+            "共有份额",
+            "取得方式",
+            "登记日期",
+            "权属状态",
+        ],
+    );
+    add(
+        "zhaijidi",
+        "农村宅基地",
+        Xlsx,
+        D,
+        &[
+            ("户主", Name),
+            ("身份证号", Id),
+            ("乡镇", Township),
+            ("村", Village),
+            ("组", Group),
+        ],
+        &["宗地号", "面积", "发证日期"],
+    );
+    add(
+        "nongji",
+        "农机购置补贴",
+        Xlsx,
+        C,
+        &[
+            ("购机者姓名", Name),
+            ("身份证号", Id),
+            ("乡镇", Township),
+            ("村", Village),
+        ],
+        &["机具品目", "补贴额（元）", "购机日期"],
+    );
+    add(
+        "linye",
+        "林业补贴",
+        Xlsx,
+        C,
+        &[
+            ("户主姓名", Name),
+            ("身份证号码", Id),
+            ("镇", Township),
+            ("村", Village),
+            ("组", Group),
+        ],
+        &["面积（亩）", "金额（元）", "年度"],
+    );
+    add(
+        "caizheng",
+        "财政供养人员",
+        Utf8,
+        A,
+        &[
+            ("身份证号", Id),
+            ("姓名", Name),
+            ("性别", SexCode),
+            ("出生日期", Birth),
+            ("联系电话", Phone),
+        ],
+        &["单位性质", "人员状态"],
+    );
+    add(
+        "cungan",
+        "村组干部",
+        Xlsx,
+        A,
+        &[
+            ("姓名", Name),
+            ("身份证号", Id),
+            ("性别", Sex),
+            ("出生日期", BirthDashed),
+            ("乡镇", Township),
+            ("村", Village),
+        ],
+        &["职务", "任职状态"],
+    );
+    add(
+        "shebao",
+        "社会保险",
+        Gb18030,
+        A,
+        &[
+            ("证件号码", Id),
+            ("姓名", Name),
+            ("性别", SexCode),
+            ("户籍地址", Address),
+        ],
+        &["险种", "月缴费基数", "月待遇", "参保状态"],
+    );
+    add(
+        "gongjijin",
+        "住房公积金",
+        Utf8,
+        A,
         &[("缴存人", Name), ("证件号码", Id), ("手机", Phone)],
-        &["月缴存额", "账户状态"]);
-    add("shuiwu", "个税申报", Utf8, B,
+        &["月缴存额", "账户状态"],
+    );
+    add(
+        "shuiwu",
+        "个税申报",
+        Utf8,
+        B,
         &[("纳税人姓名", Name), ("证件号码", Id)],
-        &["年收入额", "年度"]);
-    add("gongshang", "市场主体", Gb18030, B,
+        &["年收入额", "年度"],
+    );
+    add(
+        "gongshang",
+        "市场主体",
+        Gb18030,
+        B,
         &[("姓名", Name), ("证件号码", Id), ("住所", Address)],
-        &["任职身份", "主体类型", "认缴出资额（万元）", "成立日期", "登记状态"]);
-    add("tekun", "特困供养", Xlsx, C,
-        &[("供养对象", Name), ("身份证号", Id), ("性别", Sex), ("出生日期", BirthDashed), ("乡镇", Township), ("村", Village)],
-        &["供养方式", "起始日期", "终止日期"]);
-    add("linshi", "临时救助", Xlsx, C,
-        &[("姓名", Name), ("身份证号", Id), ("性别", Sex), ("出生日期", BirthDashed), ("乡镇", Township), ("村", Village)],
-        &["救助类别", "金额", "发放日期"]);
-    add("hunyin", "婚姻登记", Gb18030, B,
+        &[
+            "任职身份",
+            "主体类型",
+            "认缴出资额（万元）",
+            "成立日期",
+            "登记状态",
+        ],
+    );
+    add(
+        "tekun",
+        "特困供养",
+        Xlsx,
+        C,
+        &[
+            ("供养对象", Name),
+            ("身份证号", Id),
+            ("性别", Sex),
+            ("出生日期", BirthDashed),
+            ("乡镇", Township),
+            ("村", Village),
+        ],
+        &["供养方式", "起始日期", "终止日期"],
+    );
+    add(
+        "linshi",
+        "临时救助",
+        Xlsx,
+        C,
+        &[
+            ("姓名", Name),
+            ("身份证号", Id),
+            ("性别", Sex),
+            ("出生日期", BirthDashed),
+            ("乡镇", Township),
+            ("村", Village),
+        ],
+        &["救助类别", "金额", "发放日期"],
+    );
+    add(
+        "hunyin",
+        "婚姻登记",
+        Gb18030,
+        B,
         &[("姓名", Name), ("证件号码", Id), ("出生日期", Birth)],
-        &["登记字号", "登记日期", "登记类型"]);
+        &["登记字号", "登记日期", "登记类型"],
+    );
     all
 }
 
@@ -220,8 +467,9 @@ pub fn background(
     registers: &mut BTreeMap<&'static str, Register>,
     dice: &mut Dice,
 ) {
-    let living: Vec<usize> =
-        (0..people.all.len()).filter(|p| people.all[*p].died == 0 && !people.all[*p].outsider).collect();
+    let living: Vec<usize> = (0..people.all.len())
+        .filter(|p| people.all[*p].died == 0 && !people.all[*p].outsider)
+        .collect();
     let free: Vec<usize> = living
         .iter()
         .copied()
@@ -230,8 +478,15 @@ pub fn background(
     let dead: Vec<usize> = (0..people.all.len())
         .filter(|p| people.all[*p].died > 0 && !on_roll.contains(p))
         .collect();
-    let outsiders: Vec<usize> = (0..people.all.len()).filter(|p| people.all[*p].outsider).collect();
-    let mut fill = Fill { scale, people, registers, dice };
+    let outsiders: Vec<usize> = (0..people.all.len())
+        .filter(|p| people.all[*p].outsider)
+        .collect();
+    let mut fill = Fill {
+        scale,
+        people,
+        registers,
+        dice,
+    };
     fill.everyone(&living, &dead);
     fill.dead(&dead);
     fill.assets(&free, &outsiders);
@@ -274,7 +529,11 @@ impl Fill<'_> {
         for person in living {
             let household = self.people.all[*person].household.to_string();
             let changed = day(self.dice, 2000, 2013).to_string();
-            self.write("hukou", *person, &cells(&[&household, "家庭成员", "汉族", "正常", &changed]));
+            self.write(
+                "hukou",
+                *person,
+                &cells(&[&household, "家庭成员", "汉族", "正常", &changed]),
+            );
         }
         for person in dead {
             if self.dice.percent(75.0) {
@@ -283,7 +542,11 @@ impl Fill<'_> {
             }
         }
         self.up_to("hunyin", 38_000, living, |dice, number| {
-            cells(&[&format!("J4205-{number:06}"), &day(dice, 1990, 2015).to_string(), "结婚"])
+            cells(&[
+                &format!("J4205-{number:06}"),
+                &day(dice, 1990, 2015).to_string(),
+                "结婚",
+            ])
         });
     }
 
@@ -321,27 +584,49 @@ impl Fill<'_> {
             house(number, usage, share, "购买", day(dice, 2000, 2015), "现势")
         });
         self.up_to("zhaijidi", 12_000, free, |dice, number| {
-            cells(&[&format!("ZD{number:07}"), &dice.between(80, 200).to_string(), &day(dice, 1990, 2012).to_string()])
+            cells(&[
+                &format!("ZD{number:07}"),
+                &dice.between(80, 200).to_string(),
+                &day(dice, 1990, 2012).to_string(),
+            ])
         });
         self.up_to("nongji", 7_000, free, |dice, _| {
             machine(dice.between(300, 45_000), day(dice, 2012, 2015))
         });
-        self.up_to("linye", 38_000, free, |dice, _| forest(dice.between(50, 2_500), dice.between(2014, 2016)));
+        self.up_to("linye", 38_000, free, |dice, _| {
+            forest(dice.between(50, 2_500), dice.between(2014, 2016))
+        });
         self.up_to("gongshang", 17_000, &owners, |dice, _| {
             let role = ["经营者", "法定代表人", "股东", "监事"][dice.weighted(&[70, 12, 14, 4])];
-            let kind = ["个体工商户", "有限责任公司", "农民专业合作社"][dice.weighted(&[70, 20, 10])];
-            business(role, kind, dice.between(1, 300), day(dice, 2005, 2015), "存续")
+            let kind =
+                ["个体工商户", "有限责任公司", "农民专业合作社"][dice.weighted(&[70, 20, 10])];
+            business(
+                role,
+                kind,
+                dice.between(1, 300),
+                day(dice, 2005, 2015),
+                "存续",
+            )
         });
     }
 
     fn incomes(&mut self, free: &[usize]) {
-        let workers: Vec<usize> =
-            free.iter().copied().filter(|p| (22..60).contains(&self.people.age(*p))).collect();
+        let workers: Vec<usize> = free
+            .iter()
+            .copied()
+            .filter(|p| (22..60).contains(&self.people.age(*p)))
+            .collect();
         self.up_to("caizheng", 10_700, &workers, |dice, _| {
-            cells(&[["行政", "事业"][dice.below(2)], ["在职", "退休"][dice.weighted(&[80, 20])]])
+            cells(&[
+                ["行政", "事业"][dice.below(2)],
+                ["在职", "退休"][dice.weighted(&[80, 20])],
+            ])
         });
         self.up_to("cungan", 620, &workers, |dice, _| {
-            cells(&[["村支书", "村委会主任", "村会计", "组长"][dice.below(4)], "在任"])
+            cells(&[
+                ["村支书", "村委会主任", "村会计", "组长"][dice.below(4)],
+                "在任",
+            ])
         });
         self.up_to("gongjijin", 11_800, &workers, |dice, _| {
             cells(&[&dice.between(200, 3_000).to_string(), "正常"])
@@ -353,18 +638,36 @@ impl Fill<'_> {
         for _ in 0..employees {
             let person = *self.dice.pick(&workers);
             let base = self.dice.between(1_800, 9_000).to_string();
-            self.write("shebao", person, &cells(&["职工养老", &base, "0", "正常参保"]));
+            self.write(
+                "shebao",
+                person,
+                &cells(&["职工养老", &base, "0", "正常参保"]),
+            );
         }
-        self.up_to("shebao", 142_000, free, |_, _| cells(&["居民养老", "100", "70", "正常参保"]));
+        self.up_to("shebao", 142_000, free, |_, _| {
+            cells(&["居民养老", "100", "70", "正常参保"])
+        });
     }
 
     fn assistance(&mut self, free: &[usize]) {
-        let old: Vec<usize> = free.iter().copied().filter(|p| self.people.age(*p) >= 60).collect();
+        let old: Vec<usize> = free
+            .iter()
+            .copied()
+            .filter(|p| self.people.age(*p) >= 60)
+            .collect();
         self.up_to("tekun", 1_450, &old, |dice, _| {
-            cells(&[["集中", "分散"][dice.below(2)], &day(dice, 2008, 2015).to_string(), ""])
+            cells(&[
+                ["集中", "分散"][dice.below(2)],
+                &day(dice, 2008, 2015).to_string(),
+                "",
+            ])
         });
         self.up_to("linshi", 4_000, free, |dice, _| {
-            cells(&["临时救助", &dice.between(300, 5_000).to_string(), &day(dice, 2015, 2015).to_string()])
+            cells(&[
+                "临时救助",
+                &dice.between(300, 5_000).to_string(),
+                &day(dice, 2015, 2015).to_string(),
+            ])
         });
     }
 
@@ -377,7 +680,11 @@ impl Fill<'_> {
                 continue;
             }
             if self.dice.percent(50.0) {
-                self.write("shebao", person, &cells(&["居民养老", "100", "70", "正常参保"]));
+                self.write(
+                    "shebao",
+                    person,
+                    &cells(&["居民养老", "100", "70", "正常参保"]),
+                );
             }
             if self.dice.percent(30.0) {
                 let facts = forest(self.dice.between(50, 1_500), 2016);
@@ -388,25 +695,54 @@ impl Fill<'_> {
 }
 
 /// Facts of a vehicle.
-pub fn vehicle(number: usize, plate: &str, kind: &str, usage: &str, since: u32, state: &str) -> Vec<String> {
-    cells(&[plate, &format!("鄂E{:05}", number % 100_000), kind, usage, &dashed(since), state])
+pub fn vehicle(
+    number: usize,
+    plate: &str,
+    kind: &str,
+    usage: &str,
+    since: u32,
+    state: &str,
+) -> Vec<String> {
+    cells(&[
+        plate,
+        &format!("鄂E{:05}", number % 100_000),
+        kind,
+        usage,
+        &dashed(since),
+        state,
+    ])
 }
 
 /// Facts of a house.
-pub fn house(number: usize, usage: &str, share: &str, how: &str, since: u32, state: &str) -> Vec<String> {
+pub fn house(
+    number: usize,
+    usage: &str,
+    share: &str,
+    how: &str,
+    since: u32,
+    state: &str,
+) -> Vec<String> {
     let unit = format!("420525-{number:09}");
     cells(&[&unit, usage, "98.5", share, how, &dashed(since), state])
 }
 
 /// Facts of a machine.
 pub fn machine(subsidy: u32, day: u32) -> Vec<String> {
-    let kind = if subsidy >= 20_000 { "轮式拖拉机" } else { "微耕机" };
+    let kind = if subsidy >= 20_000 {
+        "轮式拖拉机"
+    } else {
+        "微耕机"
+    };
     cells(&[kind, &subsidy.to_string(), &dashed(day)])
 }
 
 /// Facts of a forestry payment.
 pub fn forest(amount: u32, year: u32) -> Vec<String> {
-    cells(&[&format!("{:.1}", f64::from(amount) / 75.0), &amount.to_string(), &year.to_string()])
+    cells(&[
+        &format!("{:.1}", f64::from(amount) / 75.0),
+        &amount.to_string(),
+        &year.to_string(),
+    ])
 }
 
 /// Facts of a business.

@@ -10,7 +10,11 @@ use super::registers::{Format, Register};
 
 /// Name of a register's file.
 pub fn file_name(register: &Register) -> String {
-    let ending = if register.format == Format::Xlsx { "xlsx" } else { "csv" };
+    let ending = if register.format == Format::Xlsx {
+        "xlsx"
+    } else {
+        "csv"
+    };
     format!("{}.{ending}", register.title)
 }
 
@@ -68,29 +72,64 @@ fn truth(county: &County, folder: &Path) -> io::Result<()> {
         writer.flush()
     };
     let unit = |at: usize| county.units[at].number.clone();
-    table("clues.csv", &["unit", "category", "subtype", "difficulty"], &mut county.clues.iter().map(|clue| {
-        vec![unit(clue.unit), clue.category.to_owned(), clue.subtype.to_owned(), clue.difficulty.to_owned()]
-    }))?;
-    table("decoys.csv", &["type", "unit"], &mut county.decoys.iter().map(|(kind, at)| {
-        vec![(*kind).to_owned(), unit(*at)]
-    }))?;
+    table(
+        "clues.csv",
+        &["unit", "category", "subtype", "difficulty"],
+        &mut county.clues.iter().map(|clue| {
+            vec![
+                unit(clue.unit),
+                clue.category.to_owned(),
+                clue.subtype.to_owned(),
+                clue.difficulty.to_owned(),
+            ]
+        }),
+    )?;
+    table(
+        "decoys.csv",
+        &["type", "unit"],
+        &mut county
+            .decoys
+            .iter()
+            .map(|(kind, at)| vec![(*kind).to_owned(), unit(*at)]),
+    )?;
     let rows = county.registers.iter().flat_map(|(name, register)| {
-        register.rows.iter().enumerate().map(move |(at, row)| (name, at + 2, row))
+        register
+            .rows
+            .iter()
+            .enumerate()
+            .map(move |(at, row)| (name, at + 2, row))
     });
-    table("entities.csv", &["register", "row", "person"], &mut rows.clone().map(|(name, at, row)| {
-        vec![(*name).to_owned(), at.to_string(), row.person.to_string()]
-    }))?;
-    table("errors.csv", &["register", "row", "field", "kind"], &mut rows.flat_map(|(name, at, row)| {
-        row.changes.iter().map(move |(field, kind)| {
-            vec![(*name).to_owned(), at.to_string(), (*field).to_owned(), (*kind).to_owned()]
-        })
-    }))?;
-    table("links.csv", &["unit", "person", "role"], &mut county.units.iter().flat_map(|unit| {
-        let persons = unit.persons.iter().map(|p| (*p, "member"));
-        let apart = unit.supporters.iter().map(|p| (*p, "supporter"));
-        let kin = unit.kin.iter().map(|p| (*p, "kin"));
-        persons.chain(apart).chain(kin).map(|(person, role)| {
-            vec![unit.number.clone(), person.to_string(), role.to_owned()]
-        })
-    }))
+    table(
+        "entities.csv",
+        &["register", "row", "person"],
+        &mut rows.clone().map(|(name, at, row)| {
+            vec![(*name).to_owned(), at.to_string(), row.person.to_string()]
+        }),
+    )?;
+    table(
+        "errors.csv",
+        &["register", "row", "field", "kind"],
+        &mut rows.flat_map(|(name, at, row)| {
+            row.changes.iter().map(move |(field, kind)| {
+                vec![
+                    (*name).to_owned(),
+                    at.to_string(),
+                    (*field).to_owned(),
+                    (*kind).to_owned(),
+                ]
+            })
+        }),
+    )?;
+    table(
+        "links.csv",
+        &["unit", "person", "role"],
+        &mut county.units.iter().flat_map(|unit| {
+            let persons = unit.persons.iter().map(|p| (*p, "member"));
+            let apart = unit.supporters.iter().map(|p| (*p, "supporter"));
+            let kin = unit.kin.iter().map(|p| (*p, "kin"));
+            persons.chain(apart).chain(kin).map(|(person, role)| {
+                vec![unit.number.clone(), person.to_string(), role.to_owned()]
+            })
+        }),
+    )
 }
