@@ -165,6 +165,72 @@ fn matcher_repeats(site: &Site) {
     assert!(results() == before, "the worker gives another result");
 }
 
+/// The planted truth is what it says it is, at both scales; every number in it is valid.
+#[test]
+fn the_county_holds_exactly_what_was_planned() {
+    use hedui_tests::county::plant::CATEGORIES;
+    for (scale, decoys) in [(Scale::Town, 357), (Scale::County, 3_567)] {
+        let county = generate(scale, SEED);
+        assert_eq!(county.clues.len(), 567);
+        for (category, count) in CATEGORIES {
+            assert_eq!(
+                county
+                    .clues
+                    .iter()
+                    .filter(|c| c.category == category)
+                    .count(),
+                count
+            );
+        }
+        for (class, count) in [
+            ("exact", 425),
+            ("format", 51),
+            ("damaged", 57),
+            ("no-id", 26),
+            ("tampered", 8),
+        ] {
+            assert_eq!(
+                county
+                    .clues
+                    .iter()
+                    .filter(|c| c.difficulty == class)
+                    .count(),
+                count,
+                "{class}"
+            );
+        }
+        let units: BTreeSet<(usize, &str)> =
+            county.clues.iter().map(|c| (c.unit, c.category)).collect();
+        assert_eq!(units.len(), 567, "one clue is one unit and category");
+        assert!(
+            county.decoys.len().abs_diff(decoys) <= 5,
+            "{} decoys",
+            county.decoys.len()
+        );
+        for person in &county.people.all {
+            let cell = hedui_protocol::field::resident_id::normalise(&person.id);
+            assert!(
+                cell.value.as_deref() == Some(person.id.as_str()),
+                "an invalid number was generated"
+            );
+        }
+        let rows: usize = county.registers.values().map(|r| r.rows.len()).sum();
+        let planned = if scale == Scale::County {
+            550_000..700_000
+        } else {
+            55_000..80_000
+        };
+        assert!(planned.contains(&rows), "{rows} rows");
+    }
+    // The same seed is the same county, another seed another one.
+    let bytes = |seed| {
+        let folder = tempfile::tempdir().expect("folder");
+        write::write(&generate(Scale::Town, seed), folder.path()).expect("written");
+        fs::read(folder.path().join("户籍人口.csv")).expect("register")
+    };
+    assert!(bytes(1) == bytes(1) && bytes(1) != bytes(2));
+}
+
 #[test]
 fn febrl4_keeps_its_floor() {
     let folder = tempfile::tempdir().expect("folder");

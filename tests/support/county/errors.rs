@@ -202,7 +202,8 @@ fn distort_name(
     dice: &mut Dice,
 ) {
     let name = row.name.clone();
-    let kinds: [(&str, Rates); 7] = [
+    let kinds: [(&str, Rates); 8] = [
+        ("rare character lost", Rates([3.0, 35.0, 50.0, 60.0])),
         ("homophone", Rates([0.02, 0.3, 1.2, 1.0])),
         ("look-alike", Rates([0.01, 0.15, 0.9, 0.9])),
         ("variant", Rates([0.1, 0.3, 0.6, 2.0])),
@@ -216,6 +217,7 @@ fn distort_name(
             continue;
         }
         let changed = match kind {
+            "rare character lost" => Names::without_rare(&name, dice),
             "homophone" => people.names.homophone(&name, dice),
             "look-alike" => people.names.lookalike(&name, dice),
             "variant" => Names::variant(&name),

@@ -15,6 +15,11 @@ pub struct Names {
     lookalikes: Vec<(char, Vec<char>)>,
 }
 
+/// Characters outside GB 2312 that names carry; common systems lose them.
+const RARE: [char; 14] = [
+    '喆', '堃', '珺', '玥', '昇', '赟', '翀', '炘', '頔', '龑', '䶮', '㐂', '𬱖', '𠮷',
+];
+
 /// Pairs of a simplified and another form of surnames and given-name characters.
 const VARIANTS: [(char, char); 14] = [
     ('肖', '萧'),
@@ -93,6 +98,29 @@ impl Names {
         }
         let first = generation.unwrap_or_else(|| self.given[dice.weighted(weights)].0);
         format!("{first}{one}")
+    }
+
+    /// Now and then a name of another kind: with a rare character (0.6 %) or with a dot (0.05 %).
+    pub fn unusual(&self, dice: &mut Dice, name: String) -> String {
+        if dice.percent(0.05) {
+            return format!(
+                "{}{name}·{}",
+                self.given(dice, true, None),
+                self.given(dice, true, None)
+            );
+        }
+        if dice.percent(0.6) {
+            let keep: String = name.chars().take(name.chars().count() - 1).collect();
+            return format!("{keep}{}", dice.pick(&RARE));
+        }
+        name
+    }
+
+    /// The name as a system without its rare character shows it.
+    pub fn without_rare(name: &str, dice: &mut Dice) -> Option<String> {
+        let rare = name.chars().find(|c| RARE.contains(c))?;
+        let shown: [&str; 4] = ["?", "*", "□", ""];
+        Some(name.replace(rare, shown[dice.below(4)]))
     }
 
     /// A character that can stand before given names of siblings.

@@ -165,7 +165,8 @@ impl People {
         generation: Option<char>,
     ) -> usize {
         let male = dice.percent(51.0);
-        let name = format!("{surname}{}", self.names.given(dice, male, generation));
+        let given = self.names.given(dice, male, generation);
+        let name = self.names.unusual(dice, format!("{surname}{given}"));
         let birth = born * 10_000 + dice.between(1, 12) * 100 + dice.between(1, 28);
         let phone = format!(
             "1{}{:08}",

@@ -92,6 +92,44 @@ fn truth(county: &County, folder: &Path) -> io::Result<()> {
             .iter()
             .map(|(kind, at)| vec![(*kind).to_owned(), unit(*at)]),
     )?;
+    table(
+        "units.csv",
+        &["unit", "urban", "since", "until", "filed", "income"],
+        &mut county.units.iter().map(|unit| {
+            vec![
+                unit.number.clone(),
+                unit.urban.to_string(),
+                unit.since.to_string(),
+                unit.until.to_string(),
+                unit.filed.to_string(),
+                unit.income.to_string(),
+            ]
+        }),
+    )?;
+    // One unit in fifty has no authorisation, or one that has expired.
+    table(
+        "authorisations.csv",
+        &["unit", "number", "from", "until"],
+        &mut county
+            .units
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| at % 100 != 17)
+            .map(|(at, unit)| {
+                let until = if at % 100 == 67 {
+                    20_151_231
+                } else {
+                    20_171_231
+                };
+                let number = format!("SQ420525-{at:06}");
+                vec![
+                    unit.number.clone(),
+                    number,
+                    unit.since.to_string(),
+                    until.to_string(),
+                ]
+            }),
+    )?;
     let rows = county.registers.iter().flat_map(|(name, register)| {
         register
             .rows
