@@ -54,17 +54,22 @@ impl Encoder<'_> {
         .collect()
     }
 
-    /// One tag row per match key: the tag, or a filler where the key is absent.
-    pub fn tag_rows(&self, id: &[u8; 16], person: &Person) -> Result<Vec<Row>, Problem> {
+    /// One tag row per match key (the tag, or a filler where the key is absent), and which keys are there.
+    pub fn tag_rows(&self, id: &[u8; 16], person: &Person) -> Result<(Vec<Row>, u16), Problem> {
         let handle = self.pseudonyms.handle(self.register, id);
         let tokens = self.tokens(person)?;
-        let keys = self.agreement.match_keys().iter().zip(&tokens);
-        Ok(keys
-            .map(|(key, token)| match token {
-                Some(token) => row(self.context.tag(key.number, token).0, handle),
+        let mut bitmap = 0;
+        let mut rows = Vec::with_capacity(tokens.len());
+        for (key, token) in self.agreement.match_keys().iter().zip(&tokens) {
+            rows.push(match token {
+                Some(token) => {
+                    bitmap |= 1 << (key.number - 1);
+                    row(self.context.tag(key.number, token).0, handle)
+                }
                 None => row(self.filler(key.number, handle), handle),
-            })
-            .collect())
+            });
+        }
+        Ok((rows, bitmap))
     }
 
     /// Filler tag of a record's key.

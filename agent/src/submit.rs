@@ -3,6 +3,7 @@
 //! bytes for the same input on any number of threads.
 //! Specification: protocol/SPEC.md, "Submission".
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -112,7 +113,23 @@ pub fn build(
 
 struct Counts {
     persons: u64,
+    /// How many records have which keys.
+    presence: BTreeMap<u16, u64>,
     classes: [u64; PAYLOAD_CLASSES.len()],
+}
+
+impl Counts {
+    /// The bitmap of the record that a random number points at.
+    fn bitmap(&self, draw: u64) -> u16 {
+        let mut left = draw % self.persons.max(1);
+        for (bitmap, count) in &self.presence {
+            match left.checked_sub(*count) {
+                Some(rest) => left = rest,
+                None => return *bitmap,
+            }
+        }
+        0
+    }
 }
 
 /// First pass: tags of all persons into one sorter per match key, padded.
@@ -126,6 +143,7 @@ fn sort_tags(
     let mut sorters: Vec<Sorter> = keys.iter().map(|_| Sorter::new(work)).collect();
     let mut counts = Counts {
         persons: 0,
+        presence: BTreeMap::new(),
         classes: [0; PAYLOAD_CLASSES.len()],
     };
     parts(&mut |persons| {
@@ -135,7 +153,9 @@ fn sort_tags(
             .map(|p| encoder.tag_rows(&p.id, &p.person))
             .collect();
         for person_rows in rows {
-            for (sorter, row) in sorters.iter_mut().zip(person_rows?) {
+            let (person_rows, bitmap) = person_rows?;
+            *counts.presence.entry(bitmap).or_default() += 1;
+            for (sorter, row) in sorters.iter_mut().zip(person_rows) {
                 sorter.push(row)?;
             }
         }
@@ -285,7 +305,7 @@ fn write_records(
         }
     }
     // Padding rows of the presence table are merged in by handle, so that they cannot be told apart.
-    let mut padding = Padding::new(encoder, counts.persons);
+    let mut padding = Padding::new(encoder, counts);
     parts(&mut |persons| {
         let rows: Vec<_> = persons
             .par_iter()
@@ -361,20 +381,26 @@ fn append_payloads(
         .try_for_each(|filler| body.write(&filler))
 }
 
-/// Presence rows that only pad, in handle order, with the presence of an ordinary record.
+/// Presence rows that only pad, in handle order. Their bitmaps are drawn from those of the real records, so
+/// that a register without telephones has padding without telephones.
 struct Padding {
     rows: Vec<[u8; PRESENCE_ROW_BYTES]>,
 }
 
 impl Padding {
-    fn new(encoder: &Encoder<'_>, persons: u64) -> Self {
+    fn new(encoder: &Encoder<'_>, counts: &Counts) -> Self {
         let table = format!("{}/{PRESENCE}", encoder.register);
-        let all_keys = u16::try_from((1_u32 << encoder.agreement.match_keys().len()) - 1);
+        let persons = counts.persons;
         let mut rows: Vec<_> = (persons..Manifest::padded(persons))
             .map(|index| {
+                let mut random = [0; 24];
+                encoder.pseudonyms.padding(&table, index, &mut random);
                 let mut row = [0; PRESENCE_ROW_BYTES];
-                encoder.pseudonyms.padding(&table, index, &mut row[..16]);
-                row[16..18].copy_from_slice(&all_keys.unwrap_or(u16::MAX).to_be_bytes());
+                row[..16].copy_from_slice(&random[..16]);
+                let draw = random[16..]
+                    .iter()
+                    .fold(0, |n: u64, byte| n << 8 | u64::from(*byte));
+                row[16..18].copy_from_slice(&counts.bitmap(draw).to_be_bytes());
                 row
             })
             .collect();
