@@ -89,9 +89,50 @@ pub(crate) fn sealed(site: &Site, kind: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The ten commands of the README, on files that explain themselves.
+/// The README's ten commands, taken from its text, in an empty folder.
 #[test]
-fn two_departments_link_their_files_in_ten_commands() {
+fn the_readmes_ten_commands_work_as_printed() {
+    for readme in ["README.md", "README.zh-CN.md"] {
+        let text =
+            std::fs::read_to_string(hedui_tests::run::workspace().join(readme)).expect("README");
+        let block = text
+            .split("hedui-keys new office")
+            .nth(1)
+            .expect("the walk-through");
+        let block = block.split("```").next().expect("its end");
+        let joined = format!("hedui-keys new office{block}").replace("\\\n", " ");
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::write(folder.path().join("roll.csv"), ROLL).expect("roll");
+        std::fs::write(folder.path().join("register.csv"), REGISTER).expect("register");
+        std::fs::write(folder.path().join("pw"), "correct horse battery staple\n")
+            .expect("passphrase");
+        let bins = build_binaries();
+        let mut count = 0;
+        for line in joined.lines().filter(|line| line.starts_with("hedui-")) {
+            let command = line.split('#').next().unwrap_or_default();
+            let mut words: Vec<&str> = Vec::new();
+            for (at, part) in command.split('"').enumerate() {
+                if at % 2 == 1 {
+                    words.push(part)
+                } else {
+                    words.extend(part.split_whitespace())
+                }
+            }
+            let bin = bins.join(words.remove(0));
+            words.extend(["--passphrase-file", "pw"]);
+            let done = hedui_tests::run::run(&bin, &words, folder.path());
+            assert_eq!(done.code, 0, "{line}\n{}\n{}", done.stdout, done.stderr);
+            count += 1;
+        }
+        assert_eq!(count, 10, "{readme}");
+        let matches = std::fs::read_to_string(folder.path().join("results/matches.csv"));
+        assert_eq!(matches.expect("matches").lines().count(), 3);
+    }
+}
+
+/// The same with the agreement in one place, and what the reviewer sees.
+#[test]
+fn two_departments_link_their_files_and_a_reviewer_verifies_all() {
     let folder = tempfile::tempdir().expect("folder");
     let site = site(folder.path()); // 3 × new, draft (signs), 2 × sign: six commands
     site.must(

@@ -2,7 +2,6 @@
 //! its signatures. Invariant: what is signed is the effective text that `show` prints.
 //! Specification: protocol/SPEC.md, "Agreement"; README, "Ten minutes".
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -234,11 +233,11 @@ fn sign(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
         signatures.push_str(&line);
         files::write_bytes(&signature_file(&path), signatures.as_bytes())?;
     }
-    // A party that signs somewhere else keeps its own copy of what it signed.
-    let own = home.home.join("agreement.toml");
-    if fs::canonicalize(&own).ok() != fs::canonicalize(&path).ok() {
-        files::write_bytes(&own, agreement.effective().as_bytes())?;
-    }
+    // What was signed stays provable, whatever happens to the shared file.
+    let digits: String = agreement.digest().to_hex().chars().take(16).collect();
+    files::private_folder(&home.state())?;
+    let own = home.state().join(format!("signed-{digits}.toml"));
+    files::write_bytes(&own, agreement.effective().as_bytes())?;
     console.say(&format!(
         "已签署 signed: {}",
         signature_file(&path).display()

@@ -20,7 +20,7 @@ pub struct HomeOptions {
     /// The party's own folder
     #[arg(long, value_name = "DIR", default_value = "hedui", global = true)]
     pub home: PathBuf,
-    /// The signed agreement, if it is not in the party's folder
+    /// The signed agreement (default: agreement.toml in the party's folder, else in this one)
     #[arg(long, value_name = "FILE", global = true)]
     pub agreement: Option<PathBuf>,
     /// Work as on this day (YYYY-MM-DD) instead of today
@@ -50,11 +50,14 @@ impl HomeOptions {
         self.home.join("state")
     }
 
-    /// Path of the agreement.
+    /// Path of the agreement: stated, else in the party's folder, else in the current folder.
     pub fn agreement_file(&self) -> PathBuf {
-        self.agreement
-            .clone()
-            .unwrap_or_else(|| self.home.join("agreement.toml"))
+        let own = self.home.join("agreement.toml");
+        match &self.agreement {
+            Some(stated) => stated.clone(),
+            None if own.exists() => own,
+            None => PathBuf::from("agreement.toml"),
+        }
     }
 
     /// The clock, or the stated day.
