@@ -421,6 +421,15 @@ fn mappings_and_data_files_of_every_broken_kind_are_refused() {
     ] {
         assert_refused(&file(name, bytes), &[2, 10], what);
     }
+    fs::write(path("m.map.toml"), mapping).expect("written");
+    for (dataset, code) in [("polce", 10), ("roll", 2), ("police", 0)] {
+        let done = site.run(
+            "hedui-agent",
+            "police",
+            &["check", "m.map.toml", "--dataset", dataset],
+        );
+        assert_eq!(done.code, code, "--dataset {dataset}: {}", done.stderr);
+    }
     // Ragged rows are left out, counted and make exit code 1.
     let done = file(
         "a.csv",

@@ -247,6 +247,22 @@ fn prepare(
     let mapping_file = mapping_file(agreement, options, console)?;
     let mapping = Mapping::read(&mapping_file)?;
     let dataset = agreement.dataset_or_nearest(&mapping.dataset)?;
+    if let Some(stated) = &options.dataset {
+        let stated = agreement.dataset_or_nearest(stated)?;
+        if stated.name != dataset.name {
+            return Err(Problem::data(
+                format!(
+                    "{} is for dataset `{}`",
+                    mapping_file.display(),
+                    dataset.name
+                ),
+                format!(
+                    "leave out --dataset, or make a mapping for `{}`",
+                    stated.name
+                ),
+            ));
+        }
+    }
     let pseudonyms = Pseudonyms::new(identity, agreement, dataset.name.as_str());
     let job = Job {
         agreement,
