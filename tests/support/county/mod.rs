@@ -3,6 +3,8 @@
 //! import from any other crate of ours), and is the same for the same scale and seed.
 //! Model and figures: shared evidence on county registers; every person is fictitious.
 
+pub mod background;
+pub mod decoys;
 pub mod dice;
 pub mod errors;
 pub mod names;
@@ -77,7 +79,7 @@ pub fn generate(scale: Scale, seed: u64) -> County {
         decoys,
         on_roll,
     } = planter.finish();
-    registers::background(
+    background::fill(
         scale,
         &mut people,
         &units,
