@@ -1,5 +1,6 @@
-//! Tidy: the house rules that a program can check. In: the source tree. Out: passes or the file that breaks
-//! a rule. Invariant under test: docs/ARCHITECTURE.md, "Invariants".
+//! Tidy: the house rules that a program can check. In: the source tree. Out: passes, or the file that
+//! breaks a rule. Invariant under test: docs/ARCHITECTURE.md, "Rooms and the direction of dependence".
+//! A file without a header, a room without a name, a forbidden import: all fail here.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Planted clues and decoys. In: people, empty registers. Out: exactly 567 true clues in seven categories,
-//! decoys by type, benefit units. Invariant: one clue is one unit × one category; every clue has one
+//! Planted clues. In: people, empty registers. Out: exactly 567 true clues in seven categories, benefit
+//! units and the roll's rows. Invariant: one clue is one unit × one category; every clue has one
 //! difficulty class; roll rows of planted persons are clean, so the class describes the pair.
 //! Counts and subtypes: shared evidence, §5.5.
 

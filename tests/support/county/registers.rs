@@ -1,6 +1,6 @@
-//! The departments' registers: columns, codes, background rows. In: people. Out: rows as each department
-//! keeps them. Invariant: persons of the roll never get a background row that would make a clue, so the
-//! planted truth is the whole truth.
+//! The departments' registers: columns, codes, rows. In: identifiers and facts. Out: rows as each department
+//! keeps them, in its own words and file format. Invariant: a row keeps whom it is about and what was done
+//! to it, for the truth files alone.
 //! Sizes and quality classes: shared evidence on county registers.
 
 use std::collections::BTreeMap;
