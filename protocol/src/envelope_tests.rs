@@ -1,5 +1,6 @@
 //! Envelope: every refusal on a real file, and round trips at every chunk boundary. In: fixed seeds.
-//! Out: passes or names the step that failed. Invariant under test: a changed bit is never accepted.
+//! Out: passes or names the step that failed.
+//! Invariant under test: a changed bit is never accepted.
 
 use std::io::Cursor;
 

@@ -1,5 +1,6 @@
 //! Agreement: strictness, digest, signatures, validity. In: a small agreement. Out: passes, or names
-//! the rule that was not kept. Invariant under test: nothing unknown, unsigned or expired runs.
+//! the rule that was not kept.
+//! Invariant under test: nothing unknown, unsigned or expired runs.
 
 use super::*;
 use crate::secret::Secret;

@@ -1,5 +1,6 @@
 //! `hedui-county`: writes the synthetic county. In: scale, seed, folder. Out: registers, gazetteer, truth.
-//! Invariant: the same scale and seed give the same files. See tests/support/county.
+//! Invariant: the same scale and seed give the same files.
+//! The model: tests/support/county.
 #![expect(clippy::print_stdout, reason = "a tool of the proving ground")]
 
 use std::path::PathBuf;

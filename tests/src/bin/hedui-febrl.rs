@@ -1,5 +1,6 @@
 //! `hedui-febrl`: links the public febrl4 files through the real binaries. In: nothing. Out: precision and
-//! recall. Invariant: see tests/support/febrl.rs.
+//! recall. Invariant: the linkage sees the files' columns only.
+//! Data and scoring: tests/support/febrl.rs.
 #![expect(clippy::print_stdout, reason = "a tool of the proving ground")]
 
 use clap::Parser;
