@@ -113,6 +113,7 @@ impl Intake<'_> {
         let header = verified.header().clone();
         let mut body = BufReader::with_capacity(1 << 20, opened.reopen().map_err(wrap)?);
         let (manifest, layout) = self.read_manifest(&mut body, &header).map_err(at)?;
+        self.ledger.check_order(&header, &manifest).map_err(at)?;
         let receipt = self.receipt(&header, &digest, &manifest)?;
         self.keep(&mut body, &layout, &digest, &receipt)
             .map_err(at)?;

@@ -60,8 +60,7 @@ impl Ledger {
         Ok(Self { connection })
     }
 
-    /// Refuses what was seen before: the same file, the same request with other content, a number that
-    /// is not above the last one of this sender.
+    /// Refuses what was seen before: the same file, the same request with other content, a used number.
     pub fn check_new(&self, header: &Header, header_sha256: &[u8; 32]) -> Result<(), Problem> {
         let (agreement, epoch) = (header.agreement.to_hex(), header.epoch.0);
         let sender = header.from.0.as_str();
@@ -80,11 +79,40 @@ impl Ledger {
         if replayed.is_some() {
             return Err(Refusal::Replay.into());
         }
+        let used: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT 1 FROM message WHERE agreement = ?1 AND epoch = ?2 AND sender = ?3 AND seq = ?4",
+                params![agreement, epoch, sender, stored(header.seq)?],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|error| failed(&error))?;
+        if used.is_some() {
+            return Err(Refusal::WrongSequence {
+                last: header.seq,
+                found: header.seq,
+            }
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Refuses a submission that is older than what is in force for its dataset and register. Messages
+    /// about different datasets may arrive in any order.
+    pub fn check_order(&self, header: &Header, manifest: &Manifest) -> Result<(), Problem> {
         let last: Option<i64> = self
             .connection
             .query_row(
-                "SELECT max(seq) FROM message WHERE agreement = ?1 AND epoch = ?2 AND sender = ?3",
-                params![agreement, epoch, sender],
+                "SELECT max(seq) FROM message WHERE agreement = ?1 AND epoch = ?2 AND sender = ?3
+                 AND dataset = ?4 AND register = ?5",
+                params![
+                    header.agreement.to_hex(),
+                    header.epoch.0,
+                    header.from.0.as_str(),
+                    manifest.dataset.as_str(),
+                    manifest.register.as_str(),
+                ],
                 |row| row.get(0),
             )
             .map_err(|error| failed(&error))?;
@@ -145,8 +173,7 @@ impl Ledger {
         manifest: &Manifest,
         now: &str,
     ) -> Result<(), Problem> {
-        let seq = i64::try_from(header.seq)
-            .map_err(|_| Refusal::malformed("envelope", "its number is too large"))?;
+        let seq = stored(header.seq)?;
         self.connection
             .execute(
                 "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
@@ -197,6 +224,11 @@ impl Ledger {
         rows.collect::<Result<_, _>>()
             .map_err(|error| failed(&error))
     }
+}
+
+/// A sequence number as SQLite stores it.
+fn stored(seq: u64) -> Result<i64, Problem> {
+    i64::try_from(seq).map_err(|_| Refusal::malformed("envelope", "its number is too large").into())
 }
 
 fn failed(error: &rusqlite::Error) -> Problem {

@@ -47,8 +47,10 @@ pub enum Refusal {
         /// Epoch of the message.
         found: u32,
     },
-    /// Sequence number not above the last one accepted from this sender.
-    #[error("sequence number {found} is not above {last}, the last accepted from this sender")]
+    /// Sequence number used before, or not above the last one accepted for the same dataset.
+    #[error(
+        "sequence number {found} is not above {last}, the last accepted from this sender for this dataset"
+    )]
     WrongSequence {
         /// Last number accepted.
         last: u64,

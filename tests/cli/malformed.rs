@@ -216,6 +216,16 @@ fn replays_and_old_numbers_are_told_apart() {
     assert_eq!(take(&second).code, 0);
     assert_refused(&take(&first), &[17], "an older number");
     assert_refused(&take(&second), &[19], "the same file");
+    // Going back to the first content is a new message, and other datasets may arrive out of order.
+    fs::write(site.root.join("roll.csv"), super::ROLL).expect("roll");
+    site.must("hedui-agent", "office", &submit, &[0]);
+    let all = sealed(&site, "submission");
+    assert_eq!(all.len(), 3);
+    let third = all
+        .into_iter()
+        .find(|path| *path != first && *path != second)
+        .expect("third");
+    assert_eq!(take(&third).code, 0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use hedui_protocol::header::{Header, MessageType};
 use hedui_protocol::identity::{Identity, PartyCard};
 use hedui_protocol::ids::{Name, RequestId};
 use hedui_protocol::label::Label;
-use hedui_protocol::primitive::labelled_sha256;
+use hedui_protocol::primitive::{hex, labelled_sha256, sha256};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -117,13 +117,16 @@ pub struct Draft<'a> {
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Claims {
+    /// Last number per agreement, epoch and recipient.
     last: BTreeMap<String, u64>,
-    claimed: BTreeMap<String, Claim>,
+    /// Latest claim per agreement, epoch, recipient, type and subject.
+    latest: BTreeMap<String, Claim>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Claim {
+    content: String,
     seq: u64,
     created: String,
     request: String,
@@ -192,43 +195,47 @@ fn claim(
     } else {
         Claims::default()
     };
-    let reply = draft.in_reply_to.map(|r| r.0).unwrap_or_default();
-    let request = labelled_sha256(
-        Label::Request,
-        &[
-            &agreement.digest().0,
-            &agreement.epoch().0.to_be_bytes(),
-            &me.key_id().0,
-            &draft.to.key_id().0,
-            draft.kind.word().as_bytes(),
-            &[0],
-            draft.about.as_bytes(),
-            &[0],
-            &reply,
-            &draft.content,
-        ],
-    );
-    let mut id = [0; RequestId::LEN];
-    id.copy_from_slice(&request[..RequestId::LEN]);
-    let request = RequestId(id).to_hex();
-    if let Some(claim) = claims.claimed.get(&request) {
-        return Ok(claim.clone());
-    }
-    // Numbers grow per recipient and epoch.
     let line = format!(
         "{}/{}/{}",
         agreement.digest().to_hex(),
         agreement.epoch().0,
         draft.to.name
     );
+    let subject = format!("{line}/{}/{}", draft.kind.word(), draft.about);
+    let reply = draft.in_reply_to.map(|r| r.0).unwrap_or_default();
+    let content = hex(&sha256(&[&draft.to.key_id().0, &reply, &draft.content]));
+    // Only the latest content of a subject keeps its number: going back to an older one is a new message.
+    if let Some(claim) = claims
+        .latest
+        .get(&subject)
+        .filter(|claim| claim.content == content)
+    {
+        return Ok(claim.clone());
+    }
     let last = claims.last.entry(line).or_insert(0);
     *last += 1;
+    let request = labelled_sha256(
+        Label::Request,
+        &[
+            &agreement.digest().0,
+            &agreement.epoch().0.to_be_bytes(),
+            &me.key_id().0,
+            &last.to_be_bytes(),
+            subject.as_bytes(),
+            &[0],
+            content.as_bytes(),
+        ],
+    );
+    let mut id = [0; RequestId::LEN];
+    id.copy_from_slice(&request[..RequestId::LEN]);
+    let request = RequestId(id).to_hex();
     let claim = Claim {
+        content,
         seq: *last,
         created: clock.now(),
-        request: request.clone(),
+        request,
     };
-    claims.claimed.insert(request, claim.clone());
+    claims.latest.insert(subject, claim.clone());
     let json = serde_json::to_vec_pretty(&claims)
         .map_err(|error| Problem::data(error.to_string(), "report this"))?;
     files::write_bytes(&path, &json)?;
