@@ -58,7 +58,8 @@ pub fn duplicates(agreement: &Agreement, prepared: &mut Prepared) -> Result<Dupl
             .map_err(|error| Problem::data(error.to_string(), "report this"))?;
         for person in group(records, |id| *id) {
             found.persons_count += 1;
-            let extra = person.rows.len() - person.facts.rows.len();
+            let kept = person.facts.rows.len() + usize::from(person.facts.rows_left_out);
+            let extra = person.rows.len().saturating_sub(kept);
             found.count += extra as u64;
             let room = crate::quality::ROWS_KEPT.saturating_sub(found.rows.len());
             let len = person.rows.len();
@@ -207,7 +208,7 @@ pub fn write_workbook(
         book.save_to_buffer()
     };
     let bytes = fill().map_err(failed)?;
-    files::write_whole(path, |out| {
+    files::deliver(path, |out| {
         out.write_all(&bytes)
             .map_err(|error| Problem::io(path, error))
     })

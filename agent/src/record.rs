@@ -8,6 +8,7 @@ use hedui_protocol::codec::{CodecError, Reader, put_short_bytes};
 use hedui_protocol::field::{Normal, Quality};
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Epoch, Handle};
+use hedui_protocol::limits::FACT_ROWS_MAX;
 use hedui_protocol::match_key::Person;
 use hedui_protocol::message::payload::{FactValue, Facts};
 use hedui_protocol::secret::Secret;
@@ -258,7 +259,10 @@ pub fn group<K: Ord>(mut records: Vec<Spooled>, key: impl Fn(&PersonId) -> K) ->
         match out.last_mut().filter(|last| last.id == record.id) {
             Some(last) => {
                 last.rows.push(record.row);
-                if !last.facts.rows.contains(&record.facts) {
+                // Rows without any identifier all fall into one record: the bound keeps that linear.
+                if last.facts.rows.len() >= FACT_ROWS_MAX {
+                    last.facts.rows_left_out = last.facts.rows_left_out.saturating_add(1);
+                } else if !last.facts.rows.contains(&record.facts) {
                     last.facts.rows.push(record.facts);
                 }
                 last.local.push(record.local);

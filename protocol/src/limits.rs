@@ -31,6 +31,8 @@ pub const FIELDS_MAX: usize = 64;
 pub const VALUE_CHARS_MAX: usize = 512;
 /// Rows of every tag table are padded to a multiple of this (security.md §6.5).
 pub const PAD_ROWS: u64 = 4096;
+/// Most fact rows kept per record; more are counted as left out (4 KiB hold fewer anyway).
+pub const FACT_ROWS_MAX: usize = 1024;
 /// Payload tables are padded to a multiple of this many rows.
 pub const PAD_PAYLOAD_ROWS: u64 = 256;
 /// Plaintext sizes of a payload, in bytes: a payload is padded to the smallest that holds it.

@@ -170,9 +170,9 @@ pub fn write(folder: &Path, source: &Source<'_>, findings: &Findings) -> Result<
     let xlsx = folder.join("线索清单.xlsx");
     let bytes = workbook(source, findings, &clues, &reviews, &tasks)
         .map_err(|error| Problem::data(format!("{}: {error}", xlsx.display()), "report this"))?;
-    files::write_bytes(&xlsx, &bytes)?;
+    files::deliver_bytes(&xlsx, &bytes)?;
     let csv_path = folder.join("clues.csv");
-    files::write_whole(&csv_path, |out| {
+    files::deliver(&csv_path, |out| {
         // A byte-order mark, so that Excel and WPS read the file as UTF-8.
         out.write_all("\u{feff}".as_bytes())
             .map_err(|error| Problem::io(&csv_path, error))?;
@@ -193,7 +193,7 @@ pub fn write(folder: &Path, source: &Source<'_>, findings: &Findings) -> Result<
     });
     let text = serde_json::to_string_pretty(&json)
         .map_err(|error| Problem::data(error.to_string(), "report this"))?;
-    files::write_bytes(&folder.join("clues.json"), text.as_bytes())
+    files::deliver_bytes(&folder.join("clues.json"), text.as_bytes())
 }
 
 const HEADER: [&str; 16] = [

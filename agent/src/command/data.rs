@@ -107,7 +107,7 @@ pub fn map(home: &HomeOptions, console: &Console, options: &MapOptions) -> Resul
         console,
         !options.yes,
     )?;
-    files::write_bytes(&out, text.as_bytes())?;
+    files::deliver_bytes(&out, text.as_bytes())?;
     console.say(&format!("已写入 written: {}", out.display()));
     console.say(&format!("下一步 next: hedui-agent check {}", out.display()));
     Ok(())
@@ -317,7 +317,7 @@ fn mapping_file(
     let text = propose(
         agreement, dataset, given, &mut spec, &written, console, true,
     )?;
-    files::write_bytes(&written, text.as_bytes())?;
+    files::deliver_bytes(&written, text.as_bytes())?;
     console.say(&format!(
         "对应表 mapping written: {} (请核对 please check it)",
         written.display()

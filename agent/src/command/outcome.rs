@@ -225,7 +225,7 @@ fn write_matches(
     roll: &Roll,
     evidence: &[Evidence],
 ) -> Result<(), Problem> {
-    files::write_whole(path, |out| {
+    files::deliver(path, |out| {
         let mut writer = csv::Writer::from_writer(out);
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
         writer
@@ -410,7 +410,7 @@ pub fn tickets(
             }
         }
     }
-    files::write_whole(&options.out, |out| {
+    files::deliver(&options.out, |out| {
         let mut writer = csv::Writer::from_writer(out);
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
         writer
@@ -496,7 +496,7 @@ pub fn handles(
     let identity = home.identity()?;
     let dataset = agreement.dataset_or_nearest(&options.dataset)?;
     let rows = handle_rows(home, &identity, &agreement, dataset.name.as_str())?;
-    files::write_whole(&options.out, |out| {
+    files::deliver(&options.out, |out| {
         let mut writer = csv::Writer::from_writer(out);
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
         writer.write_record(["handle", "rows"]).map_err(failed)?;

@@ -170,7 +170,7 @@ pub fn send(
         claim.seq
     );
     let path = folder.join(name);
-    files::write_whole(&path, |out| {
+    files::deliver(&path, |out| {
         envelope::seal(&header, identity, draft.to, body, out)
             .map_err(|error| Problem::envelope(&path, error))
     })?;

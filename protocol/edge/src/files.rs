@@ -45,26 +45,82 @@ pub fn read_small(path: &Path) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-/// Writes a file through `fill`: whole, synced, mode 0600, replacing an older one atomically.
+/// Writes a file through `fill`: whole, synced, mode 0600, replacing an older one atomically. The part has
+/// a name of its own, so two processes may write one file; leftovers are swept with the folder.
 pub fn write_whole<T>(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
+    let folder = folder_of(path)?;
+    let part = temporary(folder)?;
+    let filled = write_part(path, part.as_file(), fill)?;
+    part.persist(path)
+        .map_err(|error| Problem::io(path, error.error))?;
+    sync_folder(folder);
+    Ok(filled)
+}
+
+/// The same for folders that people and other parties look into: the part is named after its file, so the
+/// repeated command takes the place of what a killed one left. One process writes one such file.
+pub fn deliver<T>(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let folder = folder_of(path)?;
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let part = folder.join(format!(".{name}.part"));
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options
+        .open(&part)
+        .map_err(|error| Problem::io(&part, error))?;
+    let done = write_part(path, &file, fill).and_then(|filled| {
+        fs::rename(&part, path)
+            .map_err(|error| Problem::io(path, error))
+            .map(|()| filled)
+    });
+    if done.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    sync_folder(folder);
+    done
+}
+
+fn folder_of(path: &Path) -> Result<&Path, Problem> {
     let folder = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let wrap = |error: io::Error| Problem::io(path, error);
     fs::create_dir_all(folder).map_err(|error| Problem::io(folder, error))?;
-    let part = temporary(folder)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, part.as_file());
+    Ok(folder)
+}
+
+fn write_part<T>(
+    path: &Path,
+    file: &File,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let wrap = |error: io::Error| Problem::io(path, error);
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
     let filled = fill(&mut writer)?;
     writer.flush().map_err(wrap)?;
     drop(writer);
-    part.as_file().sync_all().map_err(wrap)?;
-    part.persist(path).map_err(|error| wrap(error.error))?;
-    sync_folder(folder);
+    file.sync_all().map_err(wrap)?;
     Ok(filled)
+}
+
+/// Delivers bytes whole.
+pub fn deliver_bytes(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    deliver(path, |out| {
+        out.write_all(bytes)
+            .map_err(|error| Problem::io(path, error))
+    })
 }
 
 /// Writes bytes whole.

@@ -55,7 +55,8 @@ impl Facts {
             }
             kept += 1;
         }
-        let left = u16::try_from(self.rows.len()).unwrap_or(u16::MAX) - kept + self.rows_left_out;
+        let rows = u16::try_from(self.rows.len()).unwrap_or(u16::MAX);
+        let left = rows.saturating_sub(kept).saturating_add(self.rows_left_out);
         let mut out = Zeroizing::new(Vec::with_capacity(body.len() + 4));
         out.extend_from_slice(&kept.to_be_bytes());
         out.extend_from_slice(&left.to_be_bytes());
