@@ -2,7 +2,7 @@
 //! look like clues and are none, one benefit unit each. Invariant: no decoy makes its unit a true clue.
 //! Types and counts: shared evidence, §5.5.
 
-use super::errors::ident;
+use super::errors::{ident, log_of};
 use super::plant::Planter;
 use super::registers::{business, cells, forest, house, machine, vehicle};
 
@@ -166,7 +166,8 @@ impl<'a> Planter<'a> {
             1 => {
                 // Somebody else's death, typed under this living person's number.
                 let other = self.loner();
-                let mut row = ident(self.people, other);
+                let clean = ident(self.people, other);
+                let mut row = clean.clone();
                 row.id.clone_from(&self.people.all[person].id);
                 if self.dice.percent(50.0) {
                     row.name.clone_from(&self.people.all[person].name);
@@ -174,7 +175,8 @@ impl<'a> Planter<'a> {
                 let number = format!("HH{:07}", self.serial());
                 let facts = cells(&[&number, "20150312", "20150314"]);
                 if let Some(register) = self.registers.get_mut("huohua") {
-                    register.push(other, &row, &facts, vec![("id", "another's")]);
+                    let changes = log_of(&clean, &row, vec![("id", "another's")]);
+                    register.push(other, &row, &facts, changes);
                 }
             }
             _ => self.row(

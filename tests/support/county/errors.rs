@@ -28,6 +28,21 @@ pub struct Ident {
     pub phone: String,
 }
 
+impl Ident {
+    fn field(&self, name: &str) -> &str {
+        match name {
+            "id" => &self.id,
+            "name" => &self.name,
+            "sex" => &self.sex,
+            "birth" => &self.birth,
+            "township" => &self.township,
+            "village" => &self.village,
+            "group" => &self.group,
+            _ => &self.phone,
+        }
+    }
+}
+
 /// Quality class of a register.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -41,8 +56,34 @@ pub enum Class {
     D,
 }
 
-/// One logged change: field and kind.
-pub type Change = (&'static str, &'static str);
+/// One logged change of a row.
+#[derive(Clone)]
+pub struct Change {
+    /// Field.
+    pub field: &'static str,
+    /// Kind of error.
+    pub kind: &'static str,
+    /// As it is.
+    pub before: String,
+    /// As it was written.
+    pub after: String,
+}
+
+/// Field and kind of a change, before both states of the field are looked up.
+type Mark = (&'static str, &'static str);
+
+/// The log of what turned `clean` into `row`.
+pub fn log_of(clean: &Ident, row: &Ident, marks: Vec<Mark>) -> Vec<Change> {
+    marks
+        .into_iter()
+        .map(|(field, kind)| Change {
+            field,
+            kind,
+            before: clean.field(field).to_owned(),
+            after: row.field(field).to_owned(),
+        })
+        .collect()
+}
 
 /// A person's identifiers without error.
 pub fn ident(people: &People, at: usize) -> Ident {
@@ -100,7 +141,8 @@ pub fn distort(
         row.group.clear();
         log.push(("group", "missing"));
     }
-    (row, log)
+    let changes = log_of(&ident(people, at), &row, log);
+    (row, changes)
 }
 
 fn distort_id(
@@ -109,9 +151,15 @@ fn distort_id(
     class: Class,
     factor: f64,
     row: &mut Ident,
-    log: &mut Vec<Change>,
+    log: &mut Vec<Mark>,
     dice: &mut Dice,
 ) {
+    // A number that the office once gave to two persons (重号) lives on in migrated paper alone.
+    if let (Class::D, Some(shared)) = (class, &people.all[at].shared_id) {
+        row.id.clone_from(shared);
+        log.push(("id", "shared number"));
+        return;
+    }
     let kinds: [(&str, Rates); 9] = [
         ("missing", Rates([0.0, 0.5, 1.5, 12.0])),
         ("15 digits", Rates([0.0, 1.0, 0.3, 25.0])),
@@ -198,7 +246,7 @@ fn distort_name(
     class: Class,
     factor: f64,
     row: &mut Ident,
-    log: &mut Vec<Change>,
+    log: &mut Vec<Mark>,
     dice: &mut Dice,
 ) {
     let name = row.name.clone();
@@ -263,7 +311,7 @@ fn distort_birth(
     class: Class,
     factor: f64,
     row: &mut Ident,
-    log: &mut Vec<Change>,
+    log: &mut Vec<Mark>,
     dice: &mut Dice,
 ) {
     let born = people.all[at].birth;
@@ -297,7 +345,7 @@ fn distort_birth(
     }
 }
 
-fn former_place(people: &People, at: usize, row: &mut Ident, log: &mut Vec<Change>) {
+fn former_place(people: &People, at: usize, row: &mut Ident, log: &mut Vec<Mark>) {
     let former = people.former_township(at);
     if !former.is_empty() {
         row.township = former.to_owned();

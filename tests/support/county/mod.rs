@@ -7,6 +7,7 @@ pub mod background;
 pub mod decoys;
 pub mod dice;
 pub mod errors;
+pub mod later;
 pub mod names;
 pub mod people;
 pub mod plant;
@@ -62,6 +63,8 @@ pub struct County {
     pub clues: Vec<Clue>,
     /// Decoys: type and benefit unit.
     pub decoys: Vec<(&'static str, usize)>,
+    /// Reverse truths (应保未保): register and person.
+    pub reverse: Vec<(&'static str, usize)>,
 }
 
 /// Generates a county.
@@ -72,11 +75,13 @@ pub fn generate(scale: Scale, seed: u64) -> County {
     let mut planter = plant::Planter::new(scale, &mut people, &mut registers, &mut dice);
     planter.plant_clues();
     planter.plant_decoys();
+    planter.plant_reverse();
     planter.plain_units();
     let plant::Planted {
         units,
         clues,
         decoys,
+        reverse,
         on_roll,
     } = planter.finish();
     background::fill(
@@ -97,5 +102,6 @@ pub fn generate(scale: Scale, seed: u64) -> County {
         registers,
         clues,
         decoys,
+        reverse,
     }
 }

@@ -2,7 +2,7 @@
 //! valid and unique; a changed name or birth date changes the number with it.
 //! Figures: ageing rural county; two area codes (422725 until 1991, 420525 since 1992).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dice::{Dice, day};
 use super::names::Names;
@@ -44,6 +44,8 @@ pub struct Person {
     pub id: String,
     /// Older, still circulating number of 1.5 % of persons.
     pub old_id: Option<String>,
+    /// Another person's number that 0.12 % of adults once shared (重号).
+    pub shared_id: Option<String>,
     /// Index of the village.
     pub village: usize,
     /// Group within the village.
@@ -110,7 +112,30 @@ impl People {
             let area = *dice.pick(&[420_502, 420_582, 420_583, 429_006, 510_902]);
             people.renumber(at, area, dice);
         }
+        people.share_numbers(dice);
         people
+    }
+
+    /// 0.12 % of adults once had the number of somebody of the same sex and birth date: area, date and
+    /// sequence given out twice.
+    fn share_numbers(&mut self, dice: &mut Dice) {
+        let mut by_birth: BTreeMap<(u32, bool), Vec<usize>> = BTreeMap::new();
+        for (at, person) in self.all.iter().enumerate() {
+            by_birth
+                .entry((person.birth, person.male))
+                .or_default()
+                .push(at);
+        }
+        for at in 0..self.all.len() {
+            let twins = &by_birth[&(self.all[at].birth, self.all[at].male)];
+            if self.age(at) < 18 || twins.len() < 2 || !dice.percent(0.13) {
+                continue;
+            }
+            let twin = *dice.pick(twins);
+            if twin != at {
+                self.all[at].shared_id = Some(self.all[twin].id.clone());
+            }
+        }
     }
 
     fn household(&mut self, dice: &mut Dice, local: &[Vec<char>]) {
@@ -179,6 +204,7 @@ impl People {
             birth: birth.min(SNAPSHOT - 200),
             id: String::new(),
             old_id: None,
+            shared_id: None,
             village,
             group: 1,
             phone,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dice::{Dice, day};
-use super::errors::{Change, damage_id, distort, ident};
+use super::errors::{damage_id, distort, ident, log_of};
 use super::people::{People, number};
 use super::registers::{Register, business, cells, dashed, forest, house, machine, vehicle};
 use super::{SNAPSHOT, Scale};
@@ -69,6 +69,8 @@ pub struct Planted {
     pub clues: Vec<Clue>,
     /// Decoys.
     pub decoys: Vec<(&'static str, usize)>,
+    /// Reverse truths (应保未保): register and person.
+    pub reverse: Vec<(&'static str, usize)>,
     /// Persons whom background rows leave alone.
     pub on_roll: BTreeSet<usize>,
 }
@@ -105,6 +107,7 @@ impl<'a> Planter<'a> {
             units: Vec::new(),
             clues: Vec::new(),
             decoys: Vec::new(),
+            reverse: Vec::new(),
             on_roll: BTreeSet::new(),
         };
         Self {
@@ -186,8 +189,9 @@ impl<'a> Planter<'a> {
         difficulty: &str,
         facts: &[String],
     ) {
-        let mut row = ident(self.people, person);
-        let mut changes: Vec<Change> = Vec::new();
+        let clean = ident(self.people, person);
+        let mut row = clean.clone();
+        let mut changes = Vec::new();
         match difficulty {
             "format" => {
                 let born = self.people.all[person].birth;
@@ -228,6 +232,7 @@ impl<'a> Planter<'a> {
             }
             _ => {}
         }
+        let changes = log_of(&clean, &row, changes);
         if let Some(register) = self.registers.get_mut(register) {
             register.push(person, &row, facts, changes);
         }
@@ -503,6 +508,24 @@ impl<'a> Planter<'a> {
                 }
             };
             self.clue(unit, 6, subtype, difficulty);
+        }
+    }
+
+    /// Households that another kind of help knows as poor and the roll does not (应保未保): 240 in the county.
+    pub fn plant_reverse(&mut self) {
+        for at in 0..self.scale.of(240) {
+            let household = self.households.pop().unwrap_or(0);
+            let members = self.people.households[household].clone();
+            self.out.on_roll.extend(&members);
+            let given = dashed(day(self.dice, 2015, 2015));
+            let (register, facts) = if at % 2 == 0 {
+                let amount = self.dice.between(20_000, 80_000).to_string();
+                ("linshi", cells(&["大病医疗救助", &amount, &given]))
+            } else {
+                ("tekun", cells(&["分散", &given, ""]))
+            };
+            self.row(register, members[0], "exact", &facts);
+            self.out.reverse.push((register, members[0]));
         }
     }
 

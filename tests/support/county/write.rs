@@ -10,10 +10,9 @@ use super::registers::{Format, Register};
 
 /// Name of a register's file.
 pub fn file_name(register: &Register) -> String {
-    let ending = if register.format == Format::Xlsx {
-        "xlsx"
-    } else {
-        "csv"
+    let ending = match register.format {
+        Format::Xlsx => "xlsx",
+        Format::Utf8 | Format::Gb18030 => "csv",
     };
     format!("{}.{ending}", register.title)
 }
@@ -22,18 +21,38 @@ pub fn file_name(register: &Register) -> String {
 pub fn write(county: &County, folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder.join("truth"))?;
     for register in county.registers.values() {
-        let path = folder.join(file_name(register));
-        match register.format {
-            Format::Xlsx => workbook(register, &path)?,
-            Format::Utf8 => std::fs::write(path, text(register)?)?,
-            Format::Gb18030 => {
-                let utf8 = String::from_utf8(text(register)?).unwrap_or_default();
-                std::fs::write(path, encoding_rs::GB18030.encode(&utf8).0)?;
-            }
-        }
+        one(register, register.format, &folder.join(file_name(register)))?;
     }
     std::fs::write(folder.join("gazetteer.csv"), county.people.gazetteer())?;
     truth(county, &folder.join("truth"))
+}
+
+/// Writes every register in every format: `utf8/`, `gb18030/` and `xlsx/` below `folder`.
+pub fn every_format(county: &County, folder: &Path) -> io::Result<()> {
+    for (format, name, ending) in [
+        (Format::Utf8, "utf8", "csv"),
+        (Format::Gb18030, "gb18030", "csv"),
+        (Format::Xlsx, "xlsx", "xlsx"),
+    ] {
+        std::fs::create_dir_all(folder.join(name))?;
+        for register in county.registers.values() {
+            let file = format!("{}.{ending}", register.title);
+            one(register, format, &folder.join(name).join(file))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes one register in one format.
+pub fn one(register: &Register, format: Format, path: &Path) -> io::Result<()> {
+    match format {
+        Format::Xlsx => workbook(register, path),
+        Format::Utf8 => std::fs::write(path, text(register)?),
+        Format::Gb18030 => {
+            let utf8 = String::from_utf8(text(register)?).map_err(io::Error::other)?;
+            std::fs::write(path, encoding_rs::GB18030.encode(&utf8).0)
+        }
+    }
 }
 
 fn text(register: &Register) -> io::Result<Vec<u8>> {
@@ -146,17 +165,27 @@ fn truth(county: &County, folder: &Path) -> io::Result<()> {
     )?;
     table(
         "errors.csv",
-        &["register", "row", "field", "kind"],
+        &["register", "row", "field", "kind", "before", "after"],
         &mut rows.flat_map(|(name, at, row)| {
-            row.changes.iter().map(move |(field, kind)| {
+            row.changes.iter().map(move |change| {
                 vec![
                     (*name).to_owned(),
                     at.to_string(),
-                    (*field).to_owned(),
-                    (*kind).to_owned(),
+                    change.field.to_owned(),
+                    change.kind.to_owned(),
+                    change.before.clone(),
+                    change.after.clone(),
                 ]
             })
         }),
+    )?;
+    table(
+        "reverse.csv",
+        &["register", "person"],
+        &mut county
+            .reverse
+            .iter()
+            .map(|(register, person)| vec![(*register).to_owned(), person.to_string()]),
     )?;
     table(
         "links.csv",
