@@ -5,6 +5,7 @@
 //! | [`identity_file`] | how is a party's key file made, opened, re-protected? |
 //! | [`kit_store`] | where do the secrets of a register rest between runs? |
 //! | [`lock`] | how does a match key become a token? |
+//! | [`oprf`] | how do custodians and an agent make one together? |
 //!
 //! Invariant: imports protocol (and the doorstep crate) only; no secret is printed, serialised through
 //! a general format, or written in clear. Specification: protocol/SPEC.md, "Locks".
@@ -13,3 +14,4 @@
 pub mod identity_file;
 pub mod kit_store;
 pub mod lock;
+pub mod oprf;

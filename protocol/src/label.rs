@@ -10,10 +10,22 @@ pub enum Label {
     Agreement,
     /// Signature of a party under the agreement's digest.
     AgreementSignature,
+    /// Blinds of an OPRF batch.
+    Blind,
+    /// Padding elements of an OPRF batch.
+    BlindPadding,
+    /// Key of an OPRF batch's blinds.
+    BlindKey,
+    /// Invented persons that prove a comparison complete.
+    Canary,
+    /// Chain of a custodian's log.
+    CustodianLog,
     /// HPKE info of an envelope.
     Envelope,
     /// Seed of the deterministic encapsulation (decision 0003).
     EnvelopeSeed,
+    /// Signature of a custodian under an epoch's record.
+    EpochRecord,
     /// Exporter context of the STREAM key.
     EnvelopeStream,
     /// Key identifier of a party.
@@ -28,6 +40,10 @@ pub enum Label {
     MatchKey,
     /// Key of local pseudonyms (handles, fillers, content keys).
     Local,
+    /// Check words of a share on paper.
+    PaperShare,
+    /// Commitment scalar of a custodian's proof.
+    ProofNonce,
     /// Request identifier of a message.
     Request,
     /// Signature over an envelope.
@@ -42,7 +58,13 @@ impl Label {
         match self {
             Self::Agreement => b"HEDUI1/agreement",
             Self::AgreementSignature => b"HEDUI1/agreement-signature",
+            Self::Blind => b"HEDUI1/blind",
+            Self::BlindPadding => b"HEDUI1/blind-padding",
+            Self::BlindKey => b"HEDUI1/blind-key",
+            Self::Canary => b"HEDUI1/canary",
+            Self::CustodianLog => b"HEDUI1/custodian-log",
             Self::Envelope => b"HEDUI1/envelope",
+            Self::EpochRecord => b"HEDUI1/epoch-record",
             Self::EnvelopeSeed => b"HEDUI1/envelope-seed",
             Self::EnvelopeStream => b"HEDUI1/envelope-stream",
             Self::KeyId => b"HEDUI1/key-id",
@@ -51,6 +73,8 @@ impl Label {
             Self::Keyed => b"HEDUI1/keyed",
             Self::MatchKey => b"HEDUI1/match-key",
             Self::Local => b"HEDUI1/local",
+            Self::PaperShare => b"HEDUI1/paper-share",
+            Self::ProofNonce => b"HEDUI1/proof-nonce",
             Self::Request => b"HEDUI1/request",
             Self::Signature => b"HEDUI1/signature",
             Self::Tag => b"HEDUI1/tag",

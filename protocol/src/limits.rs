@@ -17,6 +17,12 @@ pub const BODY_BYTES_MAX: u64 = 1 << 40;
 pub const MANIFEST_BYTES_MAX: usize = 4 << 20;
 /// Longest input of the lock for one match key, in bytes (design §5; RFC 9497 allows 65,535).
 pub const KEY_INPUT_BYTES_MAX: usize = 512;
+/// Most custodians of one agreement; keeps the whole-number Lagrange coefficients below 2³².
+pub const CUSTODIANS_MAX: usize = 9;
+/// Elements of one evaluation chunk, one proof each (RFC 9497 allows 65,535).
+pub const EVALUATION_CHUNK: usize = 8192;
+/// Evaluation requests are padded to a multiple of this many elements (security.md §6.5).
+pub const PAD_ELEMENTS: u64 = 4096;
 /// Most parties of one agreement.
 pub const PARTIES_MAX: usize = 256;
 /// Most datasets of one agreement.

@@ -1,0 +1,165 @@
+//! An agent's side: blind, check, combine, finalise. In: match-key inputs and custodians' answers.
+//! Out: tokens. Invariant: [`EpochKey::finalise`] takes [`Evaluation`]s, which only [`EpochKey::verify`]
+//! makes, so that no token exists before every proof has been checked.
+//! Blinding is `B = 2(H(x) + r·G)` (Jarecki, Krawczyk, Xu 2021, eprint 2021/273); see decision 0006.
+
+use std::collections::BTreeMap;
+
+use curve25519_dalek::ristretto::{RistrettoBasepointTable, RistrettoPoint};
+use curve25519_dalek::scalar::Scalar;
+use hedui_protocol::label::Label;
+use hedui_protocol::lock::Token;
+use hedui_protocol::primitive::{hmac_sha512, hmac_sha512_key};
+use hedui_protocol::secret::Secret;
+use zeroize::Zeroizing;
+
+use super::OprfError;
+use super::proof::{self, Elements};
+use super::suite::{ELEMENT_BYTES, Mode, PROOF_BYTES, decode, finalize_hash, hash_to_group};
+use super::threshold::{Index, Threshold, combine};
+
+/// Key of all blinds of one batch: `r = HMAC-SHA512(key, "HEDUI1/blind" ‖ 0 ‖ input) mod ℓ`. The key comes from
+/// the system's randomness and the agent's own secret together, so that neither alone is trusted.
+pub struct BlindKey(ring::hmac::Key);
+
+impl BlindKey {
+    /// The key of a batch.
+    pub fn new(secret: &Secret<32>) -> Self {
+        Self(hmac_sha512_key(secret.expose()))
+    }
+
+    fn blind(&self, input: &[u8]) -> Zeroizing<Scalar> {
+        let wide = Zeroizing::new(hmac_sha512(&self.0, Label::Blind, &[input]));
+        Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide))
+    }
+
+    /// Blinds a chunk of inputs: `B = 2(H(x) + r·G)`, encoded together.
+    pub fn blind_chunk(&self, inputs: &[&[u8]]) -> Vec<[u8; ELEMENT_BYTES]> {
+        let halves: Vec<RistrettoPoint> = inputs
+            .iter()
+            .map(|input| {
+                hash_to_group(Mode::Voprf, input) + RistrettoPoint::mul_base(&self.blind(input))
+            })
+            .collect();
+        encode_doubles(&halves)
+    }
+
+    /// An element that hides nothing, for padding: uniform like every other.
+    pub fn padding(&self, index: u64) -> [u8; ELEMENT_BYTES] {
+        let wide = Zeroizing::new(hmac_sha512(
+            &self.0,
+            Label::BlindPadding,
+            &[&index.to_be_bytes()],
+        ));
+        RistrettoPoint::from_uniform_bytes(&wide)
+            .compress()
+            .to_bytes()
+    }
+}
+
+/// The public key of an epoch: public shares, and the group key that they add up to.
+pub struct EpochKey {
+    threshold: Threshold,
+    shares: BTreeMap<Index, (RistrettoPoint, [u8; ELEMENT_BYTES])>,
+    group: [u8; ELEMENT_BYTES],
+    /// Multiples of `K·G / 2`, for taking the blind away.
+    half_table: RistrettoBasepointTable,
+}
+
+/// One custodian's answer to one chunk, its proof verified.
+pub struct Evaluation {
+    custodian: Index,
+    points: Vec<RistrettoPoint>,
+}
+
+impl EpochKey {
+    /// Checks that the public shares belong together and form the key.
+    pub fn new(
+        threshold: Threshold,
+        shares: &BTreeMap<Index, [u8; ELEMENT_BYTES]>,
+    ) -> Result<Self, OprfError> {
+        let mut points = BTreeMap::new();
+        for (index, bytes) in shares {
+            points.insert(*index, decode(bytes, usize::from(*index))?);
+        }
+        let group = threshold.group_key(&points)?;
+        let half = group * Scalar::from(2_u8).invert();
+        let group_bytes = group.compress().to_bytes();
+        decode(&group_bytes, 0)?;
+        Ok(Self {
+            threshold,
+            shares: points
+                .into_iter()
+                .zip(shares.values())
+                .map(|((index, point), bytes)| (index, (point, *bytes)))
+                .collect(),
+            group: group_bytes,
+            half_table: RistrettoBasepointTable::create(&half),
+        })
+    }
+
+    /// `K·G`, encoded.
+    pub fn group(&self) -> &[u8; ELEMENT_BYTES] {
+        &self.group
+    }
+
+    /// Decodes an answer to a chunk and verifies its proof under the custodian's public share.
+    pub fn verify(
+        &self,
+        custodian: Index,
+        blinded: Elements<'_>,
+        answer: &[[u8; ELEMENT_BYTES]],
+        proof: &[u8; PROOF_BYTES],
+    ) -> Result<Evaluation, OprfError> {
+        let (share, bytes) = self.shares.get(&custodian).ok_or(OprfError::Threshold)?;
+        let points = answer
+            .iter()
+            .enumerate()
+            .map(|(index, bytes)| decode(bytes, index))
+            .collect::<Result<Vec<_>, _>>()?;
+        let evaluated = Elements {
+            points: &points,
+            bytes: answer,
+        };
+        proof::verify(Mode::Voprf, (share, bytes), blinded, evaluated, proof)?;
+        Ok(Evaluation { custodian, points })
+    }
+
+    /// Tokens of a chunk: `N = Σ c_i·Z_i − r·K·G` taken at half and doubled by the encoder, then the RFC's
+    /// `Finalize` hash. `inputs` and `blinds` are those of [`BlindKey::blind_chunk`], in the same order.
+    pub fn finalise(
+        &self,
+        inputs: &[&[u8]],
+        blinds: &BlindKey,
+        evaluations: &[Evaluation],
+    ) -> Result<Vec<Token>, OprfError> {
+        let set: Vec<Index> = evaluations.iter().map(|e| e.custodian).collect();
+        let coefficients = self.threshold.coefficients(&set)?;
+        if evaluations.iter().any(|e| e.points.len() < inputs.len()) {
+            return Err(OprfError::Count);
+        }
+        let halves: Vec<RistrettoPoint> = inputs
+            .iter()
+            .enumerate()
+            .map(|(index, input)| {
+                let points: Vec<_> = evaluations.iter().map(|e| &e.points[index]).collect();
+                combine(&coefficients, &points) - &*blinds.blind(input) * &self.half_table
+            })
+            .collect();
+        let halves = Zeroizing::new(halves);
+        let elements = Zeroizing::new(encode_doubles(&halves));
+        Ok(inputs
+            .iter()
+            .zip(elements.iter())
+            .map(|(input, element)| Secret::new(finalize_hash(input, element)))
+            .collect())
+    }
+}
+
+/// Encodings of `2·P`, one field inversion for all (RFC 9496 encodes; the batch is curve25519-dalek's).
+fn encode_doubles(halves: &[RistrettoPoint]) -> Vec<[u8; ELEMENT_BYTES]> {
+    RistrettoPoint::double_and_compress_batch(halves)
+        .into_iter()
+        .map(|element| element.to_bytes())
+        .collect()
+}

@@ -1,0 +1,86 @@
+//! A custodian's work on one chunk. In: its share and up to 8,192 blinded elements. Out: the evaluated
+//! elements and one proof. Invariant: nothing else is ever computed with a share; the same chunk gives the
+//! same bytes. The proof's nonce is derived from the share and the batch, so no randomness can fail (the
+//! idea of RFC 6979). Specification: RFC 9497 §3.3.2.
+
+use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
+use hedui_protocol::label::Label;
+use hedui_protocol::primitive::{hmac_sha512, hmac_sha512_key};
+use zeroize::Zeroizing;
+
+use super::OprfError;
+use super::proof::{Elements, prove};
+use super::suite::{ELEMENT_BYTES, Mode, PROOF_BYTES, decode, decode_scalar};
+
+/// A custodian's share of one epoch's key; wiped on drop, without `Debug`.
+pub struct Share {
+    scalar: Zeroizing<Scalar>,
+    /// `s/2`, because the encoder doubles what it is given.
+    half: Zeroizing<Scalar>,
+    public: [u8; ELEMENT_BYTES],
+    nonce_key: ring::hmac::Key,
+}
+
+impl Share {
+    /// Reads a share: 32 bytes, canonical, not zero.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, OprfError> {
+        Ok(Self::new(Zeroizing::new(decode_scalar(bytes)?)))
+    }
+
+    /// A share.
+    pub fn new(scalar: Zeroizing<Scalar>) -> Self {
+        let half = Zeroizing::new(*scalar * Scalar::from(2_u8).invert());
+        Self {
+            public: RistrettoPoint::mul_base(&scalar).compress().to_bytes(),
+            nonce_key: hmac_sha512_key(scalar.as_bytes()),
+            scalar,
+            half,
+        }
+    }
+
+    /// The public share `s·G`.
+    pub fn public(&self) -> &[u8; ELEMENT_BYTES] {
+        &self.public
+    }
+
+    /// The 32 bytes of the share, for sealing and for paper. Every caller is a place to review.
+    pub fn expose(&self) -> &Scalar {
+        &self.scalar
+    }
+
+    /// `Z_j = s·B_j` for a chunk, and the proof.
+    pub fn evaluate(
+        &self,
+        blinded: &[[u8; ELEMENT_BYTES]],
+    ) -> Result<(Vec<[u8; ELEMENT_BYTES]>, [u8; PROOF_BYTES]), OprfError> {
+        let points = blinded
+            .iter()
+            .enumerate()
+            .map(|(index, bytes)| decode(bytes, index))
+            .collect::<Result<Vec<_>, _>>()?;
+        let halves: Vec<RistrettoPoint> = points.iter().map(|point| *self.half * point).collect();
+        let evaluated: Vec<_> = RistrettoPoint::double_and_compress_batch(&halves)
+            .into_iter()
+            .map(|element| element.to_bytes())
+            .collect();
+        let elements = Elements {
+            points: &points,
+            bytes: blinded,
+        };
+        // M binds the whole batch: another batch has another M, so a nonce is never used for two.
+        let nonce = |m: &[u8; ELEMENT_BYTES]| {
+            let wide = Zeroizing::new(hmac_sha512(&self.nonce_key, Label::ProofNonce, &[m]));
+            Scalar::from_bytes_mod_order_wide(&wide)
+        };
+        let proof = prove(
+            Mode::Voprf,
+            &self.scalar,
+            &self.public,
+            elements,
+            &evaluated,
+            nonce,
+        );
+        Ok((evaluated, proof))
+    }
+}

@@ -1,0 +1,134 @@
+//! Proofs that a batch was evaluated under the key that was announced (DLEQ). In: public share, blinded and
+//! evaluated elements. Out: 64 bytes, and the verdict on them.
+//! Invariant: byte for byte the proofs of RFC 9497; a batch has at most 8,192 elements here (the RFC's
+//! index allows 65,535). Specification: RFC 9497 §2.2.
+
+use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::VartimeMultiscalarMul;
+
+use super::OprfError;
+use super::suite::{ELEMENT_BYTES, Mode, PROOF_BYTES, hash_to_scalar, sha512};
+
+/// Elements of a batch, decoded and as they travel.
+#[derive(Clone, Copy)]
+pub struct Elements<'a> {
+    /// Decoded.
+    pub points: &'a [RistrettoPoint],
+    /// Encoded.
+    pub bytes: &'a [[u8; ELEMENT_BYTES]],
+}
+
+/// `GenerateProof(k, A = G, B = public, C = blinded, D = evaluated)` with the commitment scalar `nonce`,
+/// which must be secret and used for this batch only.
+pub fn prove(
+    mode: Mode,
+    key: &Scalar,
+    public: &[u8; ELEMENT_BYTES],
+    blinded: Elements<'_>,
+    evaluated: &[[u8; ELEMENT_BYTES]],
+    nonce: impl FnOnce(&[u8; ELEMENT_BYTES]) -> Scalar,
+) -> [u8; PROOF_BYTES] {
+    let weights = weights(mode, public, blinded.bytes, evaluated);
+    let m = RistrettoPoint::vartime_multiscalar_mul(&weights, blinded.points);
+    // ComputeCompositesFast: the prover knows k, so the second composite is k·M.
+    let z = key * m;
+    let m_bytes = m.compress().to_bytes();
+    let r = zeroize::Zeroizing::new(nonce(&m_bytes));
+    let (t2, t3) = (RistrettoPoint::mul_base(&r), *r * m);
+    let challenge = challenge(mode, public, &m_bytes, &z, &t2, &t3);
+    let response = *r - challenge * key;
+    let mut proof = [0; PROOF_BYTES];
+    proof[..32].copy_from_slice(challenge.as_bytes());
+    proof[32..].copy_from_slice(response.as_bytes());
+    proof
+}
+
+/// `VerifyProof(A = G, B = public, C = blinded, D = evaluated, proof)`.
+pub fn verify(
+    mode: Mode,
+    public: (&RistrettoPoint, &[u8; ELEMENT_BYTES]),
+    blinded: Elements<'_>,
+    evaluated: Elements<'_>,
+    proof: &[u8; PROOF_BYTES],
+) -> Result<(), OprfError> {
+    if blinded.bytes.len() != evaluated.bytes.len() {
+        return Err(OprfError::Count);
+    }
+    let scalar = |half: &[u8]| -> Result<Scalar, OprfError> {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(half);
+        Option::from(Scalar::from_canonical_bytes(bytes)).ok_or(OprfError::Proof)
+    };
+    let (claimed, response) = (scalar(&proof[..32])?, scalar(&proof[32..])?);
+    let weights = weights(mode, public.1, blinded.bytes, evaluated.bytes);
+    let m = RistrettoPoint::vartime_multiscalar_mul(&weights, blinded.points);
+    let z = RistrettoPoint::vartime_multiscalar_mul(&weights, evaluated.points);
+    let t2 = RistrettoPoint::vartime_double_scalar_mul_basepoint(&claimed, public.0, &response);
+    let t3 = RistrettoPoint::vartime_multiscalar_mul([response, claimed], [m, z]);
+    let expected = challenge(mode, public.1, &m.compress().to_bytes(), &z, &t2, &t3);
+    if expected == claimed {
+        Ok(())
+    } else {
+        Err(OprfError::Proof)
+    }
+}
+
+/// `d_i` of `ComputeComposites`: one scalar per element, bound to the key and to both elements.
+fn weights(
+    mode: Mode,
+    public: &[u8; ELEMENT_BYTES],
+    blinded: &[[u8; ELEMENT_BYTES]],
+    evaluated: &[[u8; ELEMENT_BYTES]],
+) -> Vec<Scalar> {
+    let dst = [b"Seed-", mode.context()].concat();
+    let dst_len = u16::try_from(dst.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let seed = sha512(&[&[0, 32], public, &dst_len, &dst]);
+    let pairs = blinded.iter().zip(evaluated).zip(0_u16..);
+    pairs
+        .map(|((c, d), index)| {
+            let index = index.to_be_bytes();
+            hash_to_scalar(
+                mode,
+                &[
+                    &[0, 64],
+                    &seed,
+                    &index,
+                    &[0, 32],
+                    c,
+                    &[0, 32],
+                    d,
+                    b"Composite",
+                ],
+            )
+        })
+        .collect()
+}
+
+fn challenge(
+    mode: Mode,
+    public: &[u8; ELEMENT_BYTES],
+    m: &[u8; ELEMENT_BYTES],
+    z: &RistrettoPoint,
+    t2: &RistrettoPoint,
+    t3: &RistrettoPoint,
+) -> Scalar {
+    let [z, t2, t3] = [z, t2, t3].map(|point| point.compress().to_bytes());
+    let len = &[0, 32];
+    hash_to_scalar(
+        mode,
+        &[
+            len,
+            public,
+            len,
+            m,
+            len,
+            &z,
+            len,
+            &t2,
+            len,
+            &t3,
+            b"Challenge",
+        ],
+    )
+}
