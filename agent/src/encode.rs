@@ -26,8 +26,6 @@ pub struct Encoder<'a> {
     pub register: &'a str,
     /// Tags and payload keys of the register.
     pub context: TagContext,
-    /// First lock.
-    pub lock: &'a dyn Lock,
     /// Local pseudonyms of the dataset.
     pub pseudonyms: &'a Pseudonyms,
     /// Release sets.
@@ -39,12 +37,12 @@ pub type TooCommon = BTreeSet<(Handle, u8)>;
 
 impl Encoder<'_> {
     /// Tokens of a person, one per match key; `None` where the key is absent.
-    pub fn tokens(&self, person: &Person) -> Result<Vec<Option<Token>>, Problem> {
+    pub fn tokens(&self, lock: &dyn Lock, person: &Person) -> Result<Vec<Option<Token>>, Problem> {
         let (digest, epoch) = (self.agreement.digest(), self.agreement.epoch());
         let keys = self.agreement.match_keys().iter();
         keys.map(|key| match KeyInput::new(digest, epoch, key, person) {
             None => Ok(None),
-            Some(input) => self.lock.token(&input).map(Some).ok_or_else(|| {
+            Some(input) => lock.token(&input).map(Some).ok_or_else(|| {
                 Problem::not_yet(
                     "some key values are not evaluated yet",
                     "ask the custodians first",
@@ -55,9 +53,14 @@ impl Encoder<'_> {
     }
 
     /// One tag row per match key (the tag, or a filler where the key is absent), and which keys are there.
-    pub fn tag_rows(&self, id: &[u8; 16], person: &Person) -> Result<(Vec<Row>, u16), Problem> {
+    pub fn tag_rows(
+        &self,
+        lock: &dyn Lock,
+        id: &[u8; 16],
+        person: &Person,
+    ) -> Result<(Vec<Row>, u16), Problem> {
         let handle = self.pseudonyms.handle(self.register, id);
-        let tokens = self.tokens(person)?;
+        let tokens = self.tokens(lock, person)?;
         let mut bitmap = 0;
         let mut rows = Vec::with_capacity(tokens.len());
         for (key, token) in self.agreement.match_keys().iter().zip(&tokens) {

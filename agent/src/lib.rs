@@ -20,6 +20,7 @@
 pub mod clue;
 pub mod command;
 pub mod encode;
+pub mod evaluation;
 pub mod extsort;
 pub mod intake;
 pub mod mapping;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use hedui_edge::{Problem, files};
 use hedui_keys::kit_store::KitStore;
-use hedui_keys::lock::Keyed;
+use hedui_keys::lock::{Keyed, Lock};
 use hedui_protocol::agreement::InForce;
 use hedui_protocol::agreement::text::Dataset;
 use hedui_protocol::envelope::Verified;
@@ -66,6 +66,7 @@ pub fn open(
     identity: &Identity,
     agreement: &InForce,
     roll: &Roll,
+    evaluated: Option<&dyn Lock>,
     (state, work): (&Path, &Path),
 ) -> Result<Opened, Problem> {
     let mut body = files::temporary(work)?;
@@ -120,12 +121,13 @@ pub fn open(
                 kit.register,
                 kit.register_secret.duplicate(),
             ),
-            lock: &Keyed::new(&kit.shared_secret),
             pseudonyms: &pseudonyms,
             releases: agreement.releases(),
         };
+        let keyed = Keyed::new(&kit.shared_secret);
+        let lock = evaluated.unwrap_or(&keyed);
         let tables = Tables::read(&mut body, &layout, &register.name, &encoder)?;
-        open_register(&mut opened, &tables, dataset, &encoder, roll)?;
+        open_register(&mut opened, &tables, dataset, (&encoder, lock), roll)?;
     }
     Ok(opened)
 }
@@ -134,7 +136,7 @@ fn open_register(
     opened: &mut Opened,
     tables: &Tables,
     dataset: &Dataset,
-    encoder: &Encoder<'_>,
+    (encoder, lock): (&Encoder<'_>, &dyn Lock),
     roll: &Roll,
 ) -> Result<(), Problem> {
     let handles = roll.handles(encoder.pseudonyms, encoder.register);
@@ -143,7 +145,7 @@ fn open_register(
             opened.foreign_count += 1;
             continue;
         };
-        let tokens = encoder.tokens(&roll.persons[person].person)?;
+        let tokens = encoder.tokens(lock, &roll.persons[person].person)?;
         let mut facts = None;
         let mut expected = false;
         if let Some(row) = tables.payloads.get(&pair.register) {

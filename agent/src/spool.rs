@@ -12,7 +12,7 @@ use hedui_protocol::primitive::{AEAD_TAG_BYTES, Aead};
 use tempfile::NamedTempFile;
 
 /// Partitions by the first bits of the handle.
-const PARTITIONS: usize = 64;
+pub const PARTITIONS: usize = 64;
 /// Bytes held in memory before partitions spill.
 const MEMORY_BYTES: usize = 64 << 20;
 
@@ -49,7 +49,14 @@ impl Spool {
 
     /// Adds a record to the partition of its handle's first byte.
     pub fn push(&mut self, first_byte: u8, record: &[u8]) -> Result<(), Problem> {
-        let partition = &mut self.partitions[usize::from(first_byte) * PARTITIONS / 256];
+        self.push_to(usize::from(first_byte) * PARTITIONS / 256, record)
+    }
+
+    /// Adds a record to a partition.
+    pub fn push_to(&mut self, index: usize, record: &[u8]) -> Result<(), Problem> {
+        let Some(partition) = self.partitions.get_mut(index) else {
+            return Err(Problem::data("a part does not exist", "report this"));
+        };
         let len = u32::try_from(record.len()).unwrap_or(u32::MAX);
         partition.held.extend_from_slice(&len.to_be_bytes());
         partition.held.extend_from_slice(record);

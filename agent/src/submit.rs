@@ -9,6 +9,7 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use hedui_edge::{Problem, files};
+use hedui_keys::lock::Lock;
 use hedui_protocol::field;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
@@ -24,8 +25,8 @@ use crate::encode::{Encoder, TooCommon, facts_of, row};
 use crate::extsort::{Row, Sorter};
 use crate::record::Grouped;
 
-/// Takes one part of the persons.
-pub type TakePart<'a> = dyn FnMut(&[Grouped]) -> Result<(), Problem> + 'a;
+/// Takes one part of the persons, and the lock that has their tokens.
+pub type TakePart<'a> = dyn FnMut(&[Grouped], &dyn Lock) -> Result<(), Problem> + 'a;
 /// Hands over all persons part by part, sorted by handle within and across parts. Called twice.
 pub type Parts<'a> = dyn FnMut(&mut TakePart<'_>) -> Result<(), Problem> + 'a;
 
@@ -146,11 +147,11 @@ fn sort_tags(
         presence: BTreeMap::new(),
         classes: [0; PAYLOAD_CLASSES.len()],
     };
-    parts(&mut |persons| {
+    parts(&mut |persons, lock| {
         counts.persons += persons.len() as u64;
         let rows: Vec<_> = persons
             .par_iter()
-            .map(|p| encoder.tag_rows(&p.id, &p.person))
+            .map(|p| encoder.tag_rows(lock, &p.id, &p.person))
             .collect();
         for person_rows in rows {
             let (person_rows, bitmap) = person_rows?;
@@ -306,12 +307,12 @@ fn write_records(
     }
     // Padding rows of the presence table are merged in by handle, so that they cannot be told apart.
     let mut padding = Padding::new(encoder, counts);
-    parts(&mut |persons| {
+    parts(&mut |persons, lock| {
         let rows: Vec<_> = persons
             .par_iter()
             .map(|person| {
                 let handle = encoder.pseudonyms.handle(encoder.register, &person.id);
-                let tokens = encoder.tokens(&person.person)?;
+                let tokens = encoder.tokens(lock, &person.person)?;
                 let presence = encoder.presence_row(handle, &tokens, too_common);
                 let payload = (!is_roll)
                     .then(|| encoder.payload_row(handle, &tokens, too_common, &facts_of(person)));

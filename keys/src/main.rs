@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::passphrase::PassphraseSource;
 use hedui_edge::{Console, Problem, console, files};
+use hedui_keys::custodian::{self, command::CustodianCommand};
 use hedui_keys::identity_file;
 use hedui_protocol::identity::PartyCard;
 use hedui_protocol::ids::Name;
@@ -39,6 +40,9 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         new_passphrase_file: Option<std::path::PathBuf>,
     },
+    /// 密钥保管方 | Hold a share of an epoch's key: ceremony, answers, log, paper, destruction
+    #[command(subcommand)]
+    Custodian(CustodianCommand),
     /// 命令补全 | Print completions for a shell
     Completions {
         /// Shell
@@ -93,6 +97,7 @@ fn work(arguments: Arguments) -> Result<(), Problem> {
             console.say("口令已更换 passphrase changed");
             Ok(())
         }
+        Command::Custodian(command) => custodian::command::run(&arguments.home, &console, &command),
         Command::Completions { shell } => {
             console::completions::<Arguments>(shell, "hedui-keys");
             Ok(())

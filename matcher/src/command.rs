@@ -267,6 +267,7 @@ impl Desk {
             &mut body,
             len,
         )
+        .map(|sent| sent.path)
     }
 }
 

@@ -22,16 +22,25 @@ pub enum MessageType {
     Result,
     /// Correction tickets, roll owner → register owner.
     Ticket,
+    /// Blinded values, agent → custodian.
+    EvalRequest,
+    /// Evaluated values with proofs, custodian → agent.
+    EvalAnswer,
+    /// Step of the key ceremony, custodian → custodian.
+    Ceremony,
 }
 
 impl MessageType {
     /// Every type with its word in the header.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Kit, "kit"),
         (Self::Submission, "submission"),
         (Self::Receipt, "receipt"),
         (Self::Result, "result"),
         (Self::Ticket, "ticket"),
+        (Self::EvalRequest, "eval-request"),
+        (Self::EvalAnswer, "eval-answer"),
+        (Self::Ceremony, "ceremony"),
     ];
 
     /// The word in the header.

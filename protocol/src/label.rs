@@ -20,6 +20,8 @@ pub enum Label {
     Canary,
     /// Chain of a custodian's log.
     CustodianLog,
+    /// Statement that a share was destroyed.
+    DestroyedShare,
     /// HPKE info of an envelope.
     Envelope,
     /// Seed of the deterministic encapsulation (decision 0003).
@@ -63,6 +65,7 @@ impl Label {
             Self::BlindKey => b"HEDUI1/blind-key",
             Self::Canary => b"HEDUI1/canary",
             Self::CustodianLog => b"HEDUI1/custodian-log",
+            Self::DestroyedShare => b"HEDUI1/destroyed-share",
             Self::Envelope => b"HEDUI1/envelope",
             Self::EpochRecord => b"HEDUI1/epoch-record",
             Self::EnvelopeSeed => b"HEDUI1/envelope-seed",

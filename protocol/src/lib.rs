@@ -16,6 +16,7 @@
 //! | [`lock`] | how do a token and the register's secret become tags and payload keys? |
 //! | [`identity`], [`keyfile`] | who is a party, and how does its secret rest on disk? |
 //! | [`header`], [`envelope`] | how does a message travel? |
+//! | [`epoch`] | which key do the custodians hold in an epoch? |
 //! | [`message`] | what do kit, submission, result, receipt and ticket contain? |
 //!
 //! Invariants: no I/O beyond the `Read`/`Write` handed in, no clock, no randomness of its own, no
@@ -26,6 +27,7 @@
 pub mod agreement;
 pub mod codec;
 pub mod envelope;
+pub mod epoch;
 pub mod field;
 pub mod header;
 pub mod identity;

@@ -80,6 +80,19 @@ pub enum Refusal {
     /// Agreement not signed by every party, expired, not yet valid, or foreign.
     #[error("the agreement is not in force: {0}")]
     NotInForce(String),
+    /// A proof, element or public share of a custodian does not hold.
+    #[error("the custodian's answer cannot be trusted: {0}")]
+    BadProof(String),
+    /// More evaluations than the agreement allows.
+    #[error("{found} evaluations are asked for, {left} are left in this epoch for `{dataset}`")]
+    OverQuota {
+        /// Dataset.
+        dataset: String,
+        /// Evaluations asked for.
+        found: u64,
+        /// Evaluations left.
+        left: u64,
+    },
     /// The passphrase or the key file is wrong.
     #[error("the passphrase does not open this key file")]
     WrongPassphrase,
@@ -104,6 +117,8 @@ impl Refusal {
             Self::WrongType { .. } => 22,
             Self::NotInForce(_) => 23,
             Self::WrongPassphrase => 24,
+            Self::BadProof(_) => 25,
+            Self::OverQuota { .. } => 26,
         }
     }
 
@@ -125,6 +140,8 @@ impl Refusal {
             Self::WrongType { .. } => "文件类型不符",
             Self::NotInForce(_) => "协议未生效",
             Self::WrongPassphrase => "口令不正确",
+            Self::BadProof(_) => "密钥保管方的答复未通过验证",
+            Self::OverQuota { .. } => "超出本期次的计算限额",
         }
     }
 
@@ -159,6 +176,12 @@ impl Refusal {
             Self::NotInForce(_) => "see `agreement check`; every party signs with `agreement sign`",
             Self::WrongPassphrase => {
                 "try again; a forgotten passphrase cannot be recovered, only a new key be issued"
+            }
+            Self::BadProof(_) => {
+                "nothing was used; keep the file, tell the reviewer, ask another custodian: `prepare --custodian`"
+            }
+            Self::OverQuota { .. } => {
+                "nothing was evaluated; a larger quota needs a new agreement (`evaluations_max`)"
             }
         }
     }

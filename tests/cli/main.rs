@@ -28,6 +28,8 @@ pub(crate) fn site(folder: &std::path::Path) -> Site {
     let new = [
         "agreement",
         "new",
+        "--lock",
+        "keyed",
         "--roll",
         &office,
         "--department",

@@ -32,6 +32,9 @@ pub const SUBMISSIONS: [(&str, &str); 20] = [
     ("gongshang", "shichang"),
 ];
 
+/// The custodians: data bureau, audit office, cryptography administration; two of them are needed.
+pub const CUSTODIANS: [&str; 3] = ["shuju", "shenji", "mima"];
+
 /// One stage of a run: the sum of its processes' seconds, the largest one's memory.
 #[derive(Default, Serialize)]
 pub struct Stage {
@@ -41,6 +44,8 @@ pub struct Stage {
     pub seconds: f64,
     /// Largest process, MiB.
     pub peak_mib: f64,
+    /// Bytes in the exchange folder that this stage added.
+    pub exchange_bytes: u64,
 }
 
 /// Stages so far.
@@ -63,6 +68,18 @@ impl Stages {
         });
     }
 
+    /// Notes what the last stage added to the exchange folder.
+    pub fn end(&mut self, site: &Site) {
+        let bytes: u64 = files_below(&site.exchange())
+            .iter()
+            .map(|path| std::fs::metadata(path).map_or(0, |meta| meta.len()))
+            .sum();
+        let before: u64 = self.all.iter().map(|stage| stage.exchange_bytes).sum();
+        if let Some(stage) = self.all.last_mut() {
+            stage.exchange_bytes = bytes.saturating_sub(before);
+        }
+    }
+
     /// Adds a finished process.
     pub fn add(&mut self, done: &Done) {
         if let Some(stage) = self.all.last_mut() {
@@ -77,6 +94,7 @@ pub fn set_up(site: &Site, stages: &mut Stages) {
     stages.begin("密钥与协议 keys, agreement, signatures");
     let mut parties: Vec<&str> = SUBMISSIONS.iter().map(|(_, party)| *party).collect();
     parties.push("hedui");
+    parties.extend(CUSTODIANS);
     parties.sort_unstable();
     parties.dedup();
     for party in &parties {
@@ -112,14 +130,32 @@ pub fn set_up(site: &Site, stages: &mut Stages) {
     ];
     for party in parties
         .iter()
-        .filter(|party| !matches!(**party, "minzheng" | "hedui"))
+        .filter(|party| !matches!(**party, "minzheng" | "hedui") && !CUSTODIANS.contains(party))
     {
         args.extend(["--department".to_owned(), home(party)]);
+    }
+    for party in CUSTODIANS {
+        args.extend(["--custodian".to_owned(), home(party)]);
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     stages.add(&site.must("hedui-agent", "minzheng", &args, &[0]));
     for party in parties.iter().filter(|party| **party != "minzheng") {
         stages.add(&site.must("hedui-agent", party, &["agreement", "sign"], &[0]));
+    }
+    ceremony(site, stages);
+}
+
+/// The custodians' key ceremony: each runs its command until it says that the share is ready.
+pub fn ceremony(site: &Site, stages: &mut Stages) {
+    stages.begin("密钥仪式 key ceremony");
+    for _ in 0..3 {
+        for party in CUSTODIANS {
+            let args = ["custodian", "ceremony"];
+            stages.add(&site.must("hedui-keys", party, &args, &[0, 75]));
+        }
+    }
+    for party in CUSTODIANS {
+        stages.add(&site.must("hedui-keys", party, &["custodian", "ceremony"], &[0]));
     }
 }
 
@@ -131,12 +167,35 @@ pub fn mapping_of(site: &Site, register: &str) -> String {
     mapping.to_string_lossy().into_owned()
 }
 
-/// Every department submits, the roll owner first, because the kits come with the roll.
+/// Every department prepares, two custodians answer, every department finishes; the roll owner first,
+/// because the kits come with the roll.
 pub fn submit(site: &Site, stages: &mut Stages) {
-    stages.begin("部门报送 agents");
+    stages.begin("部门请求 agents ask");
+    each(site, stages, "prepare");
+    stages.end(site);
+    // The third custodian stays silent: two of three are enough.
+    for party in &CUSTODIANS[..2] {
+        stages.begin("保管方答复 custodian answers");
+        let args = ["custodian", "answer"];
+        let done = site.must("hedui-keys", party, &args, &[0]);
+        if !stages.quiet {
+            note(&format!(
+                "   {party:12} {:5.1} s  {:5.0} MiB",
+                done.seconds, done.peak_mib
+            ));
+        }
+        stages.add(&done);
+        stages.end(site);
+    }
+    stages.begin("部门报送 agents submit");
+    each(site, stages, "finish");
+    stages.end(site);
+}
+
+fn each(site: &Site, stages: &mut Stages, command: &str) {
     for (register, party) in SUBMISSIONS {
         let mapping = mapping_of(site, register);
-        let args = ["submit", &mapping, "--gazetteer", "county/gazetteer.csv"];
+        let args = [command, &mapping, "--gazetteer", "county/gazetteer.csv"];
         let done = site.must("hedui-agent", party, &args, &[0, 1]);
         if !stages.quiet {
             note(&format!(

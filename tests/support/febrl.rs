@@ -47,6 +47,8 @@ pub fn link(site: &Site) -> Febrl {
     let new = [
         "agreement",
         "new",
+        "--lock",
+        "keyed",
         "--template",
         "person",
         "--roll",

@@ -54,6 +54,18 @@ pub struct NewOptions {
     /// Card of the matcher
     #[arg(long, value_name = "CARD")]
     matcher: PathBuf,
+    /// Card of a custodian (repeat; three, of which two are needed, is usual)
+    #[arg(long = "custodian", value_name = "CARD")]
+    custodians: Vec<PathBuf>,
+    /// Custodians whose answers are needed
+    #[arg(long, default_value_t = 2)]
+    threshold: u32,
+    /// Custodian that deals the shares, where the custodians cannot make the key together
+    #[arg(long, value_name = "NAME")]
+    dealer: Option<String>,
+    /// First lock: oprf (custodians), or keyed for a trial without them
+    #[arg(long, default_value = "oprf")]
+    lock: String,
     /// What the comparison is for
     #[arg(long)]
     purpose: String,
@@ -153,6 +165,10 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
         }
     }
     add_party(&mut text, &read_card(&options.matcher)?, Role::Matcher);
+    for card in &options.custodians {
+        add_party(&mut text, &read_card(card)?, Role::Custodian);
+    }
+    set_lock(&mut text, options)?;
     let agreement = Agreement::from_text(text)?;
     files::write_bytes(&path, agreement.effective().as_bytes())?;
     console.say(&format!("协议草案 draft: {}", path.display()));
@@ -160,6 +176,28 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
     if !options.unsigned {
         sign(home, console)?;
     }
+    Ok(())
+}
+
+fn set_lock(text: &mut Text, options: &NewOptions) -> Result<(), Problem> {
+    text.lock = match options.lock.as_str() {
+        "oprf" => LockKind::Oprf,
+        "keyed" => LockKind::Keyed,
+        other => {
+            return Err(Problem::usage(
+                format!("there is no lock `{other}`"),
+                "--lock oprf (with custodians) or --lock keyed (for a trial)",
+            ));
+        }
+    };
+    if text.lock == LockKind::Oprf && options.custodians.is_empty() {
+        return Err(Problem::usage(
+            "the lock `oprf` needs custodians",
+            "add --custodian CARD for each of them, or --lock keyed for a trial without custodians",
+        ));
+    }
+    text.oprf.threshold = options.threshold;
+    text.oprf.dealer = options.dealer.clone().unwrap_or_default();
     Ok(())
 }
 
@@ -190,6 +228,7 @@ fn dataset(name: &str, number: u16, owner: &Name, kind: DatasetKind) -> Result<D
         owner: owner.clone(),
         kind,
         rows_max: 10_000_000,
+        evaluations_max: 0,
         matches_max: 0,
         fact: Vec::new(),
     })

@@ -6,10 +6,13 @@
 pub mod agreement;
 pub mod data;
 pub mod outcome;
+pub mod submit;
 
 use clap::{Parser, Subcommand};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, console};
+
+use submit::{Reach, deliver};
 
 /// 部门端 | The department's agent: encodes registers, opens results
 #[derive(Parser)]
@@ -30,8 +33,12 @@ enum Command {
     Map(data::MapOptions),
     /// 数据质量 | Report what should be corrected, before anything leaves
     Check(data::DataOptions),
-    /// 报送 | Encode a dataset and seal it for the matcher
-    Submit(data::SubmitOptions),
+    /// 报送 | Encode a dataset and seal it for the matcher, as far as custodians have answered
+    Submit(submit::SubmitOptions),
+    /// 请求计算 | Ask custodians to evaluate a dataset's new values, submit nothing
+    Prepare(submit::SubmitOptions),
+    /// 完成报送 | Take the custodians' answers, encode and submit, ask nothing
+    Finish(submit::SubmitOptions),
     /// 结果 | Open results: matches, clues, review items, correction tickets (roll owner)
     Results(outcome::ResultsOptions),
     /// 核改单 | Open correction tickets for own registers
@@ -57,7 +64,9 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Agreement(command) => agreement::run(home, &console, &command),
         Command::Map(options) => data::map(home, &console, &options),
         Command::Check(options) => data::check(home, &console, &options),
-        Command::Submit(options) => data::submit(home, &console, &options),
+        Command::Submit(options) => deliver(home, &console, &options, Reach::Submit),
+        Command::Prepare(options) => deliver(home, &console, &options, Reach::Prepare),
+        Command::Finish(options) => deliver(home, &console, &options, Reach::Finish),
         Command::Results(options) => outcome::results(home, &console, &options),
         Command::Tickets(options) => outcome::tickets(home, &console, &options),
         Command::Receipts(options) => outcome::receipts(home, &console, &options),

@@ -10,7 +10,9 @@ use comfy_table::{Table, presets};
 use hedui_edge::exchange::{self, Draft};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, files};
+use hedui_keys::lock::Lock;
 use hedui_protocol::agreement::InForce;
+use hedui_protocol::agreement::text::LockKind;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name};
@@ -22,10 +24,12 @@ use hedui_protocol::message::{manifest_bytes, parse_small_body};
 use hedui_protocol::primitive::sha256;
 
 use super::agreement::COUNTY_RULES;
-use super::data::{HANDLE_MAP, handle_map_path};
+use super::submit::{HANDLE_MAP, handle_map_path};
 use crate::clue::evaluate::{Findings, Period, categories, evaluate, key_names};
 use crate::clue::rules::Rules;
 use crate::clue::sheet;
+use crate::evaluation::Workshop;
+use crate::evaluation::tokens::Evaluated;
 use crate::results::{self, Evidence, Opened};
 use crate::roll::{self, Roll};
 use crate::sealed_file;
@@ -200,12 +204,19 @@ fn open_latest(
         let refusal = hedui_protocol::refusal::Refusal::UnknownSender(sender);
         return Err(Problem::refused(&latest.path, refusal));
     }
+    let console = Console::default();
+    let workshop = Workshop::new(agreement, identity, (state, folder), &console)?;
+    let evaluated = match agreement.text().lock {
+        LockKind::Keyed => None,
+        LockKind::Oprf => Some(Evaluated::of_persons(&workshop, &roll.persons)?),
+    };
     results::open(
         &latest.path,
         &mut verified,
         identity,
         agreement,
         roll,
+        evaluated.as_ref().map(|lock| lock as &dyn Lock),
         (state, state),
     )
 }

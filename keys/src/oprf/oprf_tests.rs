@@ -34,8 +34,9 @@ fn suites() -> Vec<(Mode, Value)> {
 
 fn bytes(value: &Value) -> Vec<u8> {
     let text = value.as_str().unwrap();
-    (0..text.len() / 2)
-        .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
         .collect()
 }
 
@@ -130,11 +131,8 @@ fn the_proof_of(
 /// A split of a key among custodians, and the agents' view of it.
 fn deal(threshold: Threshold, key: &Scalar) -> (Vec<Share>, EpochKey) {
     let secret = key * threshold.scale().invert();
-    let mut seed = 0;
-    let shares = threshold.split(&secret, || {
-        seed += 1;
-        random(seed)
-    });
+    let coefficients: Vec<Scalar> = (1..u32::from(threshold.needed)).map(random).collect();
+    let shares = threshold.split(&secret, &coefficients).unwrap();
     let publics: BTreeMap<_, _> = shares
         .iter()
         .map(|(index, share)| (*index, *Share::new(share.clone()).public()))
@@ -217,11 +215,10 @@ fn coefficients_are_small_whole_numbers() {
 fn shares_join_again_and_public_shares_must_lie_on_one_polynomial() {
     let threshold = Threshold::new(5, 3).unwrap();
     let secret = random(77);
-    let mut seed = 100;
-    let shares = threshold.split(&secret, || {
-        seed += 1;
-        random(seed)
-    });
+    assert!(threshold.split(&secret, &[random(1)]).is_err());
+    let shares = threshold
+        .split(&secret, &[random(101), random(102)])
+        .unwrap();
     for set in threshold.sets() {
         let some: Vec<_> = shares
             .iter()

@@ -83,15 +83,19 @@ impl Threshold {
         sets
     }
 
-    /// Splits `secret`: `f(0) = secret`, the other coefficients from `random`; shares `f(1) … f(n)`.
+    /// Splits `secret`: `f(0) = secret`, the other `needed − 1` coefficients random; shares `f(1) … f(n)`.
     pub fn split(
         self,
         secret: &Scalar,
-        mut random: impl FnMut() -> Scalar,
-    ) -> Vec<(Index, Zeroizing<Scalar>)> {
-        let mut polynomial = Zeroizing::new(vec![*secret]);
-        polynomial.extend((1..self.needed).map(|_| random()));
-        (1..=self.custodians)
+        coefficients: &[Scalar],
+    ) -> Result<Vec<(Index, Zeroizing<Scalar>)>, OprfError> {
+        if coefficients.len() + 1 != usize::from(self.needed) {
+            return Err(OprfError::Threshold);
+        }
+        let mut polynomial = Zeroizing::new(Vec::with_capacity(usize::from(self.needed)));
+        polynomial.push(*secret);
+        polynomial.extend_from_slice(coefficients);
+        Ok((1..=self.custodians)
             .map(|index| {
                 let x = Scalar::from(index);
                 let value = polynomial
@@ -100,7 +104,7 @@ impl Threshold {
                     .fold(Scalar::ZERO, |sum, c| sum * x + c);
                 (index, Zeroizing::new(value))
             })
-            .collect()
+            .collect())
     }
 
     /// `f(0)` from shares of `needed` distinct custodians.

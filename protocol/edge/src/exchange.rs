@@ -113,6 +113,14 @@ pub struct Draft<'a> {
     pub in_reply_to: Option<RequestId>,
 }
 
+/// A message that lies in the exchange folder.
+pub struct Sent {
+    /// Where.
+    pub path: PathBuf,
+    /// Its request identifier, which an answer will name.
+    pub request: RequestId,
+}
+
 /// Numbers claimed so far; one JSON file in the state folder.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -141,7 +149,7 @@ pub fn send(
     draft: &Draft<'_>,
     body: &mut (impl Read + Seek),
     body_bytes: u64,
-) -> Result<PathBuf, Problem> {
+) -> Result<Sent, Problem> {
     let me = identity.card();
     let claim = claim(state, me, agreement, clock, draft)?;
     let header = Header {
@@ -174,7 +182,10 @@ pub fn send(
         envelope::seal(&header, identity, draft.to, body, out)
             .map_err(|error| Problem::envelope(&path, error))
     })?;
-    Ok(path)
+    Ok(Sent {
+        path,
+        request: header.request,
+    })
 }
 
 fn claim(

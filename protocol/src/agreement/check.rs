@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::MatchKey;
 use super::strict::nearest_of;
-use super::text::{DatasetKind, FactKind, KeyClass, Role, Text};
+use super::text::{DatasetKind, FactKind, KeyClass, LockKind, Role, Text};
 use crate::field::date;
 use crate::identity::PartyCard;
 use crate::ids::Name;
 use crate::limits::{
-    DATASETS_MAX, FIELDS_MAX, MATCH_KEYS_MAX, MULTIPLICITY_CAP_MAX, PARTIES_MAX, RELEASES_MAX,
-    ROWS_MAX,
+    CUSTODIANS_MAX, DATASETS_MAX, FIELDS_MAX, MATCH_KEYS_MAX, MULTIPLICITY_CAP_MAX, PARTIES_MAX,
+    RELEASES_MAX, ROWS_MAX,
 };
 use crate::match_key::KeyPart;
 use crate::primitive::unhex;
@@ -45,6 +45,7 @@ pub(super) fn check(text: &Text) -> Result<Checked, Refusal> {
     let keys = check_match_keys(text)?;
     check_releases(text)?;
     check_datasets(text, &cards)?;
+    check_lock(text)?;
     Ok((cards, keys))
 }
 
@@ -140,6 +141,31 @@ fn check_parties(text: &Text) -> Result<BTreeMap<Name, PartyCard>, Refusal> {
         ));
     }
     Ok(cards)
+}
+
+fn check_lock(text: &Text) -> Result<(), Refusal> {
+    if text.lock == LockKind::Keyed {
+        return Ok(());
+    }
+    let custodians: Vec<&Name> = text
+        .party
+        .iter()
+        .filter(|party| party.role == Role::Custodian)
+        .map(|party| &party.name)
+        .collect();
+    let needed = text.oprf.threshold as usize;
+    if needed < 2 || custodians.len() < needed || custodians.len() > CUSTODIANS_MAX {
+        return Err(bad(format!(
+            "the lock `oprf` needs {needed} of 2 to {CUSTODIANS_MAX} parties with the role `custodian` \
+             (at least 2), there are {}; for a trial without custodians write lock = \"keyed\"",
+            custodians.len()
+        )));
+    }
+    let dealer = &text.oprf.dealer;
+    if !dealer.is_empty() && !custodians.iter().any(|name| name.as_str() == dealer) {
+        return Err(bad(format!("`oprf.dealer` names no custodian `{dealer}`")));
+    }
+    Ok(())
 }
 
 fn check_fields(text: &Text) -> Result<(), Refusal> {

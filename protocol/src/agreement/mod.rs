@@ -167,6 +167,25 @@ impl Agreement {
             .filter(|dataset| dataset.kind == DatasetKind::Register)
     }
 
+    /// Custodians in the order of the agreement: the first has index 1.
+    pub fn custodians(&self) -> Vec<&Name> {
+        let custodians = self.text.party.iter();
+        custodians
+            .filter(|party| party.role == Role::Custodian)
+            .map(|party| &party.name)
+            .collect()
+    }
+
+    /// Values that custodians evaluate for a dataset in one epoch at most: as stated, or one per row and
+    /// match key and a tenth more, and 65,536 for the padding of small requests.
+    pub fn evaluations_max(&self, dataset: &Dataset) -> u64 {
+        if dataset.evaluations_max > 0 {
+            return dataset.evaluations_max;
+        }
+        let values = dataset.rows_max.saturating_mul(self.keys.len() as u64);
+        values.saturating_add(values / 10).saturating_add(65_536)
+    }
+
     /// Title of a dataset for people, or its name.
     pub fn title_of_dataset(dataset: &Dataset) -> String {
         titled(&dataset.title, &dataset.name)

@@ -30,6 +30,9 @@ pub struct Text {
     /// First lock.
     #[serde(default)]
     pub lock: LockKind,
+    /// Settings of the lock `oprf`.
+    #[serde(default)]
+    pub oprf: Oprf,
     /// A key value of more persons than this in one file becomes a filler.
     #[serde(default = "five")]
     pub multiplicity_cap: u32,
@@ -66,10 +69,33 @@ pub struct Text {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LockKind {
+    /// Threshold VOPRF (RFC 9497, ristretto255-SHA512) of the custodians: nobody can guess alone.
+    #[default]
+    Oprf,
     /// Keyed hash under a secret that all departments share. A department that colludes with the
     /// matcher can guess every identity number of a county in seconds.
-    #[default]
     Keyed,
+}
+
+/// Settings of the lock `oprf`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oprf {
+    /// Custodians whose answers are needed.
+    #[serde(default = "two")]
+    pub threshold: u32,
+    /// Custodian that deals the shares; empty: the custodians make the key together and nobody ever has it.
+    #[serde(default)]
+    pub dealer: String,
+}
+
+impl Default for Oprf {
+    fn default() -> Self {
+        Self {
+            threshold: two(),
+            dealer: String::new(),
+        }
+    }
 }
 
 /// A party.
@@ -206,6 +232,9 @@ pub struct Dataset {
     pub kind: DatasetKind,
     /// Most rows that may be submitted.
     pub rows_max: u64,
+    /// Most values that custodians evaluate for it in one epoch; 0: 1.1 per row and match key, and 65,536.
+    #[serde(default)]
+    pub evaluations_max: u64,
     /// Most records of the register that one person of the roll may match before all go to review;
     /// 0: no bound.
     #[serde(default)]

@@ -3,6 +3,7 @@
 //! order. Invariant: fixed-width tables only (decision 0001), sizes checked before anything is read.
 //! Specification: protocol/SPEC.md, "Bodies".
 
+pub mod evaluation;
 pub mod kit;
 pub mod payload;
 pub mod receipt;

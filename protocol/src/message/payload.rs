@@ -236,6 +236,7 @@ mod tests {
             owner: Name::new("police").unwrap(),
             kind: crate::agreement::text::DatasetKind::Register,
             rows_max: 10,
+            evaluations_max: 0,
             matches_max: 0,
             fact: vec![
                 fact("status", FactKind::Code, &["normal", "scrapped"]),

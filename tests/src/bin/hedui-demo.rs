@@ -64,6 +64,7 @@ fn main() {
     county_run::submit(&site, &mut stages);
     stages.begin("比对 matcher");
     stages.add(&county_run::compare(&site));
+    stages.end(&site);
     stages.begin("线索 clues");
     let done = county_run::clues(&site);
     stages.add(&done);
@@ -130,8 +131,11 @@ fn print(score: &Score, stages: &[Stage]) {
     let total: f64 = stages.iter().skip(1).map(|stage| stage.seconds).sum();
     for stage in stages {
         println!(
-            "  {:7.1} s {:6.0} MiB  {}",
-            stage.seconds, stage.peak_mib, stage.name
+            "  {:7.1} s {:6.0} MiB {:9.1} MB 交换 exchanged  {}",
+            stage.seconds,
+            stage.peak_mib,
+            stage.exchange_bytes as f64 / 1e6,
+            stage.name
         );
     }
     println!("  {total:7.1} s 合计（不含生成） all stages after generation");

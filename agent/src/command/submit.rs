@@ -1,0 +1,467 @@
+//! Delivering a dataset: prepare, finish, submit. In: a mapped file, the agreement, custodians' answers. Out:
+//! requests to custodians; then sealed submissions, kits, the local handle map.
+//! Invariant: nothing leaves before the mapping fits the agreement and the agreement is in force; each command
+//! does what can be done now and can be repeated. Specification: README, "Ten minutes"; docs/OPERATIONS.md.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use hedui_edge::exchange::{self, Draft};
+use hedui_edge::home::HomeOptions;
+use hedui_edge::{Console, Problem, files};
+use hedui_keys::kit_store::KitStore;
+use hedui_keys::lock::{KEYED_WARNING, Keyed, Lock};
+use hedui_protocol::agreement::text::{Dataset, DatasetKind, LockKind};
+use hedui_protocol::agreement::{Agreement, InForce};
+use hedui_protocol::header::MessageType;
+use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::Name;
+use hedui_protocol::lock::TagContext;
+use hedui_protocol::message::kit::{KIT_BYTES, Kit};
+use hedui_protocol::primitive::sha256;
+
+use super::data::{DataOptions, prepare as read_dataset, rejects, report};
+use crate::encode::Encoder;
+use crate::evaluation::Workshop;
+use crate::evaluation::absorb::{Answers, absorb};
+use crate::evaluation::batch::Batch;
+use crate::evaluation::request;
+use crate::evaluation::tokens::{Evaluated, Tokens};
+use crate::evaluation::values::Values;
+use crate::intake::Prepared;
+use crate::record::{Spooled, group};
+use crate::{roll, sealed_file, submit};
+
+/// Options of `submit`, `prepare` and `finish`.
+#[derive(Args)]
+pub struct SubmitOptions {
+    #[command(flatten)]
+    data: DataOptions,
+    /// Folder where sealed files are exchanged
+    #[arg(long, value_name = "DIR", default_value = "exchange")]
+    exchange: PathBuf,
+    /// Custodian to ask (repeat; default: the first ones of the agreement)
+    #[arg(long = "custodian", value_name = "NAME")]
+    custodians: Vec<String>,
+}
+
+/// How far a command goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Ask custodians, no more.
+    Prepare,
+    /// Take their answers and submit; ask nothing.
+    Finish,
+    /// Whatever can be done now.
+    Submit,
+}
+
+/// `prepare`, `finish`, `submit`: check, ask, encode, seal.
+pub fn deliver(
+    home: &HomeOptions,
+    console: &Console,
+    options: &SubmitOptions,
+    reach: Reach,
+) -> Result<(), Problem> {
+    let agreement = home.in_force()?;
+    let identity = home.identity()?;
+    let state = home.state();
+    files::private_folder(&state)?;
+    files::sweep(&state);
+    std::fs::create_dir_all(&options.exchange).map_err(|e| Problem::io(&options.exchange, e))?;
+    let mut prepared = read_dataset(&agreement, &identity, &options.data, &state, console)?;
+    let dataset = prepared.dataset.clone();
+    if dataset.owner != identity.card().name {
+        return Err(Problem::data(
+            format!("dataset `{}` belongs to `{}`", dataset.name, dataset.owner),
+            "submit with the owner's key",
+        ));
+    }
+    if reach != Reach::Finish {
+        report(&agreement, &mut prepared, &options.data, console)?;
+    }
+    let run = Run {
+        home,
+        console,
+        agreement: &agreement,
+        identity: &identity,
+        options,
+        state: &state,
+    };
+    if dataset.kind == DatasetKind::Roll {
+        run.kits()?;
+    }
+    let tokens = match agreement.text().lock {
+        LockKind::Keyed if reach == Reach::Prepare => {
+            console.say("本协议不使用密钥保管方 this agreement has no custodians: submit at once");
+            return rejects(&prepared);
+        }
+        LockKind::Keyed => {
+            console.note(KEYED_WARNING);
+            None
+        }
+        LockKind::Oprf => {
+            let folders = (state.as_path(), options.exchange.as_path());
+            let workshop = Workshop::new(&agreement, &identity, folders, console)?;
+            match run.evaluated(&workshop, &mut prepared, reach)? {
+                Some(mut values) => {
+                    run.encode(&mut prepared, Some((&workshop, &mut values)))?;
+                    return rejects(&prepared);
+                }
+                None => return rejects(&prepared),
+            }
+        }
+    };
+    run.encode(&mut prepared, tokens)?;
+    rejects(&prepared)
+}
+
+struct Run<'a> {
+    home: &'a HomeOptions,
+    console: &'a Console,
+    agreement: &'a InForce,
+    identity: &'a Identity,
+    options: &'a SubmitOptions,
+    state: &'a Path,
+}
+
+/// Values of a dataset whose tokens are all here, with the workshop that holds them.
+type Evaluations<'a> = Option<(&'a Workshop<'a>, &'a mut Values)>;
+
+impl Run<'_> {
+    /// Takes answers that have come and asks for what is missing, as far as the command reaches; the values
+    /// once all of them have tokens, or `None` where the command ends with its requests.
+    fn evaluated(
+        &self,
+        workshop: &Workshop<'_>,
+        prepared: &mut Prepared,
+        reach: Reach,
+    ) -> Result<Option<Values>, Problem> {
+        let mut values = Values::collect(workshop, prepared)?;
+        let batch = Batch::of(workshop, &prepared.dataset.name);
+        let mut waiting = Vec::new();
+        if reach != Reach::Prepare
+            && let Some(card) = batch.card()?
+        {
+            match absorb(workshop, &batch, &card)? {
+                Answers::Absorbed(count) => self.console.say(&format!(
+                    "已验证密钥保管方的答复 answers verified: {count} 个取值 values"
+                )),
+                Answers::Waiting(names) => waiting = names,
+            }
+        }
+        let (missing, digest) = batch.missing(&mut values)?;
+        if missing == 0 {
+            if reach == Reach::Prepare {
+                self.console.say(
+                    "全部取值本期已计算 every value is evaluated already; next: hedui-agent finish",
+                );
+            }
+            return Ok(Some(values).filter(|_| reach != Reach::Prepare));
+        }
+        let asked = batch.card()?.filter(|card| card.values_sha256 == digest);
+        if reach == Reach::Finish {
+            let names: Vec<String> = waiting.iter().map(ToString::to_string).collect();
+            return Err(match asked {
+                Some(_) => waits_for(&names),
+                None => Problem::not_yet(
+                    format!("{missing} values were not asked for yet"),
+                    "run `hedui-agent prepare` with the same mapping",
+                ),
+            });
+        }
+        let custodians = request::choose(workshop, &self.options.custodians)?;
+        let card = match asked {
+            Some(card) => card,
+            None => batch.make(&mut values, missing, digest)?,
+        };
+        let mib = card.elements() as f64 * 32.0 / f64::from(1 << 20);
+        let names: Vec<String> = custodians.iter().map(ToString::to_string).collect();
+        self.console.say(&format!(
+            "请求密钥保管方计算 asking {}: {missing} 个新取值 new values, {} 个元素 elements, {mib:.1} MiB",
+            names.join(", "),
+            card.elements(),
+        ));
+        request::send(workshop, &batch, card, &custodians, &self.home.clock()?)?;
+        match reach {
+            Reach::Prepare => {
+                self.console
+                    .say("下一步 next: 等保管方答复后 after their answers: hedui-agent finish");
+                Ok(None)
+            }
+            _ => Err(waits_for(&names)),
+        }
+    }
+
+    fn encode(&self, prepared: &mut Prepared, evaluations: Evaluations<'_>) -> Result<(), Problem> {
+        match prepared.dataset.kind {
+            DatasetKind::Roll => self.roll(prepared, evaluations),
+            DatasetKind::Register => self.register(prepared, evaluations),
+        }
+    }
+
+    /// Kits to every register's owner; they come with the roll and depend on nothing in it.
+    fn kits(&self) -> Result<(), Problem> {
+        let store = KitStore::new(self.state, self.identity, self.agreement);
+        for register in self.agreement.registers() {
+            self.send_kit(register, &store.get_or_make(register)?)?;
+        }
+        Ok(())
+    }
+
+    /// The roll: one submission per register.
+    fn roll(&self, prepared: &mut Prepared, evaluations: Evaluations<'_>) -> Result<(), Problem> {
+        let store = KitStore::new(self.state, self.identity, self.agreement);
+        let snapshot = roll::snapshot_path(self.state, self.agreement);
+        roll::save(&snapshot, self.identity, prepared)?;
+        let mut persons = roll::collect(self.agreement, prepared)?.persons;
+        let evaluated = match evaluations {
+            Some((workshop, _)) => Some(Evaluated::of_persons(workshop, &persons)?),
+            None => None,
+        };
+        let registers: Vec<Dataset> = self.agreement.registers().cloned().collect();
+        let bar = self
+            .console
+            .progress("编码 encoding", registers.len() as u64);
+        for register in &registers {
+            let kit = store.get_or_make(register)?;
+            let keyed = Keyed::new(&kit.shared_secret);
+            let lock: &dyn Lock = match &evaluated {
+                Some(evaluated) => evaluated,
+                None => &keyed,
+            };
+            let name = register.name.as_str();
+            persons.sort_by_cached_key(|person| prepared.pseudonyms.handle(name, &person.id));
+            self.submit_one(prepared, &register.name, &kit, &mut |take| {
+                take(&persons, lock)
+            })?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        self.console.say(&format!(
+            "已报送名册 roll submitted: {} 条记录 records × {} 部门数据 registers",
+            persons.len(),
+            registers.len()
+        ));
+        Ok(())
+    }
+
+    /// A register: its kit, one submission, the local handle map.
+    fn register(
+        &self,
+        prepared: &mut Prepared,
+        evaluations: Evaluations<'_>,
+    ) -> Result<(), Problem> {
+        let store = KitStore::new(self.state, self.identity, self.agreement);
+        let register = prepared.dataset.clone();
+        let kit = match store.get(&register)? {
+            Some(kit) => kit,
+            None => self.receive_kit(&store, &register)?,
+        };
+        let mut spool =
+            std::mem::replace(&mut prepared.spool, crate::spool::Spool::new(self.state)?);
+        let keyed = Keyed::new(&kit.shared_secret);
+        let mut tokens = match evaluations {
+            Some((workshop, values)) => Some(Tokens::gather(workshop, values)?),
+            None => None,
+        };
+        let facts = register.fact.len();
+        let name = register.name.as_str();
+        let mut grouped = |take: &mut submit::TakePart<'_>| {
+            for part in 0..spool.partitions() {
+                let records = spool
+                    .records(part)?
+                    .iter()
+                    .map(|bytes| Spooled::decode(bytes, self.agreement, facts))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+                let persons = group(records, |id| prepared.pseudonyms.handle(name, id));
+                match &mut tokens {
+                    Some(tokens) => take(&persons, &tokens.part(part)?)?,
+                    None => take(&persons, &keyed)?,
+                }
+            }
+            Ok(())
+        };
+        let map = handle_map_path(self.state, self.agreement, name);
+        sealed_file::write(&map, self.identity, HANDLE_MAP, |put| {
+            grouped(&mut |persons: &[_], _: &dyn Lock| {
+                persons
+                    .iter()
+                    .try_for_each(|person: &crate::record::Grouped| {
+                        let mut record = prepared.pseudonyms.handle(name, &person.id).0.to_vec();
+                        person
+                            .rows
+                            .iter()
+                            .for_each(|row| record.extend_from_slice(&row.to_be_bytes()));
+                        put(&record)
+                    })
+            })
+        })?;
+        let persons = self.submit_one(prepared, &register.name, &kit, &mut grouped)?;
+        self.console.say(&format!(
+            "已报送 submitted: {name}, {persons} 条记录 records"
+        ));
+        Ok(())
+    }
+
+    /// Builds and seals one submission; returns the number of records.
+    fn submit_one(
+        &self,
+        prepared: &Prepared,
+        register: &Name,
+        kit: &Kit,
+        parts: &mut submit::Parts<'_>,
+    ) -> Result<u64, Problem> {
+        let agreement = self.agreement;
+        let encoder = Encoder {
+            agreement,
+            register: register.as_str(),
+            context: TagContext::new(
+                agreement.digest(),
+                agreement.epoch(),
+                kit.register,
+                kit.register_secret.duplicate(),
+            ),
+            pseudonyms: &prepared.pseudonyms,
+            releases: agreement.releases(),
+        };
+        let dataset = &prepared.dataset.name;
+        let built = submit::build(
+            &encoder,
+            dataset,
+            &prepared.mapping.as_of,
+            self.state,
+            parts,
+        )?;
+        for (key, count) in agreement.match_keys().iter().zip(&built.too_common_counts) {
+            if *count > 0 {
+                self.console.note(&format!(
+                    "  {register}: {count} 条记录的 `{}` 取值过于集中，不参与比对 records lost this key: its value is too common",
+                    key.name
+                ));
+            }
+        }
+        let about = if dataset == register {
+            dataset.to_string()
+        } else {
+            format!("{dataset}-for-{register}")
+        };
+        let draft = Draft {
+            kind: MessageType::Submission,
+            to: agreement.matcher(),
+            about: &about,
+            content: built.sha256,
+            in_reply_to: None,
+        };
+        let mut body = built
+            .file
+            .reopen()
+            .map_err(|e| Problem::io(built.file.path(), e))?;
+        let folders = (self.state, self.options.exchange.as_path());
+        let clock = self.home.clock()?;
+        let sent = exchange::send(
+            self.identity,
+            agreement,
+            folders,
+            &clock,
+            &draft,
+            &mut body,
+            built.body_bytes,
+        )?;
+        self.console.say(&format!("  → {}", sent.path.display()));
+        Ok(built.persons_count)
+    }
+
+    /// Sends a register's kit to its owner; the roll owner's own registers need none.
+    fn send_kit(&self, register: &Dataset, kit: &Kit) -> Result<(), Problem> {
+        if register.owner == self.identity.card().name {
+            return Ok(());
+        }
+        let to = self.agreement.card(&register.owner).ok_or_else(|| {
+            Problem::data("the register's owner is no party", "see `agreement show`")
+        })?;
+        let body = kit.encode();
+        let about = format!("{}-epoch-{}", register.name, self.agreement.epoch().0);
+        let draft = Draft {
+            kind: MessageType::Kit,
+            to,
+            about: &about,
+            content: sha256(&[&body]),
+            in_reply_to: None,
+        };
+        let folders = (self.state, self.options.exchange.as_path());
+        let (clock, len) = (self.home.clock()?, body.len() as u64);
+        let mut body = std::io::Cursor::new(&body[..]);
+        exchange::send(
+            self.identity,
+            self.agreement,
+            folders,
+            &clock,
+            &draft,
+            &mut body,
+            len,
+        )?;
+        Ok(())
+    }
+
+    /// Finds this register's kit in the exchange folder and keeps it.
+    fn receive_kit(&self, store: &KitStore<'_>, register: &Dataset) -> Result<Kit, Problem> {
+        if self.agreement.roll().owner == self.identity.card().name {
+            return store.get_or_make(register);
+        }
+        let me = self.identity.card();
+        let found = exchange::addressed_to(&self.options.exchange, &me.name)?;
+        for file in found
+            .iter()
+            .filter(|file| file.header.kind == MessageType::Kit)
+        {
+            if file.header.agreement != self.agreement.digest() {
+                continue;
+            }
+            let kinds = [MessageType::Kit];
+            let mut verified = exchange::verify(&file.path, self.agreement, me, &kinds)?;
+            if verified.header().from.0 != self.agreement.roll().owner {
+                continue;
+            }
+            let limit = KIT_BYTES as u64;
+            let body = exchange::open_small(&file.path, &mut verified, self.identity, limit)?;
+            let kit = Kit::decode(&body).map_err(|r| Problem::refused(&file.path, r))?;
+            if kit.register == Agreement::number(register) {
+                store.put(register, &kit)?;
+                return Ok(kit);
+            }
+        }
+        Err(Problem::not_yet(
+            format!(
+                "the kit for `{}` is not in {}",
+                register.name,
+                self.options.exchange.display()
+            ),
+            format!(
+                "ask `{}` to submit the roll first; its kit comes with that",
+                self.agreement.roll().owner
+            ),
+        ))
+    }
+}
+
+fn waits_for(names: &[String]) -> Problem {
+    Problem::not_yet(
+        format!("waiting for the answers of {}", names.join(", ")),
+        "run the same command again when they are in the exchange folder; if a custodian is down, ask another: \
+         hedui-agent prepare … --custodian NAME",
+    )
+}
+
+/// Purpose of the sealed handle map.
+pub const HANDLE_MAP: &str = "handle map";
+
+/// Path of the handle map of a register.
+pub fn handle_map_path(state: &Path, agreement: &InForce, register: &str) -> PathBuf {
+    let digits: String = agreement.digest().to_hex().chars().take(16).collect();
+    state.join(format!(
+        "handles-{register}-{digits}-{}.sealed",
+        agreement.epoch().0
+    ))
+}

@@ -1,0 +1,516 @@
+//! The key ceremony by files. In: the other custodians' messages. Out: a sealed share and a signed record.
+//! Steps: commitments to all, one share to each, the record; each call does whatever can be done now.
+//! Invariant: nobody ever has the key (Pedersen's DKG with proofs of knowledge, by frost-ristretto255), or,
+//! where the agreement names a dealer, that custodian alone for a moment. SPEC.md, "Key ceremony".
+
+use std::collections::BTreeMap;
+
+use curve25519_dalek::scalar::Scalar;
+use frost_ristretto255::Identifier;
+use frost_ristretto255::keys::dkg;
+use hedui_edge::exchange::{self, Draft};
+use hedui_edge::{Problem, files};
+use hedui_protocol::agreement::InForce;
+use hedui_protocol::epoch::EpochRecord;
+use hedui_protocol::header::MessageType;
+use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::Name;
+use hedui_protocol::message::evaluation::CeremonyMessage;
+use hedui_protocol::message::{manifest_bytes, parse_small_body};
+use hedui_protocol::primitive::{hex, sha256, unhex};
+use hedui_protocol::refusal::Refusal;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::custodian::command::Desk;
+use crate::epoch_key::{file_name, key_of, threshold};
+use crate::identity_file::random;
+use crate::oprf::evaluate::Share;
+use crate::oprf::threshold::{Index, Threshold};
+
+/// Name of the sealed share.
+pub const SHARE: &str = "share";
+/// Name of the secret that this custodian keeps between the first and the second step.
+const FIRST: &str = "ceremony-1";
+/// Name of the secret that this custodian keeps between the second step and the record.
+const SECOND: &str = "ceremony-2";
+/// Name of this custodian's own first message.
+const FIRST_OUT: &str = "ceremony-1-sent";
+/// Name of this custodian's own second messages.
+const SECOND_OUT: &str = "ceremony-2-sent";
+/// Name of a dealer's polynomial while it deals.
+const DEALT: &str = "ceremony-dealt";
+/// Name of the public record.
+const RECORD: &str = "record";
+/// Everything that a ceremony leaves, the share first: what `destroy` removes.
+pub const FILES: [&str; 7] = [SHARE, FIRST, FIRST_OUT, SECOND, SECOND_OUT, DEALT, RECORD];
+
+/// How far a ceremony has come.
+pub enum Progress {
+    /// The share is here and the record is signed.
+    Ready,
+    /// Messages of these custodians are missing for the step.
+    Waiting(u8, Vec<String>),
+}
+
+/// Does every step that can be done now.
+pub fn run(desk: &Desk<'_>) -> Result<Progress, Problem> {
+    if let Some(share) = desk.vault().read(SHARE)? {
+        // A record that was lost on its way is written again.
+        if let Some(record) = desk.vault().read(RECORD)? {
+            deliver_record(desk, &share_of(&share)?, &record)?;
+        }
+        for name in [FIRST, SECOND, SECOND_OUT, DEALT] {
+            desk.vault().destroy(name)?;
+        }
+        return Ok(Progress::Ready);
+    }
+    let dealer = desk.agreement.text().oprf.dealer.clone();
+    if !dealer.is_empty() {
+        return dealt(desk, &dealer);
+    }
+    let threshold = threshold(desk.agreement)?;
+    begin(desk, threshold)?;
+    let others = desk.others();
+    let firsts = received(desk, 1)?;
+    if firsts.len() < others.len() {
+        return Ok(Progress::Waiting(1, missing(&others, &firsts)));
+    }
+    share_out(desk, &firsts)?;
+    let seconds = received(desk, 2)?;
+    if seconds.len() < others.len() {
+        return Ok(Progress::Waiting(2, missing(&others, &seconds)));
+    }
+    complete(desk, threshold, &firsts, &seconds)?;
+    Ok(Progress::Ready)
+}
+
+fn missing<T>(others: &[(Index, Name)], have: &BTreeMap<Index, T>) -> Vec<String> {
+    others
+        .iter()
+        .filter(|(index, _)| !have.contains_key(index))
+        .map(|(_, name)| name.to_string())
+        .collect()
+}
+
+/// Step 1: commitments to a random polynomial and a proof of knowing its constant.
+fn begin(desk: &Desk<'_>, threshold: Threshold) -> Result<(), Problem> {
+    let package = match desk.vault().read(FIRST_OUT)? {
+        Some(sent) => sent.to_vec(),
+        None => {
+            let mut rng = SystemRng(Ok(()));
+            let made = dkg::part1(
+                identifier(desk.index)?,
+                threshold.custodians,
+                threshold.needed,
+                &mut rng,
+            );
+            rng.0?;
+            let (secret, package) = made.map_err(|_| broken(desk.me(), 1))?;
+            let secret = Zeroizing::new(secret.serialize().map_err(|_| broken(desk.me(), 1))?);
+            let package = package.serialize().map_err(|_| broken(desk.me(), 1))?;
+            // The secret first: a message that went out can always be followed up.
+            desk.vault().write(FIRST, &secret)?;
+            desk.vault().write(FIRST_OUT, &package)?;
+            package
+        }
+    };
+    for (_, name) in desk.others() {
+        send(desk, &name, 1, &package, Vec::new())?;
+    }
+    Ok(())
+}
+
+/// Step 2: a share of this custodian's polynomial for each of the others.
+fn share_out(desk: &Desk<'_>, firsts: &BTreeMap<Index, Vec<u8>>) -> Result<(), Problem> {
+    let packages: BTreeMap<Index, Zeroizing<Vec<u8>>> = match desk.vault().read(SECOND_OUT)? {
+        Some(sent) => {
+            let list: BTreeMap<Index, String> = serde_json::from_slice(&sent)
+                .map_err(|e| Refusal::malformed("ceremony file", e.to_string()))?;
+            list.into_iter()
+                .map(|(index, text)| Ok((index, Zeroizing::new(bytes_of(&text)?))))
+                .collect::<Result<_, Refusal>>()?
+        }
+        None => {
+            let secret = desk.vault().read(FIRST)?.ok_or_else(|| lost(desk))?;
+            let secret = dkg::round1::SecretPackage::deserialize(&secret)
+                .map_err(|_| broken(desk.me(), 1))?;
+            let (next, out) = dkg::part2(secret, &parsed_firsts(desk, firsts)?)
+                .map_err(|error| accused(desk, &error, 1))?;
+            let mut packages = BTreeMap::new();
+            for (index, _) in desk.others() {
+                let package = out.get(&identifier(index)?);
+                let bytes = package.and_then(|package| package.serialize().ok());
+                packages.insert(
+                    index,
+                    Zeroizing::new(bytes.ok_or_else(|| broken(desk.me(), 2))?),
+                );
+            }
+            let next = Zeroizing::new(next.serialize().map_err(|_| broken(desk.me(), 2))?);
+            let list: BTreeMap<Index, String> =
+                packages.iter().map(|(i, bytes)| (*i, hex(bytes))).collect();
+            let json = Zeroizing::new(
+                serde_json::to_vec(&list)
+                    .map_err(|e| Problem::data(e.to_string(), "report this"))?,
+            );
+            desk.vault().write(SECOND, &next)?;
+            desk.vault().write(SECOND_OUT, &json)?;
+            packages
+        }
+    };
+    for (index, name) in desk.others() {
+        if let Some(package) = packages.get(&index) {
+            send(desk, &name, 2, package, Vec::new())?;
+        }
+    }
+    Ok(())
+}
+
+/// Step 3: the share, the public shares, the record.
+fn complete(
+    desk: &Desk<'_>,
+    threshold: Threshold,
+    firsts: &BTreeMap<Index, Vec<u8>>,
+    seconds: &BTreeMap<Index, Vec<u8>>,
+) -> Result<(), Problem> {
+    let secret = desk.vault().read(SECOND)?.ok_or_else(|| lost(desk))?;
+    let secret =
+        dkg::round2::SecretPackage::deserialize(&secret).map_err(|_| broken(desk.me(), 2))?;
+    let mut packages = BTreeMap::new();
+    for (index, bytes) in seconds {
+        let package = dkg::round2::Package::deserialize(bytes)
+            .map_err(|_| broken(desk.name_of(*index), 2))?;
+        packages.insert(identifier(*index)?, package);
+    }
+    let (key, public) = dkg::part3(&secret, &parsed_firsts(desk, firsts)?, &packages)
+        .map_err(|error| accused(desk, &error, 2))?;
+    let mut share = [0; 32];
+    let bytes = Zeroizing::new(key.signing_share().serialize());
+    share.copy_from_slice(&bytes);
+    let own = Share::from_bytes(&share).map_err(|e| Refusal::BadProof(e.to_string()));
+    let mut publics = Vec::new();
+    for index in 1..=threshold.custodians {
+        let held = public.verifying_shares().get(&identifier(index)?);
+        let bytes = held.and_then(|share| share.serialize().ok());
+        let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
+        publics.push(bytes.ok_or_else(|| broken(desk.name_of(index), 2))?);
+    }
+    let done = keep(desk, &own?, &publics);
+    share.zeroize();
+    for name in [FIRST, SECOND, SECOND_OUT] {
+        desk.vault().destroy(name)?;
+    }
+    done
+}
+
+/// With a dealer: the dealer deals, the others take what they were dealt.
+fn dealt(desk: &Desk<'_>, dealer: &str) -> Result<Progress, Problem> {
+    let threshold = threshold(desk.agreement)?;
+    if desk.me() == dealer {
+        return deal(desk, threshold);
+    }
+    let Some((share, publics)) = dealt_share(desk, dealer)? else {
+        return Ok(Progress::Waiting(3, vec![dealer.to_owned()]));
+    };
+    keep(desk, &share, &publics)?;
+    Ok(Progress::Ready)
+}
+
+/// Deals: the polynomial rests sealed until every share is on its way, so that a repeated command deals the
+/// same shares.
+fn deal(desk: &Desk<'_>, threshold: Threshold) -> Result<Progress, Problem> {
+    let needed = usize::from(threshold.needed);
+    if desk.vault().read(DEALT)?.is_none() {
+        let mut polynomial = Zeroizing::new(Vec::with_capacity(32 * needed));
+        for _ in 0..needed {
+            let drawn = Zeroizing::new(Scalar::from_bytes_mod_order_wide(random::<64>()?.expose()));
+            polynomial.extend_from_slice(drawn.as_bytes());
+        }
+        desk.vault().write(DEALT, &polynomial)?;
+    }
+    let polynomial = desk.vault().read(DEALT)?.ok_or_else(|| lost(desk))?;
+    let mut coefficients = Zeroizing::new(Vec::with_capacity(needed));
+    for bytes in polynomial.chunks_exact(32) {
+        coefficients.push(*ceremony_scalar(bytes)?);
+    }
+    let (secret, rest) = coefficients.split_first().ok_or_else(|| lost(desk))?;
+    let shares = threshold.split(secret, rest).map_err(|_| lost(desk))?;
+    let publics: Vec<[u8; 32]> = shares
+        .iter()
+        .map(|(_, share)| *Share::new(share.clone()).public())
+        .collect();
+    for (index, name) in desk.others() {
+        if let Some((_, share)) = shares.iter().find(|(i, _)| *i == index) {
+            let public = publics.iter().map(|bytes| hex(bytes)).collect();
+            send(desk, &name, 3, share.as_bytes(), public)?;
+        }
+    }
+    if let Some((_, share)) = shares.into_iter().find(|(i, _)| *i == desk.index) {
+        keep(desk, &Share::new(share), &publics)?;
+    }
+    desk.vault().destroy(DEALT)?;
+    Ok(Progress::Ready)
+}
+
+fn ceremony_scalar(bytes: &[u8]) -> Result<Zeroizing<Scalar>, Problem> {
+    let mut sized = Zeroizing::new([0; 32]);
+    sized.copy_from_slice(bytes);
+    let scalar = crate::oprf::suite::decode_scalar(&sized);
+    scalar
+        .map(Zeroizing::new)
+        .map_err(|_| Refusal::malformed("ceremony file", "it holds no scalar").into())
+}
+
+/// A dealt share and everybody's public share.
+type Dealt = (Share, Vec<[u8; 32]>);
+
+fn dealt_share(desk: &Desk<'_>, dealer: &str) -> Result<Option<Dealt>, Problem> {
+    for (from, message) in messages(desk, 3)? {
+        if from.as_str() != dealer {
+            continue;
+        }
+        let bad = || Refusal::BadProof("the dealer's message does not hold".to_owned());
+        let bytes = unhex::<32>(&message.package)
+            .map(Zeroizing::new)
+            .ok_or_else(bad)?;
+        let share = Share::from_bytes(&bytes).map_err(|_| bad())?;
+        let publics: Option<Vec<[u8; 32]>> = message
+            .public_shares
+            .iter()
+            .map(|text| unhex(text))
+            .collect();
+        let publics = publics.ok_or_else(bad)?;
+        let mine = publics.get(usize::from(desk.index) - 1);
+        if mine != Some(share.public()) {
+            return Err(bad().into());
+        }
+        return Ok(Some((share, publics)));
+    }
+    Ok(None)
+}
+
+/// Seals the share, signs the record and delivers it. The key is checked to be one key first.
+fn keep(desk: &Desk<'_>, share: &Share, publics: &[[u8; 32]]) -> Result<(), Problem> {
+    let names = desk.agreement.custodians();
+    let mut record = EpochRecord {
+        agreement: desk.agreement.digest(),
+        epoch: desk.agreement.epoch(),
+        needed: threshold(desk.agreement)?.needed,
+        shares: names
+            .into_iter()
+            .cloned()
+            .zip(publics.iter().copied())
+            .collect(),
+        group: [0; 32],
+    };
+    let shares = (1..).zip(publics.iter().copied()).collect();
+    let key = crate::oprf::client::EpochKey::new(threshold(desk.agreement)?, &shares)
+        .map_err(|e| Refusal::BadProof(e.to_string()))?;
+    record.group = *key.group();
+    key_of(desk.agreement, &record)?;
+    let text = record.render();
+    desk.vault().write(RECORD, text.as_bytes())?;
+    desk.vault().write(SHARE, share.expose().as_bytes())?;
+    deliver_record(desk, share, text.as_bytes())
+}
+
+/// Writes this custodian's signed copy of the record into the exchange folder.
+fn deliver_record(desk: &Desk<'_>, share: &Share, record: &[u8]) -> Result<(), Problem> {
+    let text = String::from_utf8_lossy(record);
+    let (parsed, _) = EpochRecord::parse(&text)?;
+    let mine = parsed.shares.get(usize::from(desk.index) - 1);
+    if mine.map(|(_, public)| public) != Some(share.public()) {
+        return Err(Refusal::BadProof("the share does not fit the record".to_owned()).into());
+    }
+    let path = desk.exchange.join(file_name(desk.agreement, desk.me()));
+    files::deliver_bytes(
+        &path,
+        format!("{text}{}", parsed.sign(desk.identity)).as_bytes(),
+    )
+}
+
+/// Reads a sealed share.
+pub fn share_of(bytes: &[u8]) -> Result<Share, Problem> {
+    let bytes: Option<[u8; 32]> = bytes.try_into().ok();
+    let share = bytes
+        .map(Zeroizing::new)
+        .and_then(|b| Share::from_bytes(&b).ok());
+    share.ok_or_else(|| Refusal::malformed("share", "it is not a canonical scalar").into())
+}
+
+/// Packages of a step by sender.
+fn received(desk: &Desk<'_>, step: u8) -> Result<BTreeMap<Index, Vec<u8>>, Problem> {
+    let mut found = BTreeMap::new();
+    for (from, message) in messages(desk, step)? {
+        if let Some((index, _)) = desk.others().into_iter().find(|(_, name)| *name == from) {
+            found.insert(index, bytes_of(&message.package)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Ceremony messages of this agreement and epoch addressed to this custodian, verified and opened.
+fn messages(desk: &Desk<'_>, step: u8) -> Result<Vec<(Name, CeremonyMessage)>, Problem> {
+    const LIMIT: u64 = 64 << 10;
+    let me = desk.identity.card();
+    let mut out = Vec::new();
+    for file in exchange::addressed_to(desk.exchange, &me.name)? {
+        let header = &file.header;
+        if header.kind != MessageType::Ceremony
+            || header.agreement != desk.agreement.digest()
+            || header.epoch != desk.agreement.epoch()
+        {
+            continue;
+        }
+        let kinds = [MessageType::Ceremony];
+        let mut verified = exchange::verify(&file.path, desk.agreement, me, &kinds)?;
+        let body = exchange::open_small(&file.path, &mut verified, desk.identity, LIMIT)?;
+        let message: CeremonyMessage = parse_small_body("ceremony message", &body)
+            .map_err(|r| Problem::refused(&file.path, r))?;
+        if message.step == step {
+            out.push((verified.header().from.0.clone(), message));
+        }
+    }
+    Ok(out)
+}
+
+fn send(
+    desk: &Desk<'_>,
+    to: &Name,
+    step: u8,
+    package: &[u8],
+    public_shares: Vec<String>,
+) -> Result<(), Problem> {
+    let message = CeremonyMessage {
+        step,
+        package: hex(package),
+        public_shares,
+    };
+    let body = Zeroizing::new(manifest_bytes(&message)?);
+    let to = desk.agreement.card(to).ok_or_else(|| lost(desk))?;
+    let draft = Draft {
+        kind: MessageType::Ceremony,
+        to,
+        about: &format!("step-{step}"),
+        content: sha256(&[&body]),
+        in_reply_to: None,
+    };
+    let len = body.len() as u64;
+    let mut body = std::io::Cursor::new(&body[..]);
+    let folders = (desk.state, desk.exchange);
+    exchange::send(
+        desk.identity,
+        desk.agreement,
+        folders,
+        desk.clock,
+        &draft,
+        &mut body,
+        len,
+    )?;
+    Ok(())
+}
+
+fn parsed_firsts(
+    desk: &Desk<'_>,
+    firsts: &BTreeMap<Index, Vec<u8>>,
+) -> Result<BTreeMap<Identifier, dkg::round1::Package>, Problem> {
+    firsts
+        .iter()
+        .map(|(index, bytes)| {
+            let package = dkg::round1::Package::deserialize(bytes)
+                .map_err(|_| broken(desk.name_of(*index), 1))?;
+            Ok((identifier(*index)?, package))
+        })
+        .collect()
+}
+
+fn bytes_of(text: &str) -> Result<Vec<u8>, Refusal> {
+    let pairs = text.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(unhex::<1>);
+    let bytes: Option<Vec<u8>> = pairs.map(|pair| byte(pair).map(|[b]| b)).collect();
+    bytes.ok_or_else(|| Refusal::malformed("ceremony message", "its package is not hexadecimal"))
+}
+
+fn identifier(index: Index) -> Result<Identifier, Problem> {
+    Identifier::try_from(index)
+        .map_err(|_| Refusal::malformed("custodian", "its index is 0").into())
+}
+
+fn broken(name: &str, step: u8) -> Problem {
+    Refusal::BadProof(format!(
+        "step {step} of the ceremony by `{name}` does not hold"
+    ))
+    .into()
+}
+
+/// Names the custodian whose contribution failed, where the protocol tells.
+fn accused(desk: &Desk<'_>, error: &frost_ristretto255::Error, step: u8) -> Problem {
+    let culprit = error.culprits().into_iter().next();
+    let name = culprit.and_then(|culprit| {
+        let others = desk.others().into_iter();
+        others
+            .filter(|(index, _)| Identifier::try_from(*index).ok() == Some(culprit))
+            .map(|(_, name)| name.to_string())
+            .next()
+    });
+    broken(
+        &name.unwrap_or_else(|| "another custodian".to_owned()),
+        step,
+    )
+}
+
+fn lost(desk: &Desk<'_>) -> Problem {
+    Problem::data(
+        format!("what `{}` kept of this ceremony is gone", desk.me()),
+        "start a new epoch: a ceremony cannot be continued without it",
+    )
+}
+
+/// The system's randomness for frost, which takes an infallible source: a failure is kept and asked for.
+struct SystemRng(Result<(), Problem>);
+
+impl frost_ristretto255::rand_core::RngCore for SystemRng {
+    fn next_u32(&mut self) -> u32 {
+        frost_ristretto255::rand_core::impls::next_u32_via_fill(self)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        frost_ristretto255::rand_core::impls::next_u64_via_fill(self)
+    }
+
+    fn fill_bytes(&mut self, out: &mut [u8]) {
+        for part in out.chunks_mut(32) {
+            match random::<32>() {
+                Ok(bytes) => part.copy_from_slice(&bytes.expose()[..part.len()]),
+                Err(problem) => self.0 = Err(problem),
+            }
+        }
+    }
+
+    fn try_fill_bytes(
+        &mut self,
+        out: &mut [u8],
+    ) -> Result<(), frost_ristretto255::rand_core::Error> {
+        self.fill_bytes(out);
+        Ok(())
+    }
+}
+
+impl frost_ristretto255::rand_core::CryptoRng for SystemRng {}
+
+/// Whether an identity is a custodian of the agreement, and which.
+pub fn index_of(agreement: &InForce, identity: &Identity) -> Result<Index, Problem> {
+    let custodians = agreement.custodians();
+    let at = custodians
+        .iter()
+        .position(|name| **name == identity.card().name);
+    at.and_then(|at| Index::try_from(at + 1).ok())
+        .ok_or_else(|| {
+            Problem::data(
+                format!(
+                    "`{}` is no custodian of this agreement",
+                    identity.card().name
+                ),
+                "see the roles in `hedui-agent agreement show`",
+            )
+        })
+}

@@ -1,0 +1,200 @@
+//! A custodian's own log: who asked how many. In: requests as they are charged. Out: what is left of a quota.
+//! Append-only JSON lines, each bound to the one before by SHA-256, synced before an answer is made.
+//! Invariant: a request is charged once, whatever happens; counts and digests only, never an element.
+//! Specification: protocol/SPEC.md, "Custodians".
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use hedui_edge::{Problem, files};
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::label::Label;
+use hedui_protocol::primitive::{hex, labelled_sha256};
+use hedui_protocol::refusal::Refusal;
+use serde::{Deserialize, Serialize};
+
+use crate::vault::place;
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "what")]
+pub enum Event {
+    /// A request was charged.
+    Request {
+        /// Sender.
+        from: String,
+        /// Dataset.
+        dataset: String,
+        /// Request identifier, hexadecimal.
+        request: String,
+        /// SHA-256 of the request's header, hexadecimal.
+        header_sha256: String,
+        /// Elements, padding included.
+        elements: u64,
+    },
+    /// The share was made, restored or destroyed.
+    Share {
+        /// `made`, `restored`, `backed up` or `destroyed`.
+        state: String,
+    },
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Number from 1.
+    pub n: u64,
+    /// Time, UTC.
+    pub time: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+    /// Digest of the line before, hexadecimal; of nothing for the first.
+    pub previous: String,
+}
+
+/// The log of one agreement and epoch.
+pub struct Ledger {
+    path: PathBuf,
+    entries: Vec<Entry>,
+    last: String,
+}
+
+impl Ledger {
+    /// Reads the log and checks its chain. A line that a crash cut off was never answered: it is dropped.
+    pub fn open(state: &Path, agreement: &Agreement) -> Result<Self, Problem> {
+        let folder = state.join("custodian");
+        files::private_folder(&folder)?;
+        let path = folder.join(format!("log-{}.jsonl", place(agreement)));
+        let mut ledger = Self {
+            entries: Vec::new(),
+            last: digest(""),
+            path,
+        };
+        if !ledger.path.exists() {
+            return Ok(ledger);
+        }
+        // Not `read_text`: the log may grow beyond the limit of files that come from outside.
+        let text = std::fs::read_to_string(&ledger.path)
+            .map_err(|error| Problem::io(&ledger.path, error))?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        for line in text.get(..whole).unwrap_or_default().lines() {
+            let entry: Entry = serde_json::from_str(line).map_err(|_| ledger.broken())?;
+            if entry.previous != ledger.last || entry.n != ledger.entries.len() as u64 + 1 {
+                return Err(ledger.broken());
+            }
+            ledger.last = digest(line);
+            ledger.entries.push(entry);
+        }
+        if whole < text.len() {
+            let kept = text.get(..whole).unwrap_or_default();
+            files::write_bytes(&ledger.path, kept.as_bytes())?;
+        }
+        Ok(ledger)
+    }
+
+    /// Charges a request, or says that it was charged before (`false`). Refuses another request under the
+    /// same identifier, and more than the quota.
+    pub fn charge(&mut self, event: Event, quota: u64, time: &str) -> Result<bool, Problem> {
+        let Event::Request {
+            dataset,
+            request,
+            header_sha256,
+            elements,
+            ..
+        } = &event
+        else {
+            return Ok(false);
+        };
+        for entry in &self.entries {
+            if let Event::Request {
+                request: held,
+                header_sha256: digest,
+                ..
+            } = &entry.event
+                && held == request
+            {
+                let same = digest == header_sha256;
+                return if same {
+                    Ok(false)
+                } else {
+                    Err(Refusal::Replay.into())
+                };
+            }
+        }
+        let left = quota.saturating_sub(self.used(dataset));
+        if *elements > left {
+            return Err(Refusal::OverQuota {
+                dataset: dataset.clone(),
+                found: *elements,
+                left,
+            }
+            .into());
+        }
+        self.append(event, time)?;
+        Ok(true)
+    }
+
+    /// Elements charged to a dataset so far.
+    pub fn used(&self, name: &str) -> u64 {
+        let of = |entry: &Entry| match &entry.event {
+            Event::Request {
+                dataset, elements, ..
+            } if dataset == name => *elements,
+            _ => 0,
+        };
+        self.entries.iter().map(of).sum()
+    }
+
+    /// All lines.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Digest of the last line: what a later reader compares.
+    pub fn head(&self) -> &str {
+        &self.last
+    }
+
+    /// Adds a line and syncs it.
+    pub fn append(&mut self, event: Event, time: &str) -> Result<(), Problem> {
+        let entry = Entry {
+            n: self.entries.len() as u64 + 1,
+            time: time.to_owned(),
+            event,
+            previous: self.last.clone(),
+        };
+        let line = serde_json::to_string(&entry)
+            .map_err(|e| Problem::data(e.to_string(), "report this"))?;
+        let mut options = File::options();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options
+            .open(&self.path)
+            .and_then(|mut file| {
+                file.write_all(format!("{line}\n").as_bytes())?;
+                file.sync_all()
+            })
+            .map_err(|error| Problem::io(&self.path, error))?;
+        self.last = digest(&line);
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    fn broken(&self) -> Problem {
+        Problem::data(
+            format!(
+                "{}: line {} was changed or is missing",
+                self.path.display(),
+                self.entries.len() + 1
+            ),
+            "keep the file as it is and tell the reviewer; no request is answered until this is clear",
+        )
+    }
+}
+
+fn digest(line: &str) -> String {
+    hex(&labelled_sha256(Label::CustodianLog, &[line.as_bytes()]))
+}
