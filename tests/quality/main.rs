@@ -20,10 +20,7 @@ fn the_town_keeps_the_bars_leaks_nothing_and_repeats() {
     let site = Site::new(folder.path(), &build_binaries(), "2016-06-30");
     let county = generate(Scale::Town, SEED);
     write::write(&county, &site.root.join("county")).expect("written");
-    let mut stages = Stages {
-        all: Vec::new(),
-        quiet: true,
-    };
+    let mut stages = Stages::new(&site, true);
     county_run::set_up(&site, &mut stages);
     county_run::submit(&site, &mut stages);
     county_run::compare(&site);

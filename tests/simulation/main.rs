@@ -68,13 +68,7 @@ fn fifty_kills_leave_the_bytes_of_an_undisturbed_run() {
     let folder = tempfile::tempdir().expect("folder");
     let base = Site::new(&folder.path().join("base"), &bins, "2016-06-30");
     write::write(&generate(Scale::Town, 3), &base.root.join("county")).expect("written");
-    county_run::set_up(
-        &base,
-        &mut Stages {
-            all: Vec::new(),
-            quiet: true,
-        },
-    );
+    county_run::set_up(&base, &mut Stages::new(&base, true));
     // The kits' secrets are random: they are made once here, so that every round has the same.
     let (party, bin, args) = &steps(&base)[0];
     let args: Vec<&str> = args.iter().map(String::as_str).collect();

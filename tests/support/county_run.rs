@@ -2,7 +2,10 @@
 //! files, result, clue sheets. Invariant: between the parties only sealed files move; no step reads the
 //! truth. Used by the demo, the quality test and the fault test.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -35,7 +38,7 @@ pub const SUBMISSIONS: [(&str, &str); 20] = [
 /// The custodians: data bureau, audit office, cryptography administration; two of them are needed.
 pub const CUSTODIANS: [&str; 3] = ["shuju", "shenji", "mima"];
 
-/// One stage of a run: the sum of its processes' seconds, the largest one's memory.
+/// One stage of a run: its wall time, the largest of its processes, what it put into the exchange folder.
 #[derive(Default, Serialize)]
 pub struct Stage {
     /// Name.
@@ -54,36 +57,53 @@ pub struct Stages {
     pub all: Vec<Stage>,
     /// No notes on stderr.
     pub quiet: bool,
+    /// Folder of sealed files, whose growth is noted.
+    pub exchange: PathBuf,
+    started: Instant,
+    bytes: u64,
 }
 
 impl Stages {
-    /// Begins a stage.
+    /// No stage yet.
+    pub fn new(site: &Site, quiet: bool) -> Self {
+        Self {
+            all: Vec::new(),
+            quiet,
+            exchange: site.exchange(),
+            started: Instant::now(),
+            bytes: 0,
+        }
+    }
+
+    /// Ends the stage before and begins the next.
     pub fn begin(&mut self, name: &'static str) {
+        self.end();
         if !self.quiet {
             note(&format!("── {name}"));
         }
+        self.started = Instant::now();
         self.all.push(Stage {
             name,
             ..Stage::default()
         });
     }
 
-    /// Notes what the last stage added to the exchange folder.
-    pub fn end(&mut self, site: &Site) {
-        let bytes: u64 = files_below(&site.exchange())
+    /// Ends the last stage.
+    pub fn end(&mut self) {
+        let bytes: u64 = files_below(&self.exchange)
             .iter()
             .map(|path| std::fs::metadata(path).map_or(0, |meta| meta.len()))
             .sum();
-        let before: u64 = self.all.iter().map(|stage| stage.exchange_bytes).sum();
         if let Some(stage) = self.all.last_mut() {
-            stage.exchange_bytes = bytes.saturating_sub(before);
+            stage.seconds = self.started.elapsed().as_secs_f64();
+            stage.exchange_bytes = bytes.saturating_sub(self.bytes);
         }
+        self.bytes = bytes;
     }
 
-    /// Adds a finished process.
+    /// Notes a finished process.
     pub fn add(&mut self, done: &Done) {
         if let Some(stage) = self.all.last_mut() {
-            stage.seconds += done.seconds;
             stage.peak_mib = stage.peak_mib.max(done.peak_mib);
         }
     }
@@ -97,9 +117,10 @@ pub fn set_up(site: &Site, stages: &mut Stages) {
     parties.extend(CUSTODIANS);
     parties.sort_unstable();
     parties.dedup();
-    for party in &parties {
-        stages.add(&site.must("hedui-keys", party, &["new", party], &[0]));
-    }
+    at_once(stages, &parties, |party| {
+        let done = site.must("hedui-keys", party, &["new", party], &[0]);
+        vec![((*party).to_owned(), done)]
+    });
     let home = |party: &str| site.home(party).to_string_lossy().into_owned();
     std::fs::copy(
         workspace().join("agent/templates/county-rules.toml"),
@@ -148,14 +169,22 @@ pub fn set_up(site: &Site, stages: &mut Stages) {
 /// The custodians' key ceremony: each runs its command until it says that the share is ready.
 pub fn ceremony(site: &Site, stages: &mut Stages) {
     stages.begin("密钥仪式 key ceremony");
-    for _ in 0..3 {
-        for party in CUSTODIANS {
+    for _ in 0..4 {
+        at_once(stages, &CUSTODIANS, |party| {
             let args = ["custodian", "ceremony"];
-            stages.add(&site.must("hedui-keys", party, &args, &[0, 75]));
-        }
+            vec![(
+                (*party).to_owned(),
+                site.must("hedui-keys", party, &args, &[0, 75]),
+            )]
+        });
     }
+    // In the last round every custodian says that its share is ready.
     for party in CUSTODIANS {
-        stages.add(&site.must("hedui-keys", party, &["custodian", "ceremony"], &[0]));
+        let record = files_below(&site.exchange()).into_iter().find(|path| {
+            path.to_string_lossy()
+                .ends_with(&format!("by-{party}.record"))
+        });
+        assert!(record.is_some(), "{party} signed no record");
     }
 }
 
@@ -167,43 +196,71 @@ pub fn mapping_of(site: &Site, register: &str) -> String {
     mapping.to_string_lossy().into_owned()
 }
 
-/// Every department prepares, two custodians answer, every department finishes; the roll owner first,
-/// because the kits come with the roll.
+/// Every department prepares, two custodians answer, every department finishes. The roll owner is first,
+/// because the kits come with the roll; the others work at the same time, each on its own datasets.
 pub fn submit(site: &Site, stages: &mut Stages) {
     stages.begin("部门请求 agents ask");
-    each(site, stages, "prepare");
-    stages.end(site);
+    each_department(site, stages, "prepare");
+    stages.begin("保管方答复 custodians answer");
     // The third custodian stays silent: two of three are enough.
-    for party in &CUSTODIANS[..2] {
-        stages.begin("保管方答复 custodian answers");
+    let answer = |party: &&str| {
         let args = ["custodian", "answer"];
-        let done = site.must("hedui-keys", party, &args, &[0]);
-        if !stages.quiet {
-            note(&format!(
-                "   {party:12} {:5.1} s  {:5.0} MiB",
-                done.seconds, done.peak_mib
-            ));
-        }
-        stages.add(&done);
-        stages.end(site);
-    }
+        vec![(
+            (*party).to_owned(),
+            site.must("hedui-keys", party, &args, &[0]),
+        )]
+    };
+    at_once(stages, &CUSTODIANS[..2], answer);
     stages.begin("部门报送 agents submit");
-    each(site, stages, "finish");
-    stages.end(site);
+    each_department(site, stages, "finish");
 }
 
-fn each(site: &Site, stages: &mut Stages, command: &str) {
-    for (register, party) in SUBMISSIONS {
+fn each_department(site: &Site, stages: &mut Stages, command: &str) {
+    let one = |(register, party): &(&str, &str)| {
         let mapping = mapping_of(site, register);
         let args = [command, &mapping, "--gazetteer", "county/gazetteer.csv"];
         let done = site.must("hedui-agent", party, &args, &[0, 1]);
-        if !stages.quiet {
-            note(&format!(
-                "   {register:12} {:5.1} s  {:5.0} MiB",
-                done.seconds, done.peak_mib
-            ));
+        ((*register).to_owned(), done)
+    };
+    let (roll, rest) = SUBMISSIONS.split_first().expect("the roll");
+    at_once(stages, &[roll], |roll| vec![one(roll)]);
+    let mut departments: Vec<&str> = rest.iter().map(|(_, party)| *party).collect();
+    departments.sort_unstable();
+    departments.dedup();
+    at_once(stages, &departments, |department| {
+        let own = rest.iter().filter(|(_, party)| party == department);
+        own.map(one).collect()
+    });
+}
+
+/// Does work for every item, two at a time: as many as the smallest machine of the bars has cores.
+fn at_once<T: Sync>(
+    stages: &mut Stages,
+    items: &[T],
+    work: impl Fn(&T) -> Vec<(String, Done)> + Sync,
+) {
+    let next = AtomicUsize::new(0);
+    let quiet = stages.quiet;
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    for (name, one) in work(item) {
+                        if !quiet {
+                            note(&format!(
+                                "   {name:12} {:5.1} s  {:5.0} MiB",
+                                one.seconds, one.peak_mib
+                            ));
+                        }
+                        done.lock().expect("no panic before").push(one);
+                    }
+                }
+            });
         }
-        stages.add(&done);
+    });
+    for one in done.into_inner().expect("no panic before") {
+        stages.add(&one);
     }
 }
 
@@ -222,7 +279,7 @@ pub fn clues(site: &Site) -> Done {
 }
 
 /// All files below a folder, in name order.
-pub fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {

@@ -3,7 +3,7 @@
 //! file, in folders of its own. Peak memory is the kernel's figure for the child (`/proc/PID/status`,
 //! VmHWM), read while it runs.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -196,12 +196,13 @@ impl Site {
         let mut all: Vec<&str> = args.to_vec();
         all.extend(common.iter().map(String::as_str));
         let done = run_limited(&self.bins.join(bin), &all, &self.root, limit);
-        let transcript = self.root.join("transcript.log");
-        let mut log = std::fs::read(&transcript).unwrap_or_default();
-        log.extend_from_slice(
-            format!("$ {bin} {args:?}\n{}{}", done.stdout, done.stderr).as_bytes(),
-        );
-        std::fs::write(&transcript, log).expect("transcript");
+        let text = format!("$ {bin} {args:?}\n{}{}", done.stdout, done.stderr);
+        std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.root.join("transcript.log"))
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .expect("transcript");
         done
     }
 

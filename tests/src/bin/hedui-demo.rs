@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::Parser;
 use comfy_table::{Table, presets};
@@ -48,26 +47,19 @@ fn main() {
         .clone()
         .unwrap_or_else(|| temporary.path().to_path_buf());
     let root = std::path::absolute(root).expect("path");
-    let mut stages = Stages {
-        all: Vec::new(),
-        quiet: arguments.json,
-    };
+    let site = Site::new(&root, &bins, "2016-06-30");
+    let mut stages = Stages::new(&site, arguments.json);
     stages.begin("合成县 synthetic county");
-    let start = Instant::now();
     let county = generate(arguments.scale, arguments.seed);
     write::write(&county, &root.join("county")).expect("the county is written");
-    if let Some(stage) = stages.all.last_mut() {
-        stage.seconds = start.elapsed().as_secs_f64();
-    }
-    let site = Site::new(&root, &bins, "2016-06-30");
     county_run::set_up(&site, &mut stages);
     county_run::submit(&site, &mut stages);
     stages.begin("比对 matcher");
     stages.add(&county_run::compare(&site));
-    stages.end(&site);
     stages.begin("线索 clues");
     let done = county_run::clues(&site);
     stages.add(&done);
+    stages.end();
     let json = std::fs::read_to_string(root.join("clues/clues.json")).expect("clues.json");
     let (clues, reviews) = read_clues(&json);
     let score = score(&county, &clues, &reviews);
