@@ -3,6 +3,7 @@
 //! to the product only through its binaries.
 //! Tests lie beside this folder, one theme per target.
 #![forbid(unsafe_code)]
+pub mod bench;
 pub mod county;
 pub mod county_run;
 pub mod febrl;

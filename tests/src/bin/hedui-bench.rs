@@ -1,0 +1,93 @@
+//! `hedui-bench`: measures kernels and jobs beside a named peer. In: a subcommand. Out: figures and ratios.
+//! Invariant: peer and product run in the same process on the same inputs; a ratio is printed with what it
+//! divides. Specification: docs/PERFORMANCE.md.
+#![expect(clippy::print_stdout, reason = "a tool of the proving ground")]
+
+use clap::{Parser, Subcommand};
+use hedui_tests::bench::oprf;
+
+/// 性能测量 | Measure beside a peer in the same run
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Print one JSON object on stdout
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The OPRF lock beside the `voprf` crate
+    Oprf {
+        /// Chunks of 8,192 values per round
+        #[arg(long, default_value_t = 4)]
+        chunks: usize,
+        /// Rounds; the best of each figure counts
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Command::Oprf { chunks, rounds } => {
+            let figures = oprf::measure(chunks.max(2), rounds.max(1));
+            if arguments.json {
+                println!("{}", serde_json::to_string(&figures).expect("JSON"));
+            } else {
+                print(&figures);
+            }
+        }
+    }
+}
+
+fn print(figures: &oprf::Figures) {
+    let rows = [
+        ("agent: blind", figures.blind),
+        (
+            "agent: decode, verify 2 proofs, combine, finalise",
+            figures.finish,
+        ),
+        (
+            "custodian: decode, evaluate, encode, prove",
+            figures.custodian,
+        ),
+        (
+            "bare: decode, multiply, encode",
+            figures.bare_multiplication,
+        ),
+        (
+            "voprf crate: blind + verifiable batch finalise",
+            figures.peer_verifiable,
+        ),
+        (
+            "voprf crate: blind + finalise without proof",
+            figures.peer_unverified,
+        ),
+    ];
+    println!(
+        "{} values per round, microseconds per value, one core",
+        figures.values
+    );
+    for (what, micros) in rows {
+        println!("  {micros:8.1}  {what}");
+    }
+    println!(
+        "client_ratio     {:.2}  (peer with proofs / ours)",
+        figures.client_ratio
+    );
+    println!(
+        "                 {:.2}  (peer without proofs / ours)",
+        figures.client_ratio_unverified_peer
+    );
+    println!(
+        "custodian_ratio  {:.2}  (ours / bare)",
+        figures.custodian_ratio
+    );
+    println!(
+        "scaling_2        {:.2}  (two threads / one)",
+        figures.scaling_2
+    );
+}

@@ -1,0 +1,38 @@
+//! Benchmarks that print ratios against a named peer measured in the same run. In: sizes. Out: figures.
+//! Invariant: peer and product alternate within one process, the best of several rounds of each counts, and
+//! the inputs are the same. Nothing here is timed inside a test.
+//! Specification: docs/PERFORMANCE.md.
+
+pub mod oprf;
+
+use std::time::Instant;
+
+/// Microseconds per item of the fastest of `rounds` runs.
+pub struct Best {
+    /// Microseconds per item.
+    pub micros: f64,
+}
+
+impl Best {
+    /// Nothing measured yet.
+    pub fn new() -> Self {
+        Self {
+            micros: f64::INFINITY,
+        }
+    }
+
+    /// Runs `work` over `items` items once and keeps the time if it is the best so far.
+    pub fn run<T>(&mut self, items: usize, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let out = std::hint::black_box(work());
+        let micros = start.elapsed().as_secs_f64() * 1e6 / items as f64;
+        self.micros = self.micros.min(micros);
+        out
+    }
+}
+
+impl Default for Best {
+    fn default() -> Self {
+        Self::new()
+    }
+}
