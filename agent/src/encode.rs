@@ -80,6 +80,16 @@ impl Encoder<'_> {
         self.pseudonyms.filler_tag(self.register, key, handle)
     }
 
+    /// Which match keys a person has, too common ones left out; needs no token.
+    pub fn bitmap(&self, id: &[u8; 16], person: &Person, too_common: &TooCommon) -> u16 {
+        let handle = self.pseudonyms.handle(self.register, id);
+        let (digest, epoch) = (self.agreement.digest(), self.agreement.epoch());
+        let keys = self.agreement.match_keys().iter();
+        keys.filter(|key| KeyInput::new(digest, epoch, key, person).is_some())
+            .filter(|key| !too_common.contains(&(handle, key.number)))
+            .fold(0, |bits, key| bits | 1 << (key.number - 1))
+    }
+
     /// Presence row: which match keys the record has, too common ones left out.
     pub fn presence_row(
         &self,
@@ -111,13 +121,14 @@ impl Encoder<'_> {
             .map(|set| self.payload_key(set, handle, tokens, too_common))
             .collect();
         let cek = self.pseudonyms.content_key(handle, facts);
+        let nonce = self.pseudonyms.wrap_nonce(handle, facts);
         let mut count = 0;
         let mut filler = |out: &mut [u8]| {
             count += 1;
             let table = format!("wrap-{count}-{}", handle.to_hex());
             self.pseudonyms.padding(&table, 0, out);
         };
-        payload::seal_row(handle, facts, &cek, &keks, &mut filler)
+        payload::seal_row(handle, facts, (&cek, nonce), &keks, &mut filler)
     }
 
     /// Key of a release set for one handle, if the person has every key of the set.

@@ -9,9 +9,9 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use hedui_edge::{Problem, files};
+use hedui_edge::Problem;
+use hedui_edge::files::{self, Scratch};
 use rayon::slice::ParallelSliceMut;
-use tempfile::NamedTempFile;
 
 /// A row: tag 16 ‖ handle 16.
 pub type Row = [u8; 32];
@@ -22,7 +22,7 @@ pub const HELD_ROWS: usize = 512 << 10;
 pub struct Sorter {
     folder: PathBuf,
     held: Vec<Row>,
-    runs: Vec<NamedTempFile>,
+    runs: Vec<Scratch>,
     held_max: usize,
 }
 
@@ -103,7 +103,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(file: &NamedTempFile) -> Result<Self, Problem> {
+    fn new(file: &Scratch) -> Result<Self, Problem> {
         let path = file.path().to_path_buf();
         let mut handle = file
             .as_file()

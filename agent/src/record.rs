@@ -86,9 +86,31 @@ impl Pseudonyms {
         hasher.finalize_xof().fill(out);
     }
 
+    /// Handle of a record that only pads: the same in every table of a submission, like a person's.
+    pub fn padding_handle(&self, register: &str, index: u64) -> Handle {
+        let mut hasher = blake3::Hasher::new_keyed(self.filler.expose());
+        hasher
+            .update(b"padding-handle")
+            .update(register.as_bytes())
+            .update(&[0])
+            .update(&index.to_be_bytes());
+        Handle(first16(hasher))
+    }
+
+    /// Nonce of a payload's wraps: bound to the facts, as the content key is, by a digest of its own.
+    pub fn wrap_nonce(&self, handle: Handle, facts: &[u8]) -> [u8; 12] {
+        let mut hasher = blake3::Hasher::new_keyed(self.content.expose());
+        hasher.update(b"wrap-nonce").update(&[0]);
+        hasher.update(&handle.0).update(facts);
+        let mut nonce = [0; 12];
+        hasher.finalize_xof().fill(&mut nonce);
+        nonce
+    }
+
     /// Content key of a payload: one per handle and content, so that it never seals two plaintexts.
     pub fn content_key(&self, handle: Handle, facts: &[u8]) -> Secret<32> {
         let mut hasher = blake3::Hasher::new_keyed(self.content.expose());
+        hasher.update(b"content-key").update(&[0]);
         hasher.update(&handle.0).update(facts);
         Secret::new(*hasher.finalize().as_bytes())
     }

@@ -3,7 +3,7 @@
 //! Invariant: a payload opens only with tokens of the roll's own person, so a match invented by the
 //! matcher shows as unopenable and is counted. Specification: protocol/SPEC.md, "Result".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -13,6 +13,7 @@ use hedui_keys::kit_store::KitStore;
 use hedui_keys::lock::{Keyed, Lock};
 use hedui_protocol::agreement::InForce;
 use hedui_protocol::agreement::text::Dataset;
+use hedui_protocol::decision::Policy;
 use hedui_protocol::envelope::Verified;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name};
@@ -57,6 +58,9 @@ pub struct Opened {
     pub unopenable_count: u64,
     /// Pairs that name no person of this roll.
     pub foreign_count: u64,
+    /// Pairs that the agreement's rule cannot have given: keys that the person does not have, or an outcome
+    /// that does not follow from the keys.
+    pub impossible_count: u64,
 }
 
 /// Opens a verified result.
@@ -69,9 +73,9 @@ pub fn open(
     evaluated: Option<&dyn Lock>,
     (state, work): (&Path, &Path),
 ) -> Result<Opened, Problem> {
-    let mut body = files::temporary(work)?;
+    let body = files::temporary(work)?;
     verified
-        .open(identity, &mut body)
+        .open(identity, &mut body.as_file())
         .map_err(|error| Problem::envelope(path, error))?;
     let mut body = Body {
         file: body.reopen().map_err(|e| Problem::io(path, e))?,
@@ -102,9 +106,15 @@ pub fn open(
         evidence: Vec::new(),
         unopenable_count: 0,
         foreign_count: 0,
+        impossible_count: 0,
     };
+    let mut seen = BTreeSet::new();
     for register in &manifest.registers {
         let dataset = agreement.dataset_or_nearest(register.name.as_str())?;
+        if !seen.insert(&register.name) {
+            let refusal = Refusal::malformed("result", "a register is in it twice");
+            return Err(Problem::refused(path, refusal));
+        }
         let kit = store.get(dataset)?.ok_or_else(|| {
             Problem::data(
                 format!("the kit of `{}` is not here", register.name),
@@ -127,7 +137,16 @@ pub fn open(
         let keyed = Keyed::new(&kit.shared_secret);
         let lock = evaluated.unwrap_or(&keyed);
         let tables = Tables::read(&mut body, &layout, &register.name, &encoder)?;
-        open_register(&mut opened, &tables, dataset, (&encoder, lock), roll)?;
+        let counted = open_register(&mut opened, &tables, dataset, (&encoder, lock), roll)?;
+        // What people are shown is what was checked here, not what the head claims.
+        if let Some(head) = opened
+            .manifest
+            .registers
+            .iter_mut()
+            .find(|r| r.name == register.name)
+        {
+            [head.matches, head.reviews, head.conflicts] = counted;
+        }
     }
     Ok(opened)
 }
@@ -138,7 +157,9 @@ fn open_register(
     dataset: &Dataset,
     (encoder, lock): (&Encoder<'_>, &dyn Lock),
     roll: &Roll,
-) -> Result<(), Problem> {
+) -> Result<[u64; 3], Problem> {
+    let policy = Policy::new(encoder.agreement);
+    let mut counts = [0; 3];
     let handles = roll.handles(encoder.pseudonyms, encoder.register);
     for pair in &tables.pairs {
         let Some(person) = handles.get(&pair.roll).copied() else {
@@ -146,14 +167,23 @@ fn open_register(
             continue;
         };
         let tokens = encoder.tokens(lock, &roll.persons[person].person)?;
+        let held = (0..).zip(&tokens).fold(0, |bits: u16, (at, token)| {
+            bits | u16::from(token.is_some()) << at
+        });
+        if !policy.admits(pair, held) {
+            opened.impossible_count += 1;
+            continue;
+        }
+        // A record of a register has one payload: where a release set agrees, it must be here and open.
+        let released = |keys: &Vec<usize>| keys.iter().all(|index| pair.agree & (1 << index) != 0);
+        let conflict = pair.outcome == Outcome::IdentityConflict;
+        let expected = !conflict && encoder.releases.iter().any(released);
         let mut facts = None;
-        let mut expected = false;
-        if let Some(row) = tables.payloads.get(&pair.register) {
+        if let Some(row) = tables.payloads.get(&pair.register).filter(|_| expected) {
             for (set, keys) in encoder.releases.iter().enumerate() {
-                if keys.iter().any(|index| pair.agree & (1 << index) == 0) {
+                if !released(keys) {
                     continue;
                 }
-                expected = true;
                 let kek = encoder.payload_key(set, pair.register, &tokens, &TooCommon::new());
                 let kek = kek.as_ref();
                 let open = |kek| payload::open_row(row, encoder.releases.len(), set, kek, dataset);
@@ -167,6 +197,11 @@ fn open_register(
             opened.unopenable_count += 1;
             continue;
         }
+        counts[match pair.outcome {
+            Outcome::Match => 0,
+            Outcome::Review => 1,
+            Outcome::IdentityConflict => 2,
+        }] += 1;
         opened.evidence.push(Evidence {
             register: dataset.name.clone(),
             person,
@@ -177,7 +212,7 @@ fn open_register(
             facts,
         });
     }
-    Ok(())
+    Ok(counts)
 }
 
 /// Tables of one register.

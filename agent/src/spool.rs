@@ -6,10 +6,10 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use hedui_edge::{Problem, files};
+use hedui_edge::Problem;
+use hedui_edge::files::{self, Scratch};
 use hedui_keys::identity_file::random;
 use hedui_protocol::primitive::{AEAD_TAG_BYTES, Aead};
-use tempfile::NamedTempFile;
 
 /// Partitions by the first bits of the handle.
 pub const PARTITIONS: usize = 64;
@@ -18,7 +18,7 @@ const MEMORY_BYTES: usize = 64 << 20;
 
 struct Partition {
     held: Vec<u8>,
-    spilled: Option<NamedTempFile>,
+    spilled: Option<Scratch>,
     chunks: u64,
 }
 
@@ -153,18 +153,22 @@ mod tests {
         for i in 0..500 {
             spool.push((i % 256) as u8, &record(i)).ok().unwrap();
         }
-        let on_disk: Vec<_> = std::fs::read_dir(folder.path())
-            .unwrap()
-            .flatten()
+        let on_disk: Vec<_> = spool
+            .partitions
+            .iter()
+            .filter_map(|partition| partition.spilled.as_ref())
             .collect();
         assert!(!on_disk.is_empty());
         for file in on_disk {
-            let bytes = std::fs::read(file.path()).unwrap();
+            let mut bytes = Vec::new();
+            file.reopen().unwrap().read_to_end(&mut bytes).unwrap();
             assert!(
                 !bytes.windows(8).any(|w| w == b"ZZZZZZZZ"),
                 "plaintext on disk"
             );
         }
+        // A killed process leaves nothing that has a name.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let mut seen = 0;
         for index in 0..spool.partitions() {
             for bytes in spool.records(index).ok().unwrap() {

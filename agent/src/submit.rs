@@ -8,7 +8,8 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use hedui_edge::{Problem, files};
+use hedui_edge::Problem;
+use hedui_edge::files::{self, Scratch};
 use hedui_keys::lock::Lock;
 use hedui_protocol::field;
 use hedui_protocol::ids::{Handle, Name};
@@ -17,9 +18,8 @@ use hedui_protocol::message::submission::{
     Manifest, PRESENCE, PRESENCE_ROW_BYTES, TAG_ROW_BYTES, expected,
 };
 use hedui_protocol::message::{Table, manifest_bytes, payload};
-use hedui_protocol::primitive::Sha256;
+use hedui_protocol::primitive::{Sha256, hex};
 use rayon::prelude::*;
-use tempfile::NamedTempFile;
 
 use crate::encode::{Encoder, TooCommon, facts_of, row};
 use crate::extsort::{Row, Sorter};
@@ -33,7 +33,7 @@ pub type Parts<'a> = dyn FnMut(&mut TakePart<'_>) -> Result<(), Problem> + 'a;
 /// A body ready to be sealed.
 pub struct Built {
     /// The body.
-    pub file: NamedTempFile,
+    pub file: Scratch,
     /// Its length in bytes.
     pub body_bytes: u64,
     /// Its SHA-256.
@@ -53,15 +53,15 @@ pub fn build(
     parts: &mut Parts<'_>,
 ) -> Result<Built, Problem> {
     let is_roll = dataset.as_str() != encoder.register;
-    let (sorters, counts) = sort_tags(encoder, work, is_roll, parts)?;
-    let rows = Manifest::padded(counts.persons);
+    let (sorters, mut counts) = sort_tags(encoder, work, is_roll, parts)?;
+    let rows = counts.rows;
     let tables: Vec<Table> = expected(encoder.agreement, is_roll)
         .into_iter()
         .map(|(name, width)| {
             let class = PAYLOAD_CLASSES
                 .iter()
                 .position(|c| payload::table_name(*c) == name);
-            let rows = class.map_or(rows, |at| Manifest::padded_payload(counts.classes[at]));
+            let rows = class.map_or(rows, |at| counts.payload_rows[at]);
             Table {
                 name,
                 width: u32::try_from(width).unwrap_or(u32::MAX),
@@ -75,6 +75,7 @@ pub fn build(
             .map_err(|why| Problem::data(why, ""))?,
         field_version: field::VERSION,
         as_of: as_of.to_owned(),
+        kit_check: hex(&encoder.context.kit_check()),
         tables,
     };
     let mut body = Body::new(work)?;
@@ -92,6 +93,9 @@ pub fn build(
             &mut body,
         )?;
         too_common_counts.push((too_common.len() - before) as u64);
+    }
+    if !too_common.is_empty() {
+        counts.recount(encoder, &too_common, parts)?;
     }
     write_records(
         encoder,
@@ -117,9 +121,33 @@ struct Counts {
     /// How many records have which keys.
     presence: BTreeMap<u16, u64>,
     classes: [u64; PAYLOAD_CLASSES.len()],
+    /// Rows of every table of tags and of the presence table, padding included.
+    rows: u64,
+    /// Rows of the payload tables, padding included; none for the roll.
+    payload_rows: Vec<u64>,
 }
 
 impl Counts {
+    /// Counts bitmaps again without the values that are too common, so that padding looks like what is left.
+    fn recount(
+        &mut self,
+        encoder: &Encoder<'_>,
+        too_common: &TooCommon,
+        parts: &mut Parts<'_>,
+    ) -> Result<(), Problem> {
+        self.presence.clear();
+        parts(&mut |persons, _| {
+            let bitmaps: Vec<u16> = persons
+                .par_iter()
+                .map(|p| encoder.bitmap(&p.id, &p.person, too_common))
+                .collect();
+            for bitmap in bitmaps {
+                *self.presence.entry(bitmap).or_default() += 1;
+            }
+            Ok(())
+        })
+    }
+
     /// The bitmap of the record that a random number points at.
     fn bitmap(&self, draw: u64) -> u16 {
         let mut left = draw % self.persons.max(1);
@@ -146,6 +174,8 @@ fn sort_tags(
         persons: 0,
         presence: BTreeMap::new(),
         classes: [0; PAYLOAD_CLASSES.len()],
+        rows: 0,
+        payload_rows: Vec::new(),
     };
     parts(&mut |persons, lock| {
         counts.persons += persons.len() as u64;
@@ -170,12 +200,15 @@ fn sort_tags(
         }
         Ok(())
     })?;
+    let classes: &[u64] = if is_roll { &[] } else { &counts.classes };
+    (counts.rows, counts.payload_rows) = Manifest::rows(counts.persons, classes);
     for (sorter, key) in sorters.iter_mut().zip(keys) {
         let table = format!("{}/{}", encoder.register, Manifest::tag_table(key.number));
-        for index in counts.persons..Manifest::padded(counts.persons) {
-            let mut row = [0; TAG_ROW_BYTES];
-            encoder.pseudonyms.padding(&table, index, &mut row);
-            sorter.push(row)?;
+        for index in counts.persons..counts.rows {
+            let mut tag = [0; 16];
+            encoder.pseudonyms.padding(&table, index, &mut tag);
+            let handle = encoder.pseudonyms.padding_handle(encoder.register, index);
+            sorter.push(row(tag, handle))?;
         }
     }
     Ok((sorters, counts))
@@ -334,11 +367,13 @@ fn write_records(
         Ok(())
     })?;
     padding.rest(body)?;
-    for (table, (class, rows)) in payloads
-        .into_iter()
-        .zip(PAYLOAD_CLASSES.iter().zip(counts.classes))
-    {
-        append_payloads(encoder, table, *class, rows, body)?;
+    // Padding records get their payloads class by class: every one of them in exactly one table.
+    let mut first = counts.persons;
+    for (at, table) in payloads.into_iter().enumerate() {
+        let (rows, all) = (counts.classes[at], counts.payload_rows[at]);
+        let filler = first..first + (all - rows);
+        first = filler.end;
+        append_payloads(encoder, table, PAYLOAD_CLASSES[at], rows, filler, body)?;
     }
     Ok(())
 }
@@ -349,14 +384,17 @@ fn append_payloads(
     table: Body,
     class: usize,
     rows: u64,
+    filler: std::ops::Range<u64>,
     body: &mut Body,
 ) -> Result<(), Problem> {
     let width = payload::row_bytes(class, encoder.releases.len());
     let name = format!("{}/{}", encoder.register, payload::table_name(class));
-    let mut padding: Vec<Vec<u8>> = (rows..Manifest::padded_payload(rows))
+    let mut padding: Vec<Vec<u8>> = filler
         .map(|index| {
             let mut row = vec![0; width];
             encoder.pseudonyms.padding(&name, index, &mut row);
+            let handle = encoder.pseudonyms.padding_handle(encoder.register, index);
+            row[..16].copy_from_slice(&handle.0);
             row
         })
         .collect();
@@ -392,13 +430,14 @@ impl Padding {
     fn new(encoder: &Encoder<'_>, counts: &Counts) -> Self {
         let table = format!("{}/{PRESENCE}", encoder.register);
         let persons = counts.persons;
-        let mut rows: Vec<_> = (persons..Manifest::padded(persons))
+        let mut rows: Vec<_> = (persons..counts.rows)
             .map(|index| {
-                let mut random = [0; 24];
+                let mut random = [0; 8];
                 encoder.pseudonyms.padding(&table, index, &mut random);
+                let handle = encoder.pseudonyms.padding_handle(encoder.register, index);
                 let mut row = [0; PRESENCE_ROW_BYTES];
-                row[..16].copy_from_slice(&random[..16]);
-                let draw = random[16..]
+                row[..16].copy_from_slice(&handle.0);
+                let draw = random
                     .iter()
                     .fold(0, |n: u64, byte| n << 8 | u64::from(*byte));
                 row[16..18].copy_from_slice(&counts.bitmap(draw).to_be_bytes());
@@ -427,7 +466,7 @@ impl Padding {
 /// A temporary file that is written front to back and hashed on the way.
 struct Body {
     writer: BufWriter<File>,
-    file: NamedTempFile,
+    file: Scratch,
     path: PathBuf,
     bytes: u64,
     hash: Sha256,
@@ -459,7 +498,7 @@ impl Body {
             .map_err(|error| Problem::io(&self.path, error))
     }
 
-    fn finish(mut self) -> Result<(NamedTempFile, u64, [u8; 32]), Problem> {
+    fn finish(mut self) -> Result<(Scratch, u64, [u8; 32]), Problem> {
         self.writer
             .flush()
             .map_err(|error| Problem::io(&self.path, error))?;

@@ -21,6 +21,7 @@ use crate::cell::{self, Cell};
 use crate::intake::{Intake, State};
 use crate::merge::{Merged, merge};
 use crate::plan::{Plan, plan};
+use crate::purge;
 
 /// 核对中心 | The matcher: takes in encodings, compares them, answers the roll owner
 #[derive(Parser)]
@@ -42,6 +43,8 @@ enum Command {
     Worker,
     /// 进度 | Say what was accepted and what is missing
     Status(ExchangeOptions),
+    /// 清除 | Delete tables past their day, superseded deliveries and old runs
+    Purge(ExchangeOptions),
     /// 命令补全 | Print completions for a shell
     Completions {
         /// Shell
@@ -99,8 +102,12 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Run(options) => compare(home, &console, options),
         Command::Worker => worker(&console),
         Command::Status(options) => {
-            let desk = Desk::open(home, options.exchange)?;
+            let desk = Desk::with(home, options.exchange, State::look(home.state()))?;
             desk.status(&console)
+        }
+        Command::Purge(options) => {
+            let desk = Desk::open(home, options.exchange)?;
+            desk.purge(home, &console)
         }
         Command::Completions { shell } => {
             console::completions::<Arguments>(shell, "hedui-matcher");
@@ -119,6 +126,10 @@ struct Desk {
 
 impl Desk {
     fn open(home: &HomeOptions, exchange: PathBuf) -> Result<Self, Problem> {
+        Self::with(home, exchange, State::open(home.state())?)
+    }
+
+    fn with(home: &HomeOptions, exchange: PathBuf, state: State) -> Result<Self, Problem> {
         let agreement = home.in_force()?;
         let identity = home.identity()?;
         if identity.card() != agreement.matcher() {
@@ -134,7 +145,7 @@ impl Desk {
         Ok(Self {
             agreement,
             identity,
-            state: State::open(home.state())?,
+            state,
             exchange,
         })
     }
@@ -206,6 +217,18 @@ impl Desk {
         }
     }
 
+    /// Deletes what is due and says how much.
+    fn purge(&self, home: &HomeOptions, console: &Console) -> Result<(), Problem> {
+        let ledger = self.state.ledger()?;
+        let done = purge::purge(&self.state, &ledger, &home.clock()?, None)?;
+        console.say(&format!(
+            "已清除 deleted: {} 份到期或被替代的数据 submissions, {} 次旧比对 runs",
+            done.submissions, done.runs
+        ));
+        console.object(&serde_json::json!({"submissions": done.submissions, "runs": done.runs}));
+        Ok(())
+    }
+
     fn plan(&self) -> Result<Plan, Problem> {
         let accepted = self.state.ledger()?.in_force(&self.agreement)?;
         plan(&self.state, &self.agreement, &accepted)
@@ -272,17 +295,29 @@ impl Desk {
 }
 
 fn side_words(side: &str) -> &'static str {
-    if side == "roll" {
-        "名册未报送 the roll's side"
-    } else {
-        "部门数据未报送 the register's side"
+    match side {
+        "roll" => "名册未报送 the roll's side",
+        "kit" => {
+            "双方密钥包不一致 the two sides used different kits: the roll owner restores its state folder or starts \
+             a new epoch"
+        }
+        _ => "部门数据未报送 the register's side",
     }
 }
 
 fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result<(), Problem> {
     let desk = Desk::open(home, options.exchange.exchange)?;
     let rejected = desk.intake_all(home, console)?;
+    let clock = home.clock()?;
+    purge::purge(&desk.state, &desk.state.ledger()?, &clock, None)?;
     let plan = desk.plan()?;
+    // Runs of other plans are over: their parts name pairs that are no longer in force.
+    purge::purge(
+        &desk.state,
+        &desk.state.ledger()?,
+        &clock,
+        Some(&plan.folder),
+    )?;
     for (register, side) in &plan.missing {
         console.say(&format!("缺 missing: {register}: {}", side_words(side)));
     }

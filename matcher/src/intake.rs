@@ -28,12 +28,17 @@ use crate::segment;
 pub struct State {
     /// The whole folder.
     pub folder: PathBuf,
+    _guard: Option<files::Guard>,
 }
 
 impl State {
-    /// Opens or creates the state folder and clears what a killed process left half-done.
+    /// Opens or creates the state folder for one process and clears what a killed one left half-done.
     pub fn open(folder: PathBuf) -> Result<Self, Problem> {
-        let state = Self { folder };
+        let guard = files::guard(&folder)?;
+        let state = Self {
+            folder,
+            _guard: Some(guard),
+        };
         for path in [
             state.folder.clone(),
             state.segments(),
@@ -43,8 +48,15 @@ impl State {
             files::private_folder(&path)?;
         }
         files::sweep(&state.work());
-        files::sweep(&state.folder);
         Ok(state)
+    }
+
+    /// The state folder as another process may be working in it: to look, not to write.
+    pub fn look(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            _guard: None,
+        }
     }
 
     /// Accepted tables, one folder per submission.
@@ -101,10 +113,10 @@ impl Intake<'_> {
         self.ledger
             .check_new(verified.header(), &digest)
             .map_err(at)?;
-        let mut opened = files::temporary(&self.state.work())?;
+        let opened = files::temporary(&self.state.work())?;
         let wrap = |error| Problem::io(&self.state.folder, error);
         {
-            let mut writer = BufWriter::with_capacity(1 << 20, opened.as_file_mut());
+            let mut writer = BufWriter::with_capacity(1 << 20, opened.as_file());
             verified
                 .open(self.identity, &mut writer)
                 .map_err(|e| Problem::envelope(path, e))?;
@@ -125,7 +137,7 @@ impl Intake<'_> {
 
     /// Sends every receipt that is owed, also those that an earlier process did not come to.
     pub fn send_receipts(&self) -> Result<(), Problem> {
-        for header_sha256 in self.ledger.without_receipt()? {
+        for header_sha256 in self.ledger.without_receipt(self.agreement)? {
             let path = self.state.segments().join(&header_sha256).join(RECEIPT);
             let owed: Owed = serde_json::from_slice(&files::read_small(&path)?)
                 .map_err(|error| Problem::refused(&path, Refusal::malformed("receipt", error)))?;
@@ -182,13 +194,22 @@ impl Intake<'_> {
             body.seek(SeekFrom::Start(*offset)).map_err(wrap)?;
             let path = part.join(&table.name);
             if table.name.starts_with("tag-") {
-                segment::build(&path, body, table.rows, &pepper, &self.state.work())?;
+                segment::build(
+                    &path,
+                    body,
+                    table.rows,
+                    &pepper,
+                    (&self.state.work(), self.agreement.text().multiplicity_cap),
+                )?;
             } else {
                 keep_sorted(&path, body, table.rows, table.width as usize)?;
             }
         }
         files::write_bytes(&part.join(RECEIPT), receipt)?;
-        fs::rename(&part, &target).map_err(wrap)
+        fs::rename(&part, &target).map_err(wrap)?;
+        // The ledger may name the folder only once its name survives a power cut.
+        files::sync_folder(&self.state.segments());
+        Ok(())
     }
 
     fn receipt(
@@ -241,6 +262,14 @@ impl Intake<'_> {
 
 /// File in a submission's folder that holds its receipt.
 const RECEIPT: &str = "receipt.json";
+
+/// The day after which a submission's tables are deleted, as its receipt promises.
+pub fn delete_after(folder: &Path) -> Result<String, Problem> {
+    let path = folder.join(RECEIPT);
+    let owed: Owed = serde_json::from_slice(&files::read_small(&path)?)
+        .map_err(|error| Problem::refused(&path, Refusal::malformed("receipt", error)))?;
+    Ok(owed.receipt.delete_after)
+}
 
 /// A receipt with its address, kept with the tables until it is written.
 #[derive(Serialize, Deserialize)]

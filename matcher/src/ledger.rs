@@ -24,6 +24,8 @@ pub struct Accepted {
     pub register: String,
     /// Day for which the data hold.
     pub as_of: String,
+    /// Check value of the kit under which the tags were made.
+    pub kit_check: String,
 }
 
 /// The ledger of one matcher.
@@ -51,9 +53,15 @@ impl Ledger {
                      dataset TEXT NOT NULL,
                      register TEXT NOT NULL,
                      as_of TEXT NOT NULL,
+                     kit_check TEXT NOT NULL,
                      receipted INTEGER NOT NULL DEFAULT 0,
                      UNIQUE (agreement, epoch, sender, seq),
                      UNIQUE (agreement, epoch, sender, request)
+                 ) STRICT;
+                 CREATE TABLE IF NOT EXISTS purge (
+                     header_sha256 TEXT PRIMARY KEY,
+                     purged TEXT NOT NULL,
+                     reason TEXT NOT NULL
                  ) STRICT;",
             )
             .map_err(|error| failed(&error))?;
@@ -142,13 +150,20 @@ impl Ledger {
     }
 
     /// Header digests of accepted submissions whose receipt was not written yet, in order of acceptance.
-    pub fn without_receipt(&self) -> Result<Vec<String>, Problem> {
+    pub fn without_receipt(&self, agreement: &Agreement) -> Result<Vec<String>, Problem> {
         let mut statement = self
             .connection
-            .prepare("SELECT header_sha256 FROM message WHERE receipted = 0 ORDER BY rowid")
+            .prepare(
+                "SELECT header_sha256 FROM message
+                 WHERE receipted = 0 AND agreement = ?1 AND epoch = ?2
+                   AND header_sha256 NOT IN (SELECT header_sha256 FROM purge) ORDER BY rowid",
+            )
             .map_err(|error| failed(&error))?;
         let rows = statement
-            .query_map([], |row| row.get(0))
+            .query_map(
+                params![agreement.digest().to_hex(), agreement.epoch().0],
+                |row| row.get(0),
+            )
             .map_err(|error| failed(&error))?;
         rows.collect::<Result<_, _>>()
             .map_err(|error| failed(&error))
@@ -165,6 +180,40 @@ impl Ledger {
         Ok(())
     }
 
+    /// Header digests of submissions whose tables were deleted.
+    pub fn purged(&self) -> Result<Vec<String>, Problem> {
+        self.column("SELECT header_sha256 FROM purge ORDER BY header_sha256")
+    }
+
+    /// Header digests of receipted submissions that a later one of the same dataset and register replaced.
+    pub fn superseded(&self) -> Result<Vec<String>, Problem> {
+        self.column(
+            "SELECT header_sha256 FROM message AS m WHERE receipted = 1 AND seq < (
+                 SELECT max(seq) FROM message
+                 WHERE agreement = m.agreement AND epoch = m.epoch AND sender = m.sender
+                   AND dataset = m.dataset AND register = m.register)
+             ORDER BY header_sha256",
+        )
+    }
+
+    fn column(&self, query: &str) -> Result<Vec<String>, Problem> {
+        let mut statement = self.connection.prepare(query).map_err(|e| failed(&e))?;
+        let rows = statement.query_map([], |row| row.get(0));
+        rows.and_then(Iterator::collect)
+            .map_err(|error| failed(&error))
+    }
+
+    /// Notes that the tables of a submission are going to be deleted; the entry itself stays.
+    pub fn purge(&self, header_sha256: &str, now: &str, reason: &str) -> Result<(), Problem> {
+        self.connection
+            .execute(
+                "INSERT OR IGNORE INTO purge VALUES (?1, ?2, ?3)",
+                params![header_sha256, now, reason],
+            )
+            .map_err(|error| failed(&error))?;
+        Ok(())
+    }
+
     /// Writes the entry of an accepted submission, durably.
     pub fn accept(
         &self,
@@ -176,7 +225,7 @@ impl Ledger {
         let seq = stored(header.seq)?;
         self.connection
             .execute(
-                "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
+                "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0)",
                 params![
                     hex(header_sha256),
                     header.agreement.to_hex(),
@@ -189,6 +238,7 @@ impl Ledger {
                     manifest.dataset.as_str(),
                     manifest.register.as_str(),
                     manifest.as_of,
+                    manifest.kit_check,
                 ],
             )
             .map_err(|error| failed(&error))?;
@@ -200,8 +250,9 @@ impl Ledger {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT header_sha256, dataset, register, as_of FROM message AS m
-                 WHERE agreement = ?1 AND epoch = ?2 AND seq = (
+                "SELECT header_sha256, dataset, register, as_of, kit_check FROM message AS m
+                 WHERE agreement = ?1 AND epoch = ?2
+                   AND header_sha256 NOT IN (SELECT header_sha256 FROM purge) AND seq = (
                      SELECT max(seq) FROM message
                      WHERE agreement = m.agreement AND epoch = m.epoch AND sender = m.sender
                        AND dataset = m.dataset AND register = m.register)
@@ -217,6 +268,7 @@ impl Ledger {
                         dataset: row.get(1)?,
                         register: row.get(2)?,
                         as_of: row.get(3)?,
+                        kit_check: row.get(4)?,
                     })
                 },
             )

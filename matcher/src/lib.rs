@@ -7,8 +7,8 @@
 //! | [`intake`] | how does an envelope become accepted tables and a receipt? |
 //! | [`cell`] | what is one unit of work, and how is it run anywhere? |
 //! | [`plan`] | which cells does a run have, and which are done? |
-//! | [`decide`] | what is a candidate pair, given which keys agree? |
 //! | [`merge`] | how do parts become one result? |
+//! | [`purge`] | what is deleted, and when? |
 //! | [`command`] | what does the command line offer? |
 //!
 //! Invariants: imports protocol and the doorstep, never keys, never agent: this room cannot name a linkage
@@ -17,9 +17,9 @@
 
 pub mod cell;
 pub mod command;
-pub mod decide;
 pub mod intake;
 pub mod ledger;
 pub mod merge;
 pub mod plan;
+pub mod purge;
 pub mod segment;

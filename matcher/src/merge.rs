@@ -8,18 +8,18 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use hedui_edge::{Problem, files};
+use hedui_edge::Problem;
+use hedui_edge::files::{self, Scratch};
 use hedui_protocol::agreement::InForce;
+use hedui_protocol::decision::Policy;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
 use hedui_protocol::message::result::{self, Manifest, Outcome, PAIR_BYTES, Pair};
 use hedui_protocol::message::submission::{PRESENCE, PRESENCE_ROW_BYTES};
 use hedui_protocol::message::{Table, manifest_bytes, payload};
 use hedui_protocol::primitive::Sha256;
-use tempfile::NamedTempFile;
 
 use crate::cell::{Cell, done};
-use crate::decide::Policy;
 use crate::intake::State;
 use crate::plan::{Pairing, Plan};
 use crate::segment::digest_of;
@@ -27,7 +27,7 @@ use crate::segment::digest_of;
 /// A merged result.
 pub struct Merged {
     /// The body.
-    pub file: NamedTempFile,
+    pub file: Scratch,
     /// Its length.
     pub body_bytes: u64,
     /// Its SHA-256.
@@ -226,17 +226,22 @@ fn select(
     Ok(())
 }
 
-/// A register record that is some person's by its identity number is not silently another's by weaker
-/// keys: such matches go to review.
+/// A register record that is some person's by its identity number is not silently another's by weaker keys,
+/// nor two persons' by weaker keys alone: such matches go to review.
 fn settle_ties(policy: &Policy, pairs: &mut [Pair]) {
     let certain: BTreeSet<Handle> = pairs
         .iter()
         .filter(|pair| pair.outcome == Outcome::Match && policy.has_class_a(pair.agree))
         .map(|pair| pair.register)
         .collect();
+    let weak = |pair: &Pair| pair.outcome == Outcome::Match && !policy.has_class_a(pair.agree);
+    let mut claims: BTreeMap<Handle, usize> = BTreeMap::new();
+    for pair in pairs.iter().filter(|pair| weak(pair)) {
+        *claims.entry(pair.register).or_default() += 1;
+    }
     for pair in pairs.iter_mut() {
-        let weak = pair.outcome == Outcome::Match && !policy.has_class_a(pair.agree);
-        if weak && certain.contains(&pair.register) {
+        let tied = claims.get(&pair.register).is_some_and(|claims| *claims > 1);
+        if weak(pair) && (tied || certain.contains(&pair.register)) {
             pair.outcome = Outcome::Review;
         }
     }
@@ -272,7 +277,11 @@ fn payloads(agreement: &InForce, folder: &Path, pairs: &[Pair]) -> Result<Vec<Cl
         .iter()
         .map(|set| set.iter().fold(0, |bits, index| bits | 1 << index))
         .collect();
-    let releasing = |pair: &&Pair| releases.iter().any(|set| pair.agree & set == *set);
+    // A pair whose name contradicts its identity number is probably not the person on the roll.
+    let releasing = |pair: &&Pair| {
+        pair.outcome != Outcome::IdentityConflict
+            && releases.iter().any(|set| pair.agree & set == *set)
+    };
     let wanted: BTreeSet<Handle> = pairs
         .iter()
         .filter(releasing)

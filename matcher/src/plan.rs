@@ -61,6 +61,9 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
             by_name.get(&(roll, register)),
             by_name.get(&(register, register)),
         ) {
+            (Some(left), Some(right)) if left.kit_check != right.kit_check => {
+                missing.push((register.to_owned(), "kit"));
+            }
             (Some(left), Some(right)) => pairings.push(Pairing {
                 register: register.to_owned(),
                 roll: left.header_sha256.clone(),

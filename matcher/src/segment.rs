@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use hedui_edge::{Problem, files};
-use hedui_protocol::limits::MULTIPLICITY_CAP_MAX;
+use hedui_edge::Problem;
+use hedui_edge::files::{self};
 use hedui_protocol::primitive::{Sha256, hex};
 use hedui_protocol::refusal::Refusal;
 use hedui_protocol::secret::Secret;
@@ -27,9 +27,9 @@ pub fn build(
     rows: &mut impl Read,
     rows_count: u64,
     pepper: &Secret<32>,
-    work: &Path,
+    (work, multiplicity_cap): (&Path, u32),
 ) -> Result<[u8; 32], Problem> {
-    let mut check = TableCheck::default();
+    let mut check = TableCheck::new(multiplicity_cap);
     let mut runs = Vec::new();
     let mut index = [0_u64; 256];
     let mut left = rows_count;
@@ -103,14 +103,22 @@ fn write(
     })
 }
 
-/// What a received tag table must be: sorted by tag, no tag more often than any agreement may allow.
-#[derive(Default)]
+/// What a received tag table must be: sorted by tag, no tag more often than the agreement allows.
 struct TableCheck {
     last: [u8; 32],
     run: u32,
+    cap: u32,
 }
 
 impl TableCheck {
+    fn new(cap: u32) -> Self {
+        Self {
+            last: [0; 32],
+            run: 0,
+            cap,
+        }
+    }
+
     fn next(&mut self, row: &Row) -> Result<(), Problem> {
         if *row < self.last {
             return Err(Refusal::malformed("submission", "a table is not sorted by tag").into());
@@ -120,8 +128,8 @@ impl TableCheck {
         } else {
             1
         };
-        if self.run > MULTIPLICITY_CAP_MAX {
-            let (found, allowed) = (u64::from(self.run), u64::from(MULTIPLICITY_CAP_MAX));
+        if self.run > self.cap {
+            let (found, allowed) = (u64::from(self.run), u64::from(self.cap));
             return Err(Refusal::Oversize {
                 what: "multiplicity of a tag",
                 found,
@@ -267,9 +275,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let pepper = Secret::new([3; 32]);
-        build(&path, &mut &rows(5000)[..], 5000, &pepper, folder.path())
-            .ok()
-            .unwrap();
+        build(
+            &path,
+            &mut &rows(5000)[..],
+            5000,
+            &pepper,
+            (folder.path(), 20),
+        )
+        .ok()
+        .unwrap();
         assert_eq!(rows_count(&path).ok(), Some(5000));
         let mut all = Vec::new();
         for (from, to) in [(0, 0), (1, 99), (100, 254), (255, 255)] {
@@ -290,9 +304,9 @@ mod tests {
         let pepper = Secret::new([3; 32]);
         let mut bytes = rows(100);
         bytes.swap(0, 32 * 99);
-        assert!(build(&path, &mut &bytes[..], 100, &pepper, folder.path()).is_err());
+        assert!(build(&path, &mut &bytes[..], 100, &pepper, (folder.path(), 20)).is_err());
         let crowded = [0; 32 * 21];
-        assert!(build(&path, &mut &crowded[..], 21, &pepper, folder.path()).is_err());
+        assert!(build(&path, &mut &crowded[..], 21, &pepper, (folder.path(), 20)).is_err());
         assert!(!path.exists(), "nothing half-written");
     }
 }

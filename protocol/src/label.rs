@@ -36,6 +36,8 @@ pub enum Label {
     Kek,
     /// AEAD associated data of a key file.
     KeyFile,
+    /// Check value of a kit.
+    KitCheck,
     /// Token of the keyed lock.
     Keyed,
     /// Input of the lock for one match key.
@@ -73,6 +75,7 @@ impl Label {
             Self::KeyId => b"HEDUI1/key-id",
             Self::Kek => b"HEDUI1/kek",
             Self::KeyFile => b"HEDUI1/key-file",
+            Self::KitCheck => b"HEDUI1/kit-check",
             Self::Keyed => b"HEDUI1/keyed",
             Self::MatchKey => b"HEDUI1/match-key",
             Self::Local => b"HEDUI1/local",

@@ -18,6 +18,7 @@
 //! | [`header`], [`envelope`] | how does a message travel? |
 //! | [`epoch`] | which key do the custodians hold in an epoch? |
 //! | [`message`] | what do kit, submission, result, receipt and ticket contain? |
+//! | [`decision`] | what is a candidate pair, given which keys agree? |
 //!
 //! Invariants: no I/O beyond the `Read`/`Write` handed in, no clock, no randomness of its own, no
 //! `unsafe`, none of our other crates. Nothing here prints, and no secret or person's value has a
@@ -26,6 +27,7 @@
 
 pub mod agreement;
 pub mod codec;
+pub mod decision;
 pub mod envelope;
 pub mod epoch;
 pub mod field;

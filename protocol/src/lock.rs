@@ -46,12 +46,18 @@ impl TagContext {
 
     /// `prk = HKDF-Extract(AD, y_1 ‖ … ‖ y_n ‖ S_r)` over the tokens of one release set in its order;
     /// `kek = HKDF-Expand(prk, "HEDUI1/kek" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ u8 set ‖ handle, 32)`.
-    /// The handle makes every key single-use, so that the zero nonce is safe.
+    /// One key per handle; what is sealed under it changes with the facts, so the row carries a nonce.
     pub fn payload_key(&self, set: u8, tokens: &[&Token], handle: Handle) -> Secret<32> {
         Secret::new(
             self.prk(tokens)
                 .expand(Label::Kek, &[&self.place, &[set], &handle.0]),
         )
+    }
+
+    /// `HKDF-Expand(HKDF-Extract(AD, S_r), "HEDUI1/kit-check" ‖ 0 ‖ u32 epoch ‖ u16 register, 8)`: equal on both
+    /// sides of a register exactly if both used the same kit, and says nothing else about it.
+    pub fn kit_check(&self) -> [u8; 8] {
+        self.prk(&[]).expand(Label::KitCheck, &[&self.place])
     }
 
     fn prk(&self, tokens: &[&Token]) -> Prk {

@@ -1,1 +1,285 @@
-fn main() {}
+//! Attacks that the locks are for. In: a roll's tags as the matcher holds them, and what an attacker has. Out:
+//! how many persons it finds. Invariant under test: SECURITY.md: with the keyed lock a department that colludes
+//! with the matcher finds everybody; with the OPRF lock and one of the two locks leaked it finds nobody beyond
+//! the evaluations that custodians counted. Each attack has a positive control.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use curve25519_dalek::scalar::Scalar;
+use hedui_keys::lock::{Keyed, Lock};
+use hedui_keys::oprf::client::{BlindKey, EpochKey};
+use hedui_keys::oprf::evaluate::Share;
+use hedui_keys::oprf::proof::Elements;
+use hedui_keys::oprf::rfc;
+use hedui_keys::oprf::suite::{Mode, decode};
+use hedui_keys::oprf::threshold::Threshold;
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::field::{Normal, Quality};
+use hedui_protocol::ids::{DatasetNumber, Tag};
+use hedui_protocol::lock::{TagContext, Token};
+use hedui_protocol::match_key::{KeyInput, Person};
+use hedui_protocol::primitive::hex;
+use hedui_protocol::secret::Secret;
+use hedui_tests::bench::oprf::scalar;
+use hedui_tests::county::dice::Dice;
+use hedui_tests::county::people::number;
+use rayon::prelude::*;
+
+/// Area code and birth years that the attacker knows: a tenth of the numbers of one code.
+const AREA: u32 = 422_725;
+const YEARS: std::ops::Range<u32> = 1950..1960;
+const ROLL: usize = 500;
+
+fn agreement(lock: &str) -> Agreement {
+    let mut toml = String::from(
+        "version = 1\nname = 'attack'\npurpose = 'test'\nlegal_basis = 'test'\n\
+         valid_from = '2016-01-01'\nvalid_until = '2016-12-31'\n",
+    );
+    toml += &format!("lock = '{lock}'\n");
+    for (at, (name, role)) in [
+        ("office", "department"),
+        ("centre", "matcher"),
+        ("c1", "custodian"),
+        ("c2", "custodian"),
+        ("c3", "custodian"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let seed = Secret::new([u8::try_from(at + 1).expect("small"); 64]);
+        let name_of = hedui_protocol::ids::Name::new(name).expect("name");
+        let card = hedui_protocol::identity::Identity::from_seed(name_of, &seed);
+        let (sign, seal) = (hex(&card.card().sign), hex(&card.card().seal));
+        toml += &format!(
+            "[[party]]\nname = '{name}'\nrole = '{role}'\nsign = '{sign}'\nseal = '{seal}'\n"
+        );
+    }
+    toml += "[[field]]\nname = 'id'\nkind = 'cn-resident-id'\n\
+             [[match_key]]\nname = 'id'\nparts = ['id']\nclass = 'A'\n\
+             [[release]]\nkeys = ['id']\n\
+             [[dataset]]\nname = 'roll'\nnumber = 1\nowner = 'office'\nkind = 'roll'\nrows_max = 500\n";
+    Agreement::parse(&toml).expect("agreement")
+}
+
+/// Input of the lock for an identity number.
+fn input(agreement: &Agreement, id: &str) -> KeyInput {
+    let cell = Normal {
+        quality: Quality::Valid,
+        value: Some(id.to_owned()),
+        remnant: None,
+    };
+    let person = Person::new(agreement, vec![cell]);
+    let key = &agreement.match_keys()[0];
+    KeyInput::new(agreement.digest(), agreement.epoch(), key, &person).expect("input")
+}
+
+fn context(agreement: &Agreement, register_secret: u8) -> TagContext {
+    let secret = Secret::new([register_secret; 32]);
+    TagContext::new(
+        agreement.digest(),
+        agreement.epoch(),
+        DatasetNumber(2),
+        secret,
+    )
+}
+
+/// Numbers of the roll, all within what the attacker can enumerate.
+fn roll() -> BTreeSet<String> {
+    let mut dice = Dice::new(99);
+    let mut ids = BTreeSet::new();
+    while ids.len() < ROLL {
+        let (year, month, day) = (
+            dice.between(YEARS.start, YEARS.end - 1),
+            dice.between(1, 12),
+            dice.between(1, 28),
+        );
+        ids.insert(number(
+            AREA,
+            year * 10_000 + month * 100 + day,
+            dice.between(1, 999),
+        ));
+    }
+    ids
+}
+
+/// Every number of the area and years: dates × 999 sequences.
+fn dictionary() -> Vec<u32> {
+    YEARS
+        .flat_map(|year| (1..=12).map(move |month| year * 10_000 + month * 100))
+        .flat_map(|month| (1..=31).map(move |day| month + day))
+        .collect()
+}
+
+/// The department's shared secret and register secret, and the matcher's tags: everybody is found, in seconds.
+#[test]
+fn with_the_keyed_lock_a_department_and_the_matcher_find_everybody() {
+    let agreement = agreement("keyed");
+    let (lock, context) = (Keyed::new(&Secret::new([7; 32])), context(&agreement, 8));
+    let tag = |id: &str| -> Tag {
+        let token = lock.token(&input(&agreement, id)).expect("token");
+        context.tag(1, &token)
+    };
+    let roll = roll();
+    let tags: BTreeSet<Tag> = roll.iter().map(|id| tag(id)).collect();
+    let found: BTreeSet<String> = dictionary()
+        .par_iter()
+        .flat_map_iter(|birth| (1..1000).map(move |sequence| number(AREA, *birth, sequence)))
+        .filter(|id| tags.contains(&tag(id)))
+        .collect();
+    println!("keyed lock: {} of {} found", found.len(), roll.len());
+    assert!(found.len() * 100 >= roll.len() * 99);
+    assert!(found.is_subset(&roll));
+}
+
+/// The custodians' key, dealt 2 of 3.
+struct Custodians {
+    key: Scalar,
+    shares: Vec<Share>,
+    public: EpochKey,
+}
+
+fn custodians() -> Custodians {
+    let threshold = Threshold::new(3, 2).expect("2 of 3");
+    let secret = scalar(b"secret");
+    let parts = threshold
+        .split(&secret, &[scalar(b"slope")])
+        .expect("split");
+    let publics: BTreeMap<u16, [u8; 32]> = parts
+        .iter()
+        .map(|(index, part)| (*index, *Share::new(part.clone()).public()))
+        .collect();
+    Custodians {
+        key: secret * threshold.scale(),
+        public: EpochKey::new(threshold, &publics).expect("one key"),
+        shares: parts
+            .into_iter()
+            .map(|(_, part)| Share::new(part))
+            .collect(),
+    }
+}
+
+impl Custodians {
+    /// Tokens the honest way, every value counted by two custodians.
+    fn evaluate(&self, inputs: &[&[u8]]) -> Vec<Token> {
+        let blinds = BlindKey::new(&Secret::new([3; 32]));
+        let blinded = blinds.blind_chunk(inputs);
+        let points: Vec<_> = blinded
+            .iter()
+            .map(|b| decode(b, 0).expect("valid"))
+            .collect();
+        let sent = Elements {
+            points: &points,
+            bytes: &blinded,
+        };
+        let one = |index: u16| {
+            let share = &self.shares[usize::from(index) - 1];
+            let (elements, proof) = share.evaluate(&blinded).expect("evaluated");
+            self.public
+                .verify(index, sent, &elements, &proof)
+                .expect("proof")
+        };
+        let tokens = self.public.finalise(inputs, &blinds, &[one(1), one(3)]);
+        tokens.expect("tokens")
+    }
+}
+
+/// A small dictionary that contains the whole roll: 20 wrong numbers for every right one.
+fn candidates(roll: &BTreeSet<String>) -> Vec<String> {
+    let mut dice = Dice::new(5);
+    let mut all = roll.clone();
+    while all.len() < roll.len() * 21 {
+        let birth =
+            dice.between(1950, 1959) * 10_000 + dice.between(1, 12) * 100 + dice.between(1, 28);
+        all.insert(number(AREA, birth, dice.between(1, 999)));
+    }
+    let mut all: Vec<String> = all.into_iter().collect();
+    dice.shuffle(&mut all);
+    all
+}
+
+/// What an attacker finds with a way to compute tokens and a register secret.
+fn found(
+    agreement: &Agreement,
+    tags: &BTreeSet<Tag>,
+    candidates: &[String],
+    register_secret: u8,
+    token: &(dyn Fn(&[u8]) -> [u8; 64] + Sync),
+) -> usize {
+    let context = context(agreement, register_secret);
+    let hit = |id: &&String| {
+        let token = Secret::new(token(input(agreement, id).bytes()));
+        tags.contains(&context.tag(1, &token))
+    };
+    candidates.par_iter().filter(hit).count()
+}
+
+#[test]
+fn with_the_oprf_lock_one_leaked_lock_finds_nobody() {
+    let agreement = agreement("oprf");
+    let custodians = custodians();
+    let roll = roll();
+    let inputs: Vec<KeyInput> = roll.iter().map(|id| input(&agreement, id)).collect();
+    let refs: Vec<&[u8]> = inputs.iter().map(KeyInput::bytes).collect();
+    let right = context(&agreement, 8);
+    let tags: BTreeSet<Tag> = custodians
+        .evaluate(&refs)
+        .iter()
+        .map(|token| right.tag(1, token))
+        .collect();
+    assert_eq!(tags.len(), ROLL);
+    let all = candidates(&roll);
+    let with = |key: Scalar| move |input: &[u8]| rfc::output(Mode::Voprf, &key, input);
+
+    // Positive control: both locks leaked, everybody is found.
+    let both = found(&agreement, &tags, &all, 8, &with(custodians.key));
+    assert_eq!(both, ROLL, "both locks");
+    // The department's lock leaked (S_r is known), and one custodian's share.
+    for share in &custodians.shares {
+        assert_eq!(
+            found(&agreement, &tags, &all, 8, &with(*share.expose())),
+            0,
+            "S_r and one share"
+        );
+    }
+    assert_eq!(
+        found(&agreement, &tags, &all, 8, &with(scalar(b"guess"))),
+        0,
+        "S_r alone"
+    );
+    // The custodians' lock leaked (two of them collude with the matcher), S_r safe.
+    assert_eq!(
+        found(&agreement, &tags, &all, 9, &with(custodians.key)),
+        0,
+        "the key alone"
+    );
+}
+
+/// A department that asks custodians for numbers of its choice finds those, and custodians have counted them.
+#[test]
+fn guessing_through_custodians_finds_no_more_than_they_count() {
+    let agreement = agreement("oprf");
+    let custodians = custodians();
+    let roll = roll();
+    let context = context(&agreement, 8);
+    let tags_of = |ids: &[&String]| -> Vec<Tag> {
+        let inputs: Vec<KeyInput> = ids.iter().map(|id| input(&agreement, id)).collect();
+        let refs: Vec<&[u8]> = inputs.iter().map(KeyInput::bytes).collect();
+        let tokens = custodians.evaluate(&refs);
+        tokens.iter().map(|token| context.tag(1, token)).collect()
+    };
+    let roll_tags: BTreeSet<Tag> = tags_of(&roll.iter().collect::<Vec<_>>())
+        .into_iter()
+        .collect();
+    let all = candidates(&roll);
+    let asked: Vec<&String> = all.iter().take(4096).collect();
+    let hits = tags_of(&asked)
+        .iter()
+        .filter(|tag| roll_tags.contains(*tag))
+        .count();
+    let truth = asked.iter().filter(|id| roll.contains(**id)).count();
+    assert_eq!(hits, truth);
+    let quota = agreement.evaluations_max(agreement.roll());
+    // 36.5 million numbers per area code against what one department may ask in an epoch.
+    assert!(quota < 36_500_000 / 500, "the quota is {quota}");
+    println!("{hits} found with 4,096 counted evaluations; the quota is {quota}");
+}

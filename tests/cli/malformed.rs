@@ -15,7 +15,10 @@ fn tree(site: &Site, party: &str) -> Vec<(String, u64)> {
     let size = |path: &Path| fs::metadata(path).map_or(0, |m| m.len());
     files_below(&site.home(party))
         .iter()
-        .filter(|path| !path.to_string_lossy().contains("ledger.sqlite"))
+        .filter(|path| {
+            let path = path.to_string_lossy();
+            !path.contains("ledger.sqlite") && !path.ends_with("/lock")
+        })
         .map(|path| (path.to_string_lossy().into_owned(), size(path)))
         .collect()
 }

@@ -1,1 +1,414 @@
-fn main() {}
+//! Custodians through the real binaries: any one may be gone; every forgery, replay and excess is refused with a
+//! message and an exit code of its own before a token exists; a share survives on paper and dies on command.
+//! In: a small site with three custodians. Out: passes, or what was not noticed.
+//! Invariant under test: SPEC.md, "OPRF lock", "Custodians".
+
+mod forgery;
+mod site;
+
+use std::fs;
+
+use hedui_tests::county_run::files_below;
+use hedui_tests::run::{Done, Site};
+use site::{CUSTODIANS, answer, deliver, open_site, sealed};
+
+/// A refusal: its exit code, words that name what happened, advice, no panic.
+fn refused(done: &Done, code: i32, words: &[&str]) {
+    assert_eq!(done.code, code, "{}\n{}", done.stdout, done.stderr);
+    for word in words {
+        assert!(
+            done.stderr.contains(word),
+            "`{word}` is not in: {}",
+            done.stderr
+        );
+    }
+    assert!(done.stderr.contains("what to do"), "{}", done.stderr);
+    assert!(!done.stderr.contains("internal error"), "{}", done.stderr);
+}
+
+/// Token files of a party.
+fn tokens(site: &Site, party: &str) -> usize {
+    files_below(&site.home(party))
+        .iter()
+        .filter(|path| path.to_string_lossy().contains("/tokens-"))
+        .count()
+}
+
+/// With each custodian silent in turn, the other two are enough, and the result is the same.
+#[test]
+fn two_of_three_are_enough_whichever_is_gone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    // The roll asks the first two; the second is down.
+    deliver(&site, "office", "prepare", "roll", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    let waiting = deliver(&site, "office", "finish", "roll", &[], &[75]);
+    refused(&waiting, 75, &["c2", "prepare"]);
+    let before = sealed(&site, "eval-request-roll").len();
+    deliver(
+        &site,
+        "office",
+        "prepare",
+        "roll",
+        &["--custodian", "c3"],
+        &[0],
+    );
+    assert_eq!(sealed(&site, "eval-request-roll").len(), before + 1);
+    answer(&site, "c3", &[0]);
+    deliver(&site, "office", "finish", "roll", &[], &[0]);
+    // The register asks the last two.
+    let named = ["--custodian", "c2", "--custodian", "c3"];
+    deliver(&site, "police", "prepare", "police", &named, &[0]);
+    answer(&site, "c2", &[0]);
+    answer(&site, "c3", &[0]);
+    deliver(&site, "police", "finish", "police", &[], &[0]);
+    site.must("hedui-matcher", "centre", &["run"], &[0]);
+    site.must("hedui-agent", "office", &["results"], &[0]);
+    let matches = fs::read_to_string(site.root.join("results/matches.csv")).expect("matches");
+    assert_eq!(matches.matches(",match,").count(), 2, "{matches}");
+
+    // A second delivery of the same values asks nobody, and one new person only itself.
+    let again = deliver(&site, "police", "submit", "police", &[], &[0]);
+    assert!(!again.stdout.contains("asking"), "{}", again.stdout);
+    let mut register = fs::read_to_string(site.root.join("police.csv")).expect("register");
+    register += "赵敏,420525197003030024,女,1970-03-03\n";
+    fs::write(site.root.join("police.csv"), register).expect("register");
+    let delta = deliver(&site, "police", "submit", "police", &[], &[75]);
+    assert!(delta.stdout.contains(" 3 个新取值"), "{}", delta.stdout);
+}
+
+/// A repeated request gives the same answer and is charged once; the log is a chain.
+#[test]
+fn a_replayed_request_is_charged_once_and_the_log_cannot_be_changed() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    let first = sealed(&site, "eval-answer").remove(0);
+    let bytes = fs::read(&first).expect("answer");
+    fs::remove_file(&first).expect("removed");
+    let again = answer(&site, "c1", &[0]);
+    assert!(
+        again.stdout.contains("not charged again"),
+        "{}",
+        again.stdout
+    );
+    assert!(
+        fs::read(&first).expect("answer") == bytes,
+        "the same answer"
+    );
+    let log = site.must("hedui-keys", "c1", &["custodian", "log", "--json"], &[0]);
+    assert_eq!(
+        log.stdout.matches("\"what\":\"request\"").count(),
+        1,
+        "{}",
+        log.stdout
+    );
+
+    let path = files_below(&site.home("c1"))
+        .into_iter()
+        .find(|path| path.to_string_lossy().ends_with(".jsonl"))
+        .expect("the log");
+    let text = fs::read_to_string(&path).expect("log");
+    fs::write(&path, text.replace("4096", "1")).expect("changed");
+    // The last line has nobody after it to tell, so the chain notices it with the next line.
+    let lines: Vec<&str> = text.lines().collect();
+    let first_changed = text.replacen("made", "kept", 1);
+    fs::write(&path, &first_changed).expect("changed");
+    assert!(lines.len() >= 2);
+    let done = site.run("hedui-keys", "c1", &["custodian", "answer"]);
+    refused(&done, 2, &["line 2 was changed"]);
+    fs::write(&path, &text).expect("restored");
+    // A line cut off by a crash was never answered: it is dropped and the rest goes on.
+    fs::write(&path, format!("{text}{{\"n\":3,\"ti")).expect("cut");
+    answer(&site, "c1", &[0]);
+}
+
+#[test]
+fn more_than_the_quota_is_refused_and_nothing_is_evaluated() {
+    let folder = tempfile::tempdir().expect("folder");
+    let edit = ("evaluations_max = 0", "evaluations_max = 4096");
+    let site = open_site(folder.path(), &[edit]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    fs::write(
+        site.root.join("police.csv"),
+        "姓名,身份证号,性别,出生日期\n孙立,,男,1990-01-02\n",
+    )
+    .expect("register");
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    let requests: Vec<_> = sealed(&site, "eval-request-police")
+        .into_iter()
+        .filter(|path| path.to_string_lossy().contains("-to-c1-"))
+        .collect();
+    let newest = requests
+        .last()
+        .expect("request")
+        .to_string_lossy()
+        .into_owned();
+    let answers = sealed(&site, "eval-answer").len();
+    let done = site.run("hedui-keys", "c1", &["custodian", "answer", &newest]);
+    refused(&done, 26, &["4096 evaluations", "0 are left", "police"]);
+    assert_eq!(sealed(&site, "eval-answer").len(), answers);
+}
+
+/// The record of the epoch's key: unsigned, contradicted, incomplete, and exchanged later.
+#[test]
+fn a_substituted_epoch_key_is_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    let records: Vec<_> = files_below(&site.exchange())
+        .into_iter()
+        .filter(|path| path.to_string_lossy().ends_with(".record"))
+        .collect();
+    assert_eq!(records.len(), 3);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    answer(&site, "c2", &[0]);
+    let good = fs::read_to_string(&records[0]).expect("record");
+    let finish = |code: i32, words: &[&str]| {
+        let done = deliver(&site, "police", "finish", "police", &[], &[code]);
+        refused(&done, code, words);
+        assert_eq!(tokens(&site, "police"), 0, "a token exists");
+    };
+    let group = good
+        .lines()
+        .find(|line| line.starts_with("group "))
+        .expect("group");
+    let share = good
+        .lines()
+        .find(|line| line.starts_with("share 1 "))
+        .expect("share");
+    let other = share.rsplit(' ').next().expect("element");
+    fs::write(&records[0], good.replace(group, &format!("group {other}"))).expect("changed");
+    finish(20, &["signature"]);
+    fs::remove_file(&records[0]).expect("removed");
+    finish(23, &["not confirmed by c1"]);
+    fs::write(
+        &records[0],
+        good.replace("threshold 2 of 3", "threshold 02 of 3"),
+    )
+    .expect("changed");
+    finish(10, &["canonical"]);
+    fs::write(&records[0], &good).expect("restored");
+    forgery::lone_record(&site, &records[0], "c1");
+    finish(10, &["signed different keys"]);
+    fs::write(&records[0], &good).expect("restored");
+    deliver(&site, "office", "submit", "roll", &[], &[75]);
+    deliver(&site, "police", "finish", "police", &[], &[0]);
+    assert!(tokens(&site, "police") > 0);
+    // Later, with the key kept, another record is noticed even if its maker signed it.
+    forgery::lone_record(&site, &records[0], "c1");
+    fs::write(
+        site.root.join("police.csv"),
+        "姓名,身份证号,性别,出生日期\n孙立,,男,1990-01-02\n",
+    )
+    .expect("register");
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    answer(&site, "c2", &[0]);
+    let done = deliver(&site, "police", "finish", "police", &[], &[25]);
+    refused(&done, 25, &["another key"]);
+}
+
+/// A custodian that signs whatever it likes: each wrong answer is named before a token exists.
+#[test]
+fn wrong_answers_are_named_before_a_token_exists() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    answer(&site, "c2", &[0]);
+    for (forged, code, words) in forgery::answers(&site, "police", "c1") {
+        let done = deliver(&site, "police", "finish", "police", &[], &[code]);
+        refused(&done, code, &[&forged, words]);
+        assert_eq!(tokens(&site, "police"), 0, "a token exists");
+    }
+    forgery::restore(&site, "c1");
+    deliver(&site, "office", "submit", "roll", &[], &[75]);
+    deliver(&site, "police", "finish", "police", &[], &[0]);
+}
+
+/// Requests that a custodian must not answer.
+#[test]
+fn requests_that_do_not_belong_here_are_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    let request = sealed(&site, "eval-request-police").remove(0);
+    let path = request.to_string_lossy().into_owned();
+    let other = site.run("hedui-keys", "c2", &["custodian", "answer", &path]);
+    refused(&other, 14, &["c1"]);
+    let mut bytes = fs::read(&request).expect("request");
+    let last = bytes.len() - 100;
+    bytes[last] ^= 1;
+    fs::write(&request, bytes).expect("changed");
+    let changed = site.run("hedui-keys", "c1", &["custodian", "answer", &path]);
+    refused(&changed, 20, &["signature"]);
+    for (code, words) in forgery::requests(&site, "police", "c1", &request) {
+        let done = site.run("hedui-keys", "c1", &["custodian", "answer", &path]);
+        refused(&done, code, &[words]);
+        assert!(sealed(&site, "eval-answer").is_empty());
+    }
+    let nobody = site.run("hedui-keys", "police", &["custodian", "answer", &path]);
+    refused(&nobody, 2, &["no custodian"]);
+}
+
+#[test]
+fn a_share_survives_on_paper_and_dies_on_command() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    site.must("hedui-keys", "c1", &["custodian", "backup", "paper"], &[0]);
+    let share = files_below(&site.home("c1"))
+        .into_iter()
+        .find(|path| path.ends_with("share"))
+        .expect("the sealed share");
+    let sealed_share = fs::read(&share).expect("share");
+    fs::remove_file(&share).expect("the disk died");
+    let done = site.run("hedui-keys", "c1", &["custodian", "answer"]);
+    refused(&done, 75, &["no share"]);
+    let sheet = |n: u8| format!("paper/sheet-{n}.txt");
+    let text = fs::read_to_string(site.root.join(sheet(1))).expect("sheet");
+    assert!(
+        !sealed_share
+            .windows(8)
+            .any(|w| text.as_bytes().windows(8).any(|t| t == w))
+    );
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("2:"))
+        .expect("line 2");
+    let wrong = text.replace(
+        line,
+        &line.replace(|c: char| c == line.chars().nth(5).expect("digit"), "0"),
+    );
+    fs::write(site.root.join("typed.txt"), wrong).expect("typed");
+    let done = site.run(
+        "hedui-keys",
+        "c1",
+        &["custodian", "restore", "typed.txt", &sheet(3)],
+    );
+    refused(&done, 2, &["sheet 1: line 2"]);
+    let done = site.run("hedui-keys", "c1", &["custodian", "restore", &sheet(3)]);
+    refused(&done, 2, &["2 sheets are needed"]);
+    let done = site.run(
+        "hedui-keys",
+        "c2",
+        &["custodian", "restore", &sheet(1), &sheet(3)],
+    );
+    refused(&done, 2, &["c1"]);
+    site.must(
+        "hedui-keys",
+        "c1",
+        &["custodian", "restore", &sheet(3), &sheet(1)],
+        &[0],
+    );
+    answer(&site, "c1", &[0]);
+
+    let done = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
+    refused(&done, 64, &["for ever"]);
+    let name = done
+        .stderr
+        .split("--confirm ")
+        .nth(1)
+        .expect("the name")
+        .trim()
+        .to_owned();
+    site.must(
+        "hedui-keys",
+        "c1",
+        &["custodian", "destroy", "--confirm", &name],
+        &[0],
+    );
+    assert!(!share.exists());
+    let done = site.run("hedui-keys", "c1", &["custodian", "answer"]);
+    refused(&done, 75, &["no share"]);
+    let log = site.must("hedui-keys", "c1", &["custodian", "log"], &[0]);
+    for state in ["made", "backed up", "restored", "destroyed"] {
+        assert!(
+            log.stdout.contains(&format!("share {state}")),
+            "{}",
+            log.stdout
+        );
+    }
+    let statement = files_below(&site.exchange())
+        .into_iter()
+        .find(|path| path.to_string_lossy().ends_with("by-c1.statement"))
+        .expect("the statement");
+    assert!(
+        fs::read_to_string(statement)
+            .expect("text")
+            .contains("signature c1 ")
+    );
+}
+
+/// A new epoch has a new key; nothing of the old one fits it.
+#[test]
+fn epochs_share_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    site::whole_run(&site);
+    let group = |epoch: &str| {
+        let records = files_below(&site.exchange());
+        let record = records.iter().find(|path| {
+            path.to_string_lossy()
+                .ends_with(&format!("-{epoch}-by-c1.record"))
+        });
+        let text = fs::read_to_string(record.expect("record")).expect("text");
+        text.lines()
+            .find(|line| line.starts_with("group "))
+            .expect("group")
+            .to_owned()
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let first = (group("1"), site::matched_tags(&site, &mut seen));
+    site::rotate(&site);
+    let stale = sealed(&site, "eval-request-police").remove(0);
+    let stale = stale.to_string_lossy().into_owned();
+    let done = site.run("hedui-keys", "c1", &["custodian", "answer", &stale]);
+    refused(&done, 15, &["another agreement"]);
+    site::whole_run(&site);
+    let second = (group("2"), site::matched_tags(&site, &mut seen));
+    assert!(first.0 != second.0, "the same key in two epochs");
+    assert!(first.1.len() > 4000 && second.1.len() > 4000);
+    assert!(first.1.is_disjoint(&second.1), "a tag in two epochs");
+}
+
+/// A padding record is in every table in which a person is: the matcher cannot count persons by intersecting.
+#[test]
+fn padding_stands_in_every_table_like_a_person() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    site::whole_run(&site);
+    for kind in ["submission-roll-for-police", "submission-police"] {
+        let path = sealed(&site, kind).remove(0);
+        let tables = forgery::handles_by_table(&site, &path, "centre");
+        let presence = &tables["presence"];
+        assert_eq!(presence.len(), 4096);
+        let mut payloads = std::collections::BTreeSet::new();
+        for (name, handles) in &tables {
+            if name.starts_with("tag-") {
+                assert!(handles == presence, "{kind} {name}");
+            }
+            if name.starts_with("payload-") {
+                assert!(payloads.is_disjoint(handles), "{kind} {name}");
+                payloads.extend(handles.iter().copied());
+            }
+        }
+        assert!(
+            kind.contains("roll") || payloads == *presence,
+            "{kind}: payloads"
+        );
+    }
+}
+
+/// With a dealer the others take their shares from its messages; a second run deals the same.
+#[test]
+fn a_dealer_deals_once_and_the_shares_work() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[("dealer = \"\"", "dealer = \"c2\"")]);
+    let ready = |party: &str| site.must("hedui-keys", party, &["custodian", "ceremony"], &[0]);
+    CUSTODIANS.map(ready);
+    site::whole_run(&site);
+}

@@ -5,6 +5,7 @@
 
 pub mod agreement;
 pub mod data;
+pub mod mailbox;
 pub mod outcome;
 pub mod submit;
 
@@ -42,11 +43,11 @@ enum Command {
     /// 结果 | Open results: matches, clues, review items, correction tickets (roll owner)
     Results(outcome::ResultsOptions),
     /// 核改单 | Open correction tickets for own registers
-    Tickets(outcome::TicketsOptions),
+    Tickets(mailbox::TicketsOptions),
     /// 回执 | Show the matcher's receipts
     Receipts(outcome::ExchangeOptions),
     /// 句柄表 | Write the local map from handles to row numbers
-    Handles(outcome::HandlesOptions),
+    Handles(mailbox::HandlesOptions),
     /// 命令补全 | Print completions for a shell
     Completions {
         /// Shell
@@ -68,9 +69,9 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Prepare(options) => deliver(home, &console, &options, Reach::Prepare),
         Command::Finish(options) => deliver(home, &console, &options, Reach::Finish),
         Command::Results(options) => outcome::results(home, &console, &options),
-        Command::Tickets(options) => outcome::tickets(home, &console, &options),
-        Command::Receipts(options) => outcome::receipts(home, &console, &options),
-        Command::Handles(options) => outcome::handles(home, &console, &options),
+        Command::Tickets(options) => mailbox::tickets(home, &console, &options),
+        Command::Receipts(options) => mailbox::receipts(home, &console, &options),
+        Command::Handles(options) => mailbox::handles(home, &console, &options),
         Command::Completions { shell } => {
             console::completions::<Arguments>(shell, "hedui-agent");
             Ok(())

@@ -1,13 +1,11 @@
-//! Commands on what comes back: results, tickets, receipts, handles. In: envelopes addressed to this party.
-//! Out: matches, clue sheets, correction lists. Invariant: everything opened was verified first; sheets
+//! The command `results`. In: the matcher's latest result. Out: matches, clue sheets, and on request correction
+//! tickets. Invariant: everything opened was verified first and replayed against the agreement's rule; sheets
 //! appear whole. Specification: README, "Ten minutes"; docs/OPERATIONS.md.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use comfy_table::{Table, presets};
-use hedui_edge::exchange::{self, Draft};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, files};
 use hedui_keys::lock::Lock;
@@ -15,16 +13,11 @@ use hedui_protocol::agreement::InForce;
 use hedui_protocol::agreement::text::LockKind;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
-use hedui_protocol::ids::{Handle, Name};
-use hedui_protocol::limits::MANIFEST_BYTES_MAX;
-use hedui_protocol::message::receipt::Receipt;
 use hedui_protocol::message::result::Outcome;
-use hedui_protocol::message::ticket::{Ticket, Tickets};
-use hedui_protocol::message::{manifest_bytes, parse_small_body};
-use hedui_protocol::primitive::sha256;
+use hedui_protocol::refusal::Refusal;
 
 use super::agreement::COUNTY_RULES;
-use super::submit::{HANDLE_MAP, handle_map_path};
+use super::mailbox::{received, send_tickets, tickets_of};
 use crate::clue::evaluate::{Findings, Period, categories, evaluate, key_names};
 use crate::clue::rules::Rules;
 use crate::clue::sheet;
@@ -32,14 +25,13 @@ use crate::evaluation::Workshop;
 use crate::evaluation::tokens::Evaluated;
 use crate::results::{self, Evidence, Opened};
 use crate::roll::{self, Roll};
-use crate::sealed_file;
 
 /// Where sealed files are exchanged.
 #[derive(Args)]
 pub struct ExchangeOptions {
     /// Folder where sealed files are exchanged
     #[arg(long, value_name = "DIR", default_value = "exchange")]
-    exchange: PathBuf,
+    pub(super) exchange: PathBuf,
 }
 
 /// Options of `results`.
@@ -56,30 +48,12 @@ pub struct ResultsOptions {
     /// Name of the period in the sheets (default: this month)
     #[arg(long)]
     period: Option<String>,
+    /// Send correction tickets to the owners of registers; each tells it that this person is on the roll
+    #[arg(long)]
+    send_tickets: bool,
     /// Print the shipped rule file for the seven categories and stop
     #[arg(long)]
     print_county_rules: bool,
-}
-
-/// Options of `tickets`.
-#[derive(Args)]
-pub struct TicketsOptions {
-    #[command(flatten)]
-    exchange: ExchangeOptions,
-    /// Where to write the list
-    #[arg(long, value_name = "FILE.csv", default_value = "tickets.csv")]
-    out: PathBuf,
-}
-
-/// Options of `handles`.
-#[derive(Args)]
-pub struct HandlesOptions {
-    /// Register
-    #[arg(long)]
-    dataset: String,
-    /// Where to write the map
-    #[arg(long, value_name = "FILE.csv")]
-    out: PathBuf,
 }
 
 /// `results`: open, apply the rules, write sheets, send tickets.
@@ -95,8 +69,7 @@ pub fn results(
     let agreement = home.in_force()?;
     let identity = home.identity()?;
     let state = home.state();
-    files::private_folder(&state)?;
-    files::sweep(&state);
+    let _guard = files::guard(&state)?;
     let roll = roll::load(
         &roll::snapshot_path(&state, &agreement),
         &identity,
@@ -107,7 +80,7 @@ pub fn results(
         &identity,
         &agreement,
         &roll,
-        &state,
+        (&state, console),
     )?;
     files::private_folder(&options.out)?;
     write_matches(
@@ -118,18 +91,30 @@ pub fn results(
     )?;
     let clock = home.clock()?;
     let today = clock.today();
-    let tickets = send_tickets(
-        home,
-        &identity,
-        &agreement,
-        &options.exchange.exchange,
-        &opened,
-    )?;
+    let tickets = tickets_of(&agreement, &opened);
+    let count_of = tickets.values().map(Vec::len).sum::<usize>();
+    if options.send_tickets {
+        send_tickets(
+            home,
+            &identity,
+            &agreement,
+            &options.exchange.exchange,
+            (tickets, &opened),
+            console,
+        )?;
+    } else if count_of > 0 {
+        console.note(&format!(
+            "有 {count_of} 条核改单未发出 correction tickets not sent: 每发一条，该部门即知此人在名册上 each one tells the \
+             department that this person is on the roll; send them with --send-tickets"
+        ));
+    }
     let mut summary = serde_json::json!({
         "matches": count(&opened, Outcome::Match),
         "reviews": count(&opened, Outcome::Review),
         "identity_conflicts": count(&opened, Outcome::IdentityConflict),
-        "tickets": tickets,
+        "tickets": count_of,
+        "tickets_sent": options.send_tickets,
+        "impossible": opened.impossible_count,
         "unopenable": opened.unopenable_count,
         "foreign": opened.foreign_count,
     });
@@ -165,14 +150,15 @@ pub fn results(
 
 /// What R can prove against the matcher or a register stops the command with an alarm.
 fn alarm(opened: &Opened) -> Result<(), Problem> {
-    if opened.unopenable_count + opened.foreign_count == 0 {
+    if opened.unopenable_count + opened.foreign_count + opened.impossible_count == 0 {
         return Ok(());
     }
     Err(Problem::DoneWithRejects {
         what: format!(
-            "{} pairs whose facts do not open with this roll's own keys and {} pairs that name nobody on this roll: \
-             the matcher or a register is at fault; tell the reviewer",
-            opened.unopenable_count, opened.foreign_count
+            "{} pairs whose facts are missing or do not open with this roll's own keys, {} that name nobody on this \
+             roll, {} that the rule cannot give: the matcher or a register is at fault, or the roll was submitted \
+             again since; tell the reviewer",
+            opened.unopenable_count, opened.foreign_count, opened.impossible_count
         ),
     })
 }
@@ -182,36 +168,33 @@ fn open_latest(
     identity: &Identity,
     agreement: &InForce,
     roll: &Roll,
-    state: &Path,
+    (state, console): (&Path, &Console),
 ) -> Result<Opened, Problem> {
-    let me = identity.card();
-    let mut found = exchange::addressed_to(folder, &me.name)?;
-    found.retain(|file| {
-        file.header.kind == MessageType::Result && file.header.agreement == agreement.digest()
-    });
-    let latest = found
+    let from = &agreement.matcher().name;
+    let found = received(
+        folder,
+        identity,
+        agreement,
+        (MessageType::Result, from),
+        console,
+    )?;
+    let (latest, mut verified) = found
         .into_iter()
-        .max_by_key(|file| file.header.seq)
+        .max_by_key(|(_, verified)| verified.header().seq)
         .ok_or_else(|| {
             Problem::not_yet(
                 format!("there is no result in {}", folder.display()),
                 "the matcher makes it with `hedui-matcher run`",
             )
         })?;
-    let mut verified = exchange::verify(&latest.path, agreement, me, &[MessageType::Result])?;
-    if verified.header().from.0 != agreement.matcher().name {
-        let sender = verified.header().from.0.to_string();
-        let refusal = hedui_protocol::refusal::Refusal::UnknownSender(sender);
-        return Err(Problem::refused(&latest.path, refusal));
-    }
-    let console = Console::default();
-    let workshop = Workshop::new(agreement, identity, (state, folder), &console)?;
+    newest(state, agreement, &latest, verified.header().seq)?;
+    let workshop = Workshop::new(agreement, identity, (state, folder), console)?;
     let evaluated = match agreement.text().lock {
         LockKind::Keyed => None,
         LockKind::Oprf => Some(Evaluated::of_persons(&workshop, &roll.persons)?),
     };
     results::open(
-        &latest.path,
+        &latest,
         &mut verified,
         identity,
         agreement,
@@ -219,6 +202,28 @@ fn open_latest(
         evaluated.as_ref().map(|lock| lock as &dyn Lock),
         (state, state),
     )
+}
+
+/// Refuses a result that is older than one opened before: a courier may hold back the newer one.
+fn newest(state: &Path, agreement: &InForce, path: &Path, seq: u64) -> Result<(), Problem> {
+    let kept = state.join(format!(
+        "result-{}.seq",
+        hedui_keys::vault::place(agreement)
+    ));
+    let text = if kept.exists() {
+        files::read_text(&kept)?
+    } else {
+        String::new()
+    };
+    let last = text.trim().parse().unwrap_or(0);
+    if seq < last {
+        let found = seq;
+        return Err(Problem::refused(
+            path,
+            Refusal::WrongSequence { last, found },
+        ));
+    }
+    files::write_bytes(&kept, format!("{seq}\n").as_bytes())
 }
 
 fn count(opened: &Opened, outcome: Outcome) -> usize {
@@ -275,66 +280,6 @@ fn write_matches(
     })
 }
 
-/// Tickets to the owners of registers: identity conflicts, and matches although the IDs differ.
-fn send_tickets(
-    home: &HomeOptions,
-    identity: &Identity,
-    agreement: &InForce,
-    folder: &Path,
-    opened: &Opened,
-) -> Result<usize, Problem> {
-    let a_keys: u16 = agreement
-        .match_keys()
-        .iter()
-        .filter(|key| key.class == hedui_protocol::agreement::text::KeyClass::A)
-        .fold(0, |bits, key| bits | 1 << (key.number - 1));
-    let mut by_register: BTreeMap<&Name, Vec<Ticket>> = BTreeMap::new();
-    for item in &opened.evidence {
-        let conflict = item.outcome == Outcome::IdentityConflict;
-        if conflict || (item.outcome == Outcome::Match && item.differ & a_keys != 0) {
-            let names = |bits| {
-                key_names(agreement, bits)
-                    .iter()
-                    .filter_map(|name| Name::new(name))
-                    .collect()
-            };
-            by_register.entry(&item.register).or_default().push(Ticket {
-                handle: item.handle.to_hex(),
-                agree: names(item.agree),
-                differ: names(item.differ),
-            });
-        }
-    }
-    let mut sent = 0;
-    for (register, mut tickets) in by_register {
-        tickets.sort_by(|a, b| a.handle.cmp(&b.handle));
-        tickets.dedup_by(|a, b| a.handle == b.handle);
-        sent += tickets.len();
-        let owner = agreement
-            .dataset(register)
-            .and_then(|d| agreement.card(&d.owner));
-        let Some(owner) = owner.filter(|card| card.name != identity.card().name) else {
-            continue;
-        };
-        let body = manifest_bytes(&Tickets {
-            register: register.clone(),
-            tickets,
-        })?;
-        let draft = Draft {
-            kind: MessageType::Ticket,
-            to: owner,
-            about: register.as_str(),
-            content: sha256(&[&body]),
-            in_reply_to: None,
-        };
-        let (state, clock, len) = (home.state(), home.clock()?, body.len() as u64);
-        let folders = (state.as_path(), folder);
-        let mut body = std::io::Cursor::new(&body[..]);
-        exchange::send(identity, agreement, folders, &clock, &draft, &mut body, len)?;
-    }
-    Ok(sent)
-}
-
 fn print_registers(console: &Console, agreement: &InForce, opened: &Opened) {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
@@ -385,146 +330,4 @@ fn print_findings(console: &Console, rules: &Rules, findings: &Findings) {
         findings.reviews.len(),
         findings.tasks.len()
     ));
-}
-
-/// `tickets`: which own rows should be checked, and why.
-pub fn tickets(
-    home: &HomeOptions,
-    console: &Console,
-    options: &TicketsOptions,
-) -> Result<(), Problem> {
-    let agreement = home.in_force()?;
-    let identity = home.identity()?;
-    let me = identity.card();
-    let mut lines: BTreeSet<(String, String, String, String)> = BTreeSet::new();
-    for file in exchange::addressed_to(&options.exchange.exchange, &me.name)? {
-        if file.header.kind != MessageType::Ticket {
-            continue;
-        }
-        let mut verified = exchange::verify(&file.path, &agreement, me, &[MessageType::Ticket])?;
-        let limit = MANIFEST_BYTES_MAX as u64 + 4;
-        let body = exchange::open_small(&file.path, &mut verified, &identity, limit)?;
-        let list: Tickets =
-            parse_small_body("ticket", &body).map_err(|r| Problem::refused(&file.path, r))?;
-        let rows = handle_rows(home, &identity, &agreement, list.register.as_str())?;
-        for ticket in list.tickets {
-            let known = Handle::from_hex(&ticket.handle).and_then(|handle| rows.get(&handle));
-            let words =
-                |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(" ");
-            for row in known.into_iter().flatten() {
-                lines.insert((
-                    list.register.to_string(),
-                    format!("{row:>10}"),
-                    words(&ticket.agree),
-                    words(&ticket.differ),
-                ));
-            }
-        }
-    }
-    files::deliver(&options.out, |out| {
-        let mut writer = csv::Writer::from_writer(out);
-        let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
-        writer
-            .write_record(["数据 register", "行号 row", "一致 agrees", "不一致 differs"])
-            .map_err(failed)?;
-        for (register, row, agree, differ) in &lines {
-            writer
-                .write_record([register, row.trim(), agree, differ])
-                .map_err(failed)?;
-        }
-        writer
-            .flush()
-            .map_err(|error| Problem::io(&options.out, error))
-    })?;
-    console.say(&format!(
-        "待核改 rows to check: {} → {}",
-        lines.len(),
-        options.out.display()
-    ));
-    console.object(&serde_json::json!({ "rows": lines.len() }));
-    Ok(())
-}
-
-/// `receipts`: what the matcher acknowledges.
-pub fn receipts(
-    home: &HomeOptions,
-    console: &Console,
-    options: &ExchangeOptions,
-) -> Result<(), Problem> {
-    let agreement = home.in_force()?;
-    let identity = home.identity()?;
-    let me = identity.card();
-    let mut all = Vec::new();
-    for file in exchange::addressed_to(&options.exchange, &me.name)? {
-        if file.header.kind != MessageType::Receipt {
-            continue;
-        }
-        let mut verified = exchange::verify(&file.path, &agreement, me, &[MessageType::Receipt])?;
-        let limit = MANIFEST_BYTES_MAX as u64 + 4;
-        let body = exchange::open_small(&file.path, &mut verified, &identity, limit)?;
-        let receipt: Receipt =
-            parse_small_body("receipt", &body).map_err(|r| Problem::refused(&file.path, r))?;
-        console.say(&format!(
-            "{} → {}: 第 {} 号 number, 保存至 kept until {}",
-            receipt.dataset, receipt.register, receipt.seq, receipt.delete_after
-        ));
-        all.push(receipt);
-    }
-    console.object(&all);
-    Ok(())
-}
-
-fn handle_rows(
-    home: &HomeOptions,
-    identity: &Identity,
-    agreement: &InForce,
-    register: &str,
-) -> Result<BTreeMap<Handle, Vec<u64>>, Problem> {
-    let path = handle_map_path(&home.state(), agreement, register);
-    let mut rows = BTreeMap::new();
-    sealed_file::read(&path, identity, HANDLE_MAP, |record| {
-        if let Some((handle, numbers)) = record.split_first_chunk::<16>() {
-            let numbers = numbers
-                .chunks_exact(8)
-                .filter_map(|chunk| chunk.first_chunk::<8>());
-            rows.insert(
-                Handle(*handle),
-                numbers.map(|n| u64::from_be_bytes(*n)).collect(),
-            );
-        }
-        Ok(())
-    })?;
-    Ok(rows)
-}
-
-/// `handles`: the local map as CSV, for the register's owner only.
-pub fn handles(
-    home: &HomeOptions,
-    console: &Console,
-    options: &HandlesOptions,
-) -> Result<(), Problem> {
-    let agreement = home.in_force()?;
-    let identity = home.identity()?;
-    let dataset = agreement.dataset_or_nearest(&options.dataset)?;
-    let rows = handle_rows(home, &identity, &agreement, dataset.name.as_str())?;
-    files::deliver(&options.out, |out| {
-        let mut writer = csv::Writer::from_writer(out);
-        let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
-        writer.write_record(["handle", "rows"]).map_err(failed)?;
-        for (handle, rows) in &rows {
-            let rows: Vec<String> = rows.iter().map(u64::to_string).collect();
-            writer
-                .write_record([handle.to_hex(), rows.join(" ")])
-                .map_err(failed)?;
-        }
-        writer
-            .flush()
-            .map_err(|error| Problem::io(&options.out, error))
-    })?;
-    console.say(&format!(
-        "句柄 handles: {} → {}",
-        rows.len(),
-        options.out.display()
-    ));
-    Ok(())
 }

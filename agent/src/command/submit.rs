@@ -21,6 +21,7 @@ use hedui_protocol::message::kit::{KIT_BYTES, Kit};
 use hedui_protocol::primitive::sha256;
 
 use super::data::{DataOptions, prepare as read_dataset, rejects, report};
+use super::mailbox::received;
 use crate::encode::Encoder;
 use crate::evaluation::Workshop;
 use crate::evaluation::absorb::{Answers, absorb};
@@ -66,8 +67,7 @@ pub fn deliver(
     let agreement = home.in_force()?;
     let identity = home.identity()?;
     let state = home.state();
-    files::private_folder(&state)?;
-    files::sweep(&state);
+    let _guard = files::guard(&state)?;
     std::fs::create_dir_all(&options.exchange).map_err(|e| Problem::io(&options.exchange, e))?;
     let mut prepared = read_dataset(&agreement, &identity, &options.data, &state, console)?;
     let dataset = prepared.dataset.clone();
@@ -410,23 +410,21 @@ impl Run<'_> {
         if self.agreement.roll().owner == self.identity.card().name {
             return store.get_or_make(register);
         }
-        let me = self.identity.card();
-        let found = exchange::addressed_to(&self.options.exchange, &me.name)?;
-        for file in found
-            .iter()
-            .filter(|file| file.header.kind == MessageType::Kit)
-        {
-            if file.header.agreement != self.agreement.digest() {
-                continue;
-            }
-            let kinds = [MessageType::Kit];
-            let mut verified = exchange::verify(&file.path, self.agreement, me, &kinds)?;
-            if verified.header().from.0 != self.agreement.roll().owner {
-                continue;
-            }
+        let expected = (MessageType::Kit, &self.agreement.roll().owner);
+        let folder = &self.options.exchange;
+        let mut found = received(
+            folder,
+            self.identity,
+            self.agreement,
+            expected,
+            self.console,
+        )?;
+        // The latest kit counts: the roll owner made a new one only if it had lost the one before.
+        found.sort_by_key(|(_, verified)| std::cmp::Reverse(verified.header().seq));
+        for (path, mut verified) in found {
             let limit = KIT_BYTES as u64;
-            let body = exchange::open_small(&file.path, &mut verified, self.identity, limit)?;
-            let kit = Kit::decode(&body).map_err(|r| Problem::refused(&file.path, r))?;
+            let body = exchange::open_small(&path, &mut verified, self.identity, limit)?;
+            let kit = Kit::decode(&body).map_err(|r| Problem::refused(&path, r))?;
             if kit.register == Agreement::number(register) {
                 store.put(register, &kit)?;
                 return Ok(kit);

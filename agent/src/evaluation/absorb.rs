@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use hedui_edge::{Problem, exchange, files};
+use hedui_edge::files::{self, Scratch};
+use hedui_edge::{Problem, exchange};
 use hedui_keys::epoch_key;
 use hedui_keys::oprf::OprfError;
 use hedui_keys::oprf::client::{BlindKey, EpochKey};
@@ -22,7 +23,6 @@ use hedui_protocol::message::evaluation::{AnswerManifest, ELEMENTS, PROOFS, chun
 use hedui_protocol::message::{manifest_len, parse_manifest};
 use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
-use tempfile::NamedTempFile;
 
 use super::batch::{Asked, Batch, Card, VALUES_AT_ONCE};
 use super::cache::{Partition, partition_of};
@@ -69,7 +69,7 @@ struct Answer {
     elements: BufReader<File>,
     proofs: Vec<[u8; PROOF_BYTES]>,
     next_proof: usize,
-    _file: NamedTempFile,
+    _file: Scratch,
 }
 
 /// Answers that came, in the order of the custodians, and the custodians whose answers did not.

@@ -7,8 +7,9 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use hedui_edge::Problem;
 use hedui_edge::exchange::{self, Draft};
-use hedui_edge::{Problem, files};
+use hedui_edge::files::{self, Scratch};
 use hedui_protocol::header::MessageType;
 use hedui_protocol::ids::{Name, RequestId};
 use hedui_protocol::limits::EVALUATION_CHUNK;
@@ -17,7 +18,6 @@ use hedui_protocol::message::{manifest_bytes, manifest_len, parse_manifest};
 use hedui_protocol::primitive::{Sha256, hex};
 use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
-use tempfile::NamedTempFile;
 
 use super::command::Desk;
 use super::ledger::{Event, Ledger};
@@ -48,11 +48,11 @@ pub struct Answered {
 struct Request {
     from: Name,
     id: RequestId,
-    header_sha256: [u8; 32],
+    content_sha256: [u8; 32],
     manifest: RequestManifest,
     elements: BufReader<File>,
     quota: u64,
-    _file: NamedTempFile,
+    _file: Scratch,
 }
 
 /// Answers one request.
@@ -69,7 +69,7 @@ pub fn answer(
         from: request.from.to_string(),
         dataset: dataset.to_string(),
         request: request.id.to_hex(),
-        header_sha256: hex(&request.header_sha256),
+        content_sha256: hex(&request.content_sha256),
         elements: count,
     };
     let charged = ledger
@@ -114,14 +114,20 @@ fn open(desk: &Desk<'_>, path: &Path) -> Result<Request, Problem> {
     let me = desk.identity.card();
     let mut verified = exchange::verify(path, desk.agreement, me, &kinds)?;
     let file = files::temporary(desk.state)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file());
-    verified
-        .open(desk.identity, &mut writer)
-        .map_err(|error| Problem::envelope(path, error))?;
-    writer
-        .flush()
-        .map_err(|error| Problem::io(file.path(), error))?;
-    drop(writer);
+    let content_sha256 = {
+        let mut writer = Hashing {
+            inner: BufWriter::with_capacity(1 << 20, file.as_file()),
+            hash: Sha256::default(),
+        };
+        writer.hash.update(&verified.header_digest());
+        verified
+            .open(desk.identity, &mut writer)
+            .map_err(|error| Problem::envelope(path, error))?;
+        writer
+            .flush()
+            .map_err(|error| Problem::io(file.path(), error))?;
+        writer.hash.finish()
+    };
     let header = verified.header();
     let reopened = file
         .reopen()
@@ -146,7 +152,7 @@ fn open(desk: &Desk<'_>, path: &Path) -> Result<Request, Problem> {
         .map_err(|r| Problem::refused(path, r))?;
     Ok(Request {
         id: header.request,
-        header_sha256: verified.header_digest(),
+        content_sha256,
         quota: desk.agreement.evaluations_max(dataset),
         from,
         manifest,
@@ -155,8 +161,26 @@ fn open(desk: &Desk<'_>, path: &Path) -> Result<Request, Problem> {
     })
 }
 
+/// Writes through and hashes what is written.
+struct Hashing<W> {
+    inner: W,
+    hash: Sha256,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hash.update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
+}
+
 struct Body {
-    file: NamedTempFile,
+    file: Scratch,
     bytes: u64,
     digest: [u8; 32],
 }

@@ -174,8 +174,7 @@ fn with_desk(
     let identity = home.identity()?;
     let index = ceremony::index_of(&agreement, &identity)?;
     let (state, clock) = (home.state(), home.clock()?);
-    files::private_folder(&state)?;
-    files::sweep(&state);
+    let _guard = files::guard(&state)?;
     std::fs::create_dir_all(exchange).map_err(|error| Problem::io(exchange, error))?;
     work(&Desk {
         agreement: &agreement,

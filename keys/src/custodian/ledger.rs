@@ -28,8 +28,9 @@ pub enum Event {
         dataset: String,
         /// Request identifier, hexadecimal.
         request: String,
-        /// SHA-256 of the request's header, hexadecimal.
-        header_sha256: String,
+        /// SHA-256 over the request's header digest and its opened body, hexadecimal: a sender can sign two
+        /// bodies under one header.
+        content_sha256: String,
         /// Elements, padding included.
         elements: u64,
     },
@@ -100,7 +101,7 @@ impl Ledger {
         let Event::Request {
             dataset,
             request,
-            header_sha256,
+            content_sha256,
             elements,
             ..
         } = &event
@@ -110,12 +111,12 @@ impl Ledger {
         for entry in &self.entries {
             if let Event::Request {
                 request: held,
-                header_sha256: digest,
+                content_sha256: digest,
                 ..
             } = &entry.event
                 && held == request
             {
-                let same = digest == header_sha256;
+                let same = digest == content_sha256;
                 return if same {
                     Ok(false)
                 } else {

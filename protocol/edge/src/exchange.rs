@@ -42,7 +42,11 @@ pub fn addressed_to(folder: &Path, me: &Name) -> Result<Vec<Found>, Problem> {
         if path.extension().is_none_or(|ending| ending != EXTENSION) {
             continue;
         }
-        let file = File::open(&path).map_err(|error| Problem::io(&path, error))?;
+        // A pipe, a broken link or somebody else's file must not stop whoever looks for its own.
+        let regular = fs::metadata(&path).is_ok_and(|meta| meta.is_file());
+        let Some(file) = regular.then(|| File::open(&path).ok()).flatten() else {
+            continue;
+        };
         if let Ok((header, _, _)) = envelope::peek(&mut BufReader::new(file))
             && header.to.0 == *me
         {

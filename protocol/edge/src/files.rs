@@ -5,11 +5,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hedui_protocol::limits::TEXT_FILE_BYTES_MAX;
 use hedui_protocol::refusal::Refusal;
-use tempfile::NamedTempFile;
 
 use crate::problem::Problem;
 
@@ -52,7 +51,10 @@ pub fn write_whole<T>(
     fill: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
     let folder = folder_of(path)?;
-    let part = temporary(folder)?;
+    let part = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .tempfile_in(folder)
+        .map_err(|error| Problem::io(folder, error))?;
     let filled = write_part(path, part.as_file(), fill)?;
     part.persist(path)
         .map_err(|error| Problem::io(path, error.error))?;
@@ -131,12 +133,73 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     })
 }
 
-/// A temporary file (mode 0600) in `folder`, removed when dropped.
-pub fn temporary(folder: &Path) -> Result<NamedTempFile, Problem> {
-    tempfile::Builder::new()
-        .prefix(PREFIX)
-        .tempfile_in(folder)
-        .map_err(|error| Problem::io(folder, error))
+/// A scratch file without a name: a killed process leaves nothing of it.
+pub struct Scratch {
+    file: File,
+    folder: PathBuf,
+}
+
+impl Scratch {
+    /// The file.
+    pub fn as_file(&self) -> &File {
+        &self.file
+    }
+
+    /// The folder in which it takes room, for messages.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file again, from its first byte and, where the system allows, with a position of its own.
+    pub fn reopen(&self) -> io::Result<File> {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            if let Ok(file) = File::open(own) {
+                return Ok(file);
+            }
+        }
+        let mut file = self.file.try_clone()?;
+        io::Seek::seek(&mut file, io::SeekFrom::Start(0))?;
+        Ok(file)
+    }
+}
+
+/// A scratch file in `folder`.
+pub fn temporary(folder: &Path) -> Result<Scratch, Problem> {
+    let file = tempfile::tempfile_in(folder).map_err(|error| Problem::io(folder, error))?;
+    Ok(Scratch {
+        file,
+        folder: folder.to_path_buf(),
+    })
+}
+
+/// The right to write a party's state folder; one process at a time has it.
+pub struct Guard(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+
+/// Takes the right to write a state folder, which is made if need be, and clears what killed processes left.
+pub fn guard(state: &Path) -> Result<Guard, Problem> {
+    private_folder(state)?;
+    let path = state.join("lock");
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options
+        .open(&path)
+        .map_err(|error| Problem::io(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => {
+            sweep(state);
+            Ok(Guard(file))
+        }
+        Err(fs::TryLockError::WouldBlock) => Err(Problem::not_yet(
+            format!("another command works in {}", state.display()),
+            "wait until it has ended, then run this one again",
+        )),
+        Err(fs::TryLockError::Error(error)) => Err(Problem::io(&path, error)),
+    }
 }
 
 /// Removes what killed processes left behind in a folder that belongs to this process alone.
@@ -152,7 +215,7 @@ pub fn sweep(folder: &Path) {
 }
 
 /// Makes a rename durable; a file system without folder sync is left as it is.
-fn sync_folder(folder: &Path) {
+pub fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }

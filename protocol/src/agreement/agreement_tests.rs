@@ -12,7 +12,7 @@ fn identity(name: &str, seed: u8) -> Identity {
 fn sample() -> (String, [Identity; 2]) {
     let parties = [identity("office", 1), identity("centre", 2)];
     let mut toml = String::from(
-        "version = 1\nname = 'demo'\npurpose = 'test'\nlegal_basis = 'test'\n\
+        "version = 1\nname = 'demo'\npurpose = 'test'\nlegal_basis = 'test'\nlock = 'keyed'\n\
          valid_from = '2016-01-01'\nvalid_until = '2016-12-31'\n",
     );
     for (party, role) in parties.iter().zip(["department", "matcher"]) {

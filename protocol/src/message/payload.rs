@@ -148,9 +148,12 @@ pub fn table_name(class: usize) -> String {
     format!("payload-{class}")
 }
 
+/// Bytes of the nonce of a row's wraps.
+pub const NONCE_BYTES: usize = 12;
+
 /// Bytes of one row of a class, for a number of release sets.
 pub fn row_bytes(class: usize, releases: usize) -> usize {
-    Handle::LEN + releases * WRAP_BYTES + class + AEAD_TAG_BYTES
+    Handle::LEN + NONCE_BYTES + releases * WRAP_BYTES + class + AEAD_TAG_BYTES
 }
 
 /// The class that holds `len` bytes of encoded facts.
@@ -163,23 +166,25 @@ pub fn class_of(len: usize) -> usize {
 }
 
 /// Seals encoded facts into one row. `keks` has one key per release set; `None` for a set that this
-/// record cannot carry, whose place is filled from `filler`.
+/// record cannot carry, whose place is filled from `filler`. A kek outlives the facts (it is the same when the
+/// register is delivered again in the epoch), so `nonce` must differ where the facts, and with them `cek`, do.
 pub fn seal_row(
     handle: Handle,
     facts: &[u8],
-    cek: &Secret<32>,
+    (cek, nonce): (&Secret<32>, [u8; NONCE_BYTES]),
     keks: &[Option<Secret<32>>],
     filler: &mut dyn FnMut(&mut [u8]),
 ) -> Vec<u8> {
     let class = class_of(facts.len());
     let mut row = Vec::with_capacity(row_bytes(class, keks.len()));
     row.extend_from_slice(&handle.0);
+    row.extend_from_slice(&nonce);
     for kek in keks {
         let mut wrap = Vec::with_capacity(WRAP_BYTES);
         match kek {
             Some(kek) => {
                 wrap.extend_from_slice(cek.expose());
-                Aead::new(kek.expose()).seal([0; 12], &handle.0, &mut wrap);
+                Aead::new(kek.expose()).seal(nonce, &handle.0, &mut wrap);
             }
             None => {
                 wrap.resize(WRAP_BYTES, 0);
@@ -207,9 +212,10 @@ pub fn open_row(
     dataset: &Dataset,
 ) -> Option<Facts> {
     let (handle, rest) = row.split_first_chunk::<16>()?;
+    let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
     let (wraps, body) = rest.split_at_checked(releases * WRAP_BYTES)?;
     let mut wrap = wraps.chunks_exact(WRAP_BYTES).nth(set)?.to_vec();
-    let opened = Aead::new(kek.expose()).open([0; 12], handle, &mut wrap)?;
+    let opened = Aead::new(kek.expose()).open(*nonce, handle, &mut wrap)?;
     let cek = Secret::new(opened.try_into().ok()?);
     let mut body = Zeroizing::new(body.to_vec());
     let plain = Aead::new(cek.expose()).open([0; 12], handle, &mut body[..])?;
@@ -262,7 +268,13 @@ mod tests {
         let (cek, kek) = (Secret::new([1; 32]), Secret::new([2; 32]));
         let handle = Handle([3; 16]);
         let keks = [None, Some(kek.duplicate())];
-        let sealed = seal_row(handle, &facts.encode(), &cek, &keks, &mut |out| out.fill(7));
+        let sealed = seal_row(
+            handle,
+            &facts.encode(),
+            (&cek, [5; 12]),
+            &keks,
+            &mut |out| out.fill(7),
+        );
         assert_eq!(sealed.len(), row_bytes(96, 2));
         assert!(open_row(&sealed, 2, 1, &kek, &dataset()) == Some(facts));
         assert!(open_row(&sealed, 2, 0, &kek, &dataset()).is_none());
@@ -271,7 +283,7 @@ mod tests {
             let mut copy = sealed.clone();
             copy[at] ^= 1;
             let opened = open_row(&copy, 2, 1, &kek, &dataset());
-            let in_other_wrap = (16..16 + WRAP_BYTES).contains(&at);
+            let in_other_wrap = (28..28 + WRAP_BYTES).contains(&at);
             assert!(opened.is_none() || in_other_wrap, "byte {at}");
         }
     }

@@ -32,6 +32,8 @@ pub struct Manifest {
     pub field_version: u8,
     /// Day for which the data hold, `YYYY-MM-DD`, as stated by the owner.
     pub as_of: String,
+    /// Check value of the kit under which the tags were made, hexadecimal.
+    pub kit_check: String,
     /// Tables in the order of the body.
     pub tables: Vec<Table>,
 }
@@ -45,6 +47,20 @@ impl Manifest {
     /// Rows that a table of `rows` is padded to; at least one full step.
     pub fn padded(rows: u64) -> u64 {
         rows.max(1).div_ceil(PAD_ROWS) * PAD_ROWS
+    }
+
+    /// Rows of every table of a submission of `persons` records whose payloads are in classes of `classes`
+    /// records: the same number for tags and presence, and as many payload rows in all. So a padding record is
+    /// in every table in which a person is.
+    pub fn rows(persons: u64, classes: &[u64]) -> (u64, Vec<u64>) {
+        let mut payloads: Vec<u64> = classes.iter().map(|n| Self::padded_payload(*n)).collect();
+        let sum: u64 = payloads.iter().sum();
+        let rows = Self::padded(persons.max(sum));
+        // Both are multiples of the smaller step, so the difference is one too.
+        if let Some(first) = payloads.first_mut() {
+            *first += rows - sum;
+        }
+        (rows, payloads)
     }
 
     /// Rows that a payload table of `rows` is padded to; none stays none.
@@ -86,7 +102,9 @@ impl Manifest {
                 self.field_version
             )));
         }
-        let allowed = Self::padded(dataset.rows_max);
+        // Each payload class may add less than one step of its own.
+        let steps = PAYLOAD_CLASSES.len() as u64 * PAD_PAYLOAD_ROWS;
+        let allowed = Self::padded(dataset.rows_max.saturating_add(steps));
         for (table, (name, width)) in self.tables.iter().zip(expected(agreement, roll)) {
             if table.name != name || table.width as usize != width {
                 return Err(bad(format!(
@@ -113,6 +131,17 @@ impl Manifest {
         if self.tables.len() != expected(agreement, roll).len() {
             return Err(bad(
                 "it has more or fewer tables than the agreement".to_owned()
+            ));
+        }
+        let (payloads, others): (Vec<&Table>, Vec<&Table>) = self
+            .tables
+            .iter()
+            .partition(|table| table.name.starts_with("payload"));
+        let rows = others.first().map_or(0, |table| table.rows);
+        let sum: u64 = payloads.iter().map(|table| table.rows).sum();
+        if others.iter().any(|table| table.rows != rows) || (own && sum != rows) {
+            return Err(bad(
+                "its tables have different numbers of records".to_owned()
             ));
         }
         let layout = Layout::new(manifest_bytes, &self.tables)?;

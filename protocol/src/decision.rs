@@ -1,13 +1,13 @@
 //! Deciding a candidate pair by the classes of its keys. In: which match keys agree and which both records
 //! have. Out: match, review, identity conflict, or nothing. Invariant: a pure function of the agreement and
-//! two bitmaps, so a reviewer can replay every decision.
+//! two bitmaps: the matcher decides with it, the roll owner replays it, a reviewer can do the same.
 //! Specification: protocol/SPEC.md, "Decision"; design §5.
 
 use std::collections::BTreeSet;
 
-use hedui_protocol::agreement::Agreement;
-use hedui_protocol::agreement::text::KeyClass;
-use hedui_protocol::message::result::Outcome;
+use crate::agreement::Agreement;
+use crate::agreement::text::KeyClass;
+use crate::message::result::{Outcome, Pair};
 
 /// The agreement's decision rule, resolved to bitmaps.
 pub struct Policy {
@@ -26,7 +26,7 @@ impl Policy {
     /// The rule of an agreement.
     pub fn new(agreement: &Agreement) -> Self {
         let decision = &agreement.text().decision;
-        let bits = |wanted: &dyn Fn(&hedui_protocol::agreement::MatchKey) -> bool| {
+        let bits = |wanted: &dyn Fn(&crate::agreement::MatchKey) -> bool| {
             let keys = agreement.match_keys().iter().filter(|key| wanted(key));
             keys.fold(0, |bits: u16, key| bits | bit(key.number))
         };
@@ -87,6 +87,15 @@ impl Policy {
         let review = (families > 0 && self.review_one_family)
             || (agree & self.class_c != 0 && self.review_class_c);
         review.then_some(Outcome::Review)
+    }
+
+    /// Whether a received pair can be what the rule gives: no key both agrees and differs, every key is one that
+    /// the roll's record has (`held`), and the outcome is the rule's, or review in place of a match (ties, caps).
+    pub fn admits(&self, pair: &Pair, held: u16) -> bool {
+        let possible = pair.agree & pair.differ == 0 && (pair.agree | pair.differ) & !held == 0;
+        let decided = self.decide(pair.agree, pair.differ);
+        let lowered = decided == Some(Outcome::Match) && pair.outcome == Outcome::Review;
+        possible && (decided == Some(pair.outcome) || lowered)
     }
 
     /// Whether a class-A key is among the agreeing ones.

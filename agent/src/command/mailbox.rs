@@ -1,0 +1,324 @@
+//! Commands on a department's post: tickets, receipts, handles. In: envelopes addressed to this party. Out:
+//! lists of own rows. Invariant: a message counts only from the party whose it is to send: receipts from the
+//! matcher, tickets from the roll owner; a file that does not verify is named and passed over.
+//! Specification: docs/OPERATIONS.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use hedui_edge::exchange::{self, Draft};
+use hedui_edge::home::HomeOptions;
+use hedui_edge::{Console, Problem, files};
+use hedui_protocol::agreement::InForce;
+use hedui_protocol::envelope::Verified;
+use hedui_protocol::header::MessageType;
+use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::{Handle, Name};
+use hedui_protocol::limits::MANIFEST_BYTES_MAX;
+use hedui_protocol::message::receipt::Receipt;
+use hedui_protocol::message::result::Outcome;
+use hedui_protocol::message::ticket::{Ticket, Tickets};
+use hedui_protocol::message::{manifest_bytes, parse_small_body};
+use hedui_protocol::primitive::sha256;
+use hedui_protocol::refusal::Refusal;
+
+use super::outcome::ExchangeOptions;
+use super::submit::{HANDLE_MAP, handle_map_path};
+use crate::clue::evaluate::key_names;
+use crate::results::Opened;
+use crate::sealed_file;
+
+/// Options of `tickets`.
+#[derive(Args)]
+pub struct TicketsOptions {
+    #[command(flatten)]
+    exchange: ExchangeOptions,
+    /// Where to write the list
+    #[arg(long, value_name = "FILE.csv", default_value = "tickets.csv")]
+    out: PathBuf,
+}
+
+/// Options of `handles`.
+#[derive(Args)]
+pub struct HandlesOptions {
+    /// Register
+    #[arg(long)]
+    dataset: String,
+    /// Where to write the map
+    #[arg(long, value_name = "FILE.csv")]
+    out: PathBuf,
+}
+
+/// A message with its place, signature verified.
+pub type Received = (PathBuf, Verified<BufReader<File>>);
+
+/// Messages of one type from the one party that may send them, under the agreement in force. What does not
+/// verify is named on stderr and passed over, so that one bad file does not stop the others.
+pub fn received(
+    folder: &Path,
+    identity: &Identity,
+    agreement: &InForce,
+    (kind, from): (MessageType, &Name),
+    console: &Console,
+) -> Result<Vec<Received>, Problem> {
+    let me = identity.card();
+    let mut out = Vec::new();
+    for file in exchange::addressed_to(folder, &me.name)? {
+        let header = &file.header;
+        let ours = header.agreement == agreement.digest() && header.epoch == agreement.epoch();
+        if header.kind != kind || !ours || header.from.0 != *from {
+            continue;
+        }
+        match exchange::verify(&file.path, agreement, me, &[kind]) {
+            Ok(verified) => out.push((file.path, verified)),
+            Err(problem @ Problem::Refused { .. }) => console.note(&problem.to_string()),
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(out)
+}
+
+/// Tickets by register.
+pub type ByRegister = BTreeMap<Name, Vec<Ticket>>;
+
+/// Tickets for the owners of registers: identity conflicts, and matches although the IDs differ.
+pub fn tickets_of(agreement: &InForce, opened: &Opened) -> ByRegister {
+    let a_keys: u16 = agreement
+        .match_keys()
+        .iter()
+        .filter(|key| key.class == hedui_protocol::agreement::text::KeyClass::A)
+        .fold(0, |bits, key| bits | 1 << (key.number - 1));
+    let mut by_register = ByRegister::new();
+    for item in &opened.evidence {
+        let conflict = item.outcome == Outcome::IdentityConflict;
+        if conflict || (item.outcome == Outcome::Match && item.differ & a_keys != 0) {
+            let names = |bits| {
+                key_names(agreement, bits)
+                    .iter()
+                    .filter_map(|name| Name::new(name))
+                    .collect()
+            };
+            by_register
+                .entry(item.register.clone())
+                .or_default()
+                .push(Ticket {
+                    handle: item.handle.to_hex(),
+                    agree: names(item.agree),
+                    differ: names(item.differ),
+                });
+        }
+    }
+    for tickets in by_register.values_mut() {
+        tickets.sort_by(|a, b| a.handle.cmp(&b.handle));
+        tickets.dedup_by(|a, b| a.handle == b.handle);
+    }
+    by_register
+}
+
+/// Tickets of one register that are sent without further question.
+const USUAL_TICKETS: usize = 20;
+
+/// Sends tickets. A register with more than twenty of them, and more than one per twenty matches, gets none: a
+/// department that pairs true numbers with invented names would learn from them who is on the roll.
+pub fn send_tickets(
+    home: &HomeOptions,
+    identity: &Identity,
+    agreement: &InForce,
+    folder: &Path,
+    (by_register, opened): (ByRegister, &Opened),
+    console: &Console,
+) -> Result<(), Problem> {
+    for (register, tickets) in by_register {
+        let matches = opened
+            .manifest
+            .registers
+            .iter()
+            .find(|r| r.name == register);
+        let matches = matches.map_or(0, |r| r.matches);
+        let count = tickets.len();
+        if count > USUAL_TICKETS && count as u64 * 20 > matches {
+            console.note(&format!(
+                "警示 alarm: {register} 的身份矛盾异常多，未发送核改单 {count} conflicts beside {matches} matches is \
+                 unusual; no ticket sent, ask the reviewer"
+            ));
+            continue;
+        }
+        let owner = agreement
+            .dataset(&register)
+            .and_then(|d| agreement.card(&d.owner));
+        let Some(owner) = owner.filter(|card| card.name != identity.card().name) else {
+            continue;
+        };
+        let body = manifest_bytes(&Tickets {
+            register: register.clone(),
+            tickets,
+        })?;
+        let draft = Draft {
+            kind: MessageType::Ticket,
+            to: owner,
+            about: register.as_str(),
+            content: sha256(&[&body]),
+            in_reply_to: None,
+        };
+        let (state, clock, len) = (home.state(), home.clock()?, body.len() as u64);
+        let folders = (state.as_path(), folder);
+        let mut body = std::io::Cursor::new(&body[..]);
+        exchange::send(identity, agreement, folders, &clock, &draft, &mut body, len)?;
+    }
+    Ok(())
+}
+
+/// `tickets`: which own rows should be checked, and why.
+pub fn tickets(
+    home: &HomeOptions,
+    console: &Console,
+    options: &TicketsOptions,
+) -> Result<(), Problem> {
+    let agreement = home.in_force()?;
+    let identity = home.identity()?;
+    let mut lines: BTreeSet<(String, String, String, String)> = BTreeSet::new();
+    let folder = &options.exchange.exchange;
+    let expected = (MessageType::Ticket, &agreement.roll().owner);
+    let mut unknown = 0;
+    for (path, mut verified) in received(folder, &identity, &agreement, expected, console)? {
+        let limit = MANIFEST_BYTES_MAX as u64 + 4;
+        let body = exchange::open_small(&path, &mut verified, &identity, limit)?;
+        let list: Tickets =
+            parse_small_body("ticket", &body).map_err(|r| Problem::refused(&path, r))?;
+        let own = agreement
+            .dataset(&list.register)
+            .is_some_and(|dataset| dataset.owner == identity.card().name);
+        if !own {
+            let refusal = Refusal::malformed("ticket", "it is about a register of another party");
+            console.note(&Problem::refused(&path, refusal).to_string());
+            continue;
+        }
+        let rows = handle_rows(home, &identity, &agreement, list.register.as_str())?;
+        for ticket in list.tickets {
+            let known = Handle::from_hex(&ticket.handle).and_then(|handle| rows.get(&handle));
+            let words =
+                |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(" ");
+            unknown += usize::from(known.is_none());
+            for row in known.into_iter().flatten() {
+                lines.insert((
+                    list.register.to_string(),
+                    format!("{row:>10}"),
+                    words(&ticket.agree),
+                    words(&ticket.differ),
+                ));
+            }
+        }
+    }
+    files::deliver(&options.out, |out| {
+        let mut writer = csv::Writer::from_writer(out);
+        let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
+        writer
+            .write_record(["数据 register", "行号 row", "一致 agrees", "不一致 differs"])
+            .map_err(failed)?;
+        for (register, row, agree, differ) in &lines {
+            writer
+                .write_record([register, row.trim(), agree, differ])
+                .map_err(failed)?;
+        }
+        writer
+            .flush()
+            .map_err(|error| Problem::io(&options.out, error))
+    })?;
+    console.say(&format!(
+        "待核改 rows to check: {} → {}",
+        lines.len(),
+        options.out.display()
+    ));
+    if unknown > 0 {
+        console.note(&format!(
+            "{unknown} 条核改单对应此前报送的数据 tickets are about an earlier delivery of this register"
+        ));
+    }
+    console.object(&serde_json::json!({ "rows": lines.len(), "unknown": unknown }));
+    Ok(())
+}
+
+/// `receipts`: what the matcher acknowledges.
+pub fn receipts(
+    home: &HomeOptions,
+    console: &Console,
+    options: &ExchangeOptions,
+) -> Result<(), Problem> {
+    let agreement = home.in_force()?;
+    let identity = home.identity()?;
+    let mut all = Vec::new();
+    let expected = (MessageType::Receipt, &agreement.matcher().name);
+    for (path, mut verified) in
+        received(&options.exchange, &identity, &agreement, expected, console)?
+    {
+        let limit = MANIFEST_BYTES_MAX as u64 + 4;
+        let body = exchange::open_small(&path, &mut verified, &identity, limit)?;
+        let receipt: Receipt =
+            parse_small_body("receipt", &body).map_err(|r| Problem::refused(&path, r))?;
+        console.say(&format!(
+            "{} → {}: 第 {} 号 number, 保存至 kept until {}",
+            receipt.dataset, receipt.register, receipt.seq, receipt.delete_after
+        ));
+        all.push(receipt);
+    }
+    console.object(&all);
+    Ok(())
+}
+
+fn handle_rows(
+    home: &HomeOptions,
+    identity: &Identity,
+    agreement: &InForce,
+    register: &str,
+) -> Result<BTreeMap<Handle, Vec<u64>>, Problem> {
+    let path = handle_map_path(&home.state(), agreement, register);
+    let mut rows = BTreeMap::new();
+    sealed_file::read(&path, identity, HANDLE_MAP, |record| {
+        if let Some((handle, numbers)) = record.split_first_chunk::<16>() {
+            let numbers = numbers
+                .chunks_exact(8)
+                .filter_map(|chunk| chunk.first_chunk::<8>());
+            rows.insert(
+                Handle(*handle),
+                numbers.map(|n| u64::from_be_bytes(*n)).collect(),
+            );
+        }
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// `handles`: the local map as CSV, for the register's owner only.
+pub fn handles(
+    home: &HomeOptions,
+    console: &Console,
+    options: &HandlesOptions,
+) -> Result<(), Problem> {
+    let agreement = home.in_force()?;
+    let identity = home.identity()?;
+    let dataset = agreement.dataset_or_nearest(&options.dataset)?;
+    let rows = handle_rows(home, &identity, &agreement, dataset.name.as_str())?;
+    files::deliver(&options.out, |out| {
+        let mut writer = csv::Writer::from_writer(out);
+        let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
+        writer.write_record(["handle", "rows"]).map_err(failed)?;
+        for (handle, rows) in &rows {
+            let rows: Vec<String> = rows.iter().map(u64::to_string).collect();
+            writer
+                .write_record([handle.to_hex(), rows.join(" ")])
+                .map_err(failed)?;
+        }
+        writer
+            .flush()
+            .map_err(|error| Problem::io(&options.out, error))
+    })?;
+    console.say(&format!(
+        "句柄 handles: {} → {}",
+        rows.len(),
+        options.out.display()
+    ));
+    Ok(())
+}
