@@ -141,7 +141,12 @@ impl Desk {
                 "run with the matcher's --home",
             ));
         }
-        std::fs::create_dir_all(&exchange).map_err(|error| Problem::io(&exchange, error))?;
+        if !exchange.is_dir() {
+            return Err(Problem::not_yet(
+                format!("there is no folder {}", exchange.display()),
+                "name the folder in which the departments' sealed files lie: --exchange DIR",
+            ));
+        }
         Ok(Self {
             agreement,
             identity,
@@ -322,6 +327,8 @@ fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result
         console.say(&format!("缺 missing: {register}: {}", side_words(side)));
     }
     if plan.pairings.is_empty() || (options.require_all && !plan.missing.is_empty()) {
+        // A refused file is not a missing one: waiting would not help.
+        finish(rejected)?;
         return Err(Problem::not_yet(
             format!("{} registers are not complete", plan.missing.len()),
             "wait for their submissions; `hedui-matcher status` lists them",

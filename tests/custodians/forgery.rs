@@ -25,7 +25,7 @@ fn identity(site: &Site, party: &str) -> Identity {
     let text = fs::read_to_string(site.home(party).join("identity.key")).expect("key file");
     let passphrase = fs::read_to_string(&site.passphrase).expect("passphrase");
     let opened = keyfile::open_seed(&text, passphrase.trim());
-    let (name, seed) = opened.ok().expect("the passphrase opens it");
+    let (name, seed) = opened.expect("the passphrase opens it");
     Identity::from_seed(name, &seed)
 }
 

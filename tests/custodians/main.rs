@@ -408,7 +408,8 @@ fn padding_stands_in_every_table_like_a_person() {
 fn a_dealer_deals_once_and_the_shares_work() {
     let folder = tempfile::tempdir().expect("folder");
     let site = open_site(folder.path(), &[("dealer = \"\"", "dealer = \"c2\"")]);
-    let ready = |party: &str| site.must("hedui-keys", party, &["custodian", "ceremony"], &[0]);
-    CUSTODIANS.map(ready);
+    for party in CUSTODIANS {
+        site.must("hedui-keys", party, &["custodian", "ceremony"], &[0]);
+    }
     site::whole_run(&site);
 }

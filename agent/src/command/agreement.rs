@@ -259,6 +259,45 @@ fn show(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Shows in which lines the text differs from the one of the same name that this party signed last.
+fn warn_of_changes(
+    home: &HomeOptions,
+    console: &Console,
+    agreement: &Agreement,
+) -> Result<(), Problem> {
+    let Ok(entries) = std::fs::read_dir(home.state()) else {
+        return Ok(());
+    };
+    let signed = entries.flatten().map(|entry| entry.path()).filter(|path| {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        name.starts_with("signed-") && name.ends_with(".toml")
+    });
+    let latest = signed.max_by_key(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok());
+    let Some(path) = latest else { return Ok(()) };
+    let before = files::read_text(&path)?;
+    if before == agreement.effective() {
+        return Ok(());
+    }
+    console.note(
+        "与本单位上次签署的文本不同 this text differs from the one that this party signed last:",
+    );
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let (old, new) = (lines(&before), lines(agreement.effective()));
+    for (mark, from, against) in [("-", &old, &new), ("+", &new, &old)] {
+        for line in from
+            .iter()
+            .filter(|line| !line.is_empty() && !against.contains(line))
+        {
+            console.note(&format!("  {mark} {line}"));
+        }
+    }
+    Ok(())
+}
+
 fn print_digest(console: &Console, agreement: &Agreement) {
     console.say(&format!("协议摘要 digest: {}", agreement.digest().to_hex()));
 }
@@ -267,6 +306,7 @@ fn sign(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
     let path = home.agreement_file();
     let agreement = home.read_agreement()?;
     let line = agreement.sign(&home.identity()?)?;
+    warn_of_changes(home, console, &agreement)?;
     let mut signatures = read_signatures(&path)?;
     if !signatures.contains(&line) {
         signatures.push_str(&line);
@@ -292,8 +332,11 @@ fn status(console: &Console, agreement: &Agreement, signatures: &str) -> bool {
     for party in &agreement.text().party {
         let signed = signers.contains(&party.name);
         complete &= signed;
+        let other = format!("hedui-agreement-signature/1 {} ", party.name);
         let word = if signed {
             "已签 signed"
+        } else if signatures.lines().any(|line| line.starts_with(&other)) {
+            "所签为另一文本 signed another text"
         } else {
             "未签 not yet"
         };

@@ -42,6 +42,9 @@ pub struct MapOptions {
     /// Row of the column names
     #[arg(long, default_value_t = 1)]
     header_row: u64,
+    /// Replace a mapping that exists
+    #[arg(long)]
+    replace: bool,
     /// Take the proposals without asking
     #[arg(long)]
     yes: bool,
@@ -88,6 +91,12 @@ pub fn map(home: &HomeOptions, console: &Console, options: &MapOptions) -> Resul
         console,
         !options.yes,
     )?;
+    if out.exists() && !options.replace {
+        return Err(Problem::data(
+            format!("{} exists already", out.display()),
+            "a corrected mapping is not overwritten: give --replace, or another --out",
+        ));
+    }
     files::deliver_bytes(&out, text.as_bytes())?;
     console.say(&format!("已写入 written: {}", out.display()));
     console.say(&format!("下一步 next: hedui-agent check {}", out.display()));
@@ -125,7 +134,11 @@ fn propose(
         }
     }
     for field in &found.missing {
-        console.say(&format!("  {field:16} ← 未找到 not found"));
+        let why = found
+            .doubts
+            .get(field)
+            .map_or("未找到 not found", String::as_str);
+        console.say(&format!("  {field:16} ← {why}"));
     }
     // The mapping finds its file from its own folder.
     if out.parent() == file.parent() {
@@ -268,6 +281,21 @@ fn mapping_file(
     }
     let written = given.with_extension("map.toml");
     if written.exists() {
+        let named = Mapping::read(&written)?.source_path(&written);
+        if std::fs::canonicalize(&named).ok() != std::fs::canonicalize(given).ok() {
+            return Err(Problem::data(
+                format!(
+                    "{} is for {}, not for {}",
+                    written.display(),
+                    named.display(),
+                    given.display()
+                ),
+                format!(
+                    "give the mapping and --input {}, or move the mapping away so that a new one is made",
+                    given.display()
+                ),
+            ));
+        }
         console.say(&format!(
             "用已有的对应表 using the mapping {}",
             written.display()
@@ -298,6 +326,16 @@ fn mapping_file(
     let text = propose(
         agreement, dataset, given, &mut spec, &written, console, true,
     )?;
+    if !text.lines().any(|line| line.starts_with("columns = [")) {
+        return Err(Problem::data(
+            format!("{}: no column explains itself", given.display()),
+            format!(
+                "if the column names stand in another row: hedui-agent map {} --dataset {} --header-row N",
+                given.display(),
+                dataset.name
+            ),
+        ));
+    }
     files::deliver_bytes(&written, text.as_bytes())?;
     console.say(&format!(
         "对应表 mapping written: {} (请核对 please check it)",

@@ -82,6 +82,12 @@ pub fn results(
         &roll,
         (&state, console),
     )?;
+    // Whatever can be refused is refused before the first sheet is written.
+    let today = home.clock()?.today();
+    let rules = match &options.rules {
+        Some(path) => Some(Rules::read(path, &agreement, &today)?),
+        None => None,
+    };
     files::private_folder(&options.out)?;
     write_matches(
         &options.out.join("matches.csv"),
@@ -89,8 +95,6 @@ pub fn results(
         &roll,
         &opened.evidence,
     )?;
-    let clock = home.clock()?;
-    let today = clock.today();
     let tickets = tickets_of(&agreement, &opened);
     let count_of = tickets.values().map(Vec::len).sum::<usize>();
     if options.send_tickets {
@@ -119,8 +123,7 @@ pub fn results(
         "foreign": opened.foreign_count,
     });
     print_registers(console, &agreement, &opened);
-    if let Some(path) = &options.rules {
-        let rules = Rules::read(path, &agreement, &today)?;
+    if let Some(rules) = rules {
         let label = options
             .period
             .clone()

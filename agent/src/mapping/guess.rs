@@ -66,6 +66,8 @@ pub struct Guess {
     pub fields: BTreeMap<String, Vec<String>>,
     /// Fields without a column.
     pub missing: Vec<String>,
+    /// Why a missing field was not taken although a column looked like it.
+    pub doubts: BTreeMap<String, String>,
     /// Distinct values of columns that look coded.
     pub coded: BTreeMap<String, BTreeSet<String>>,
 }
@@ -75,23 +77,49 @@ pub fn guess(agreement: &Agreement, columns: &[String], rows: &[SourceRow]) -> G
     let mut fields = BTreeMap::new();
     let mut taken = BTreeSet::new();
     let mut missing = Vec::new();
+    let mut doubts = BTreeMap::new();
     for field in agreement.fields() {
         let mut best: Option<(u32, usize)> = None;
+        // Columns that fit the name equally well: which of several persons is meant, only people know.
+        let mut rivals: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         for (at, column) in columns.iter().enumerate() {
             if taken.contains(&at) {
                 continue;
             }
             let by_name = name_fit(field.name.as_str(), field.kind, column);
             let by_content = content_fit(field.kind, at, rows);
+            if by_name > 0 && by_content < 50 {
+                doubts.insert(
+                    field.name.to_string(),
+                    format!(
+                        "列 `{column}` 名称相符而内容不符 column `{column}` fits by name, its values do not: name it in \
+                         the mapping, for dates with their order"
+                    ),
+                );
+            }
             if by_name > 0 && by_content >= 50 {
+                rivals.entry(by_name).or_default().push(at);
                 let score = by_name * 100 + by_content;
                 if best.is_none_or(|(held, _)| score > held) {
                     best = Some((score, at));
                 }
             }
         }
+        let equal = rivals.last_entry().map(|entry| entry.get().clone());
+        let equal = equal.filter(|all| all.len() > 1 && field.kind != FieldKind::CnDivision);
+        if let Some(all) = equal {
+            let names: Vec<&str> = all.iter().map(|at| columns[*at].as_str()).collect();
+            let why = format!(
+                "多列相符，请在对应表中指明 several columns fit, say which in the mapping: {}",
+                names.join(" | ")
+            );
+            doubts.insert(field.name.to_string(), why);
+            missing.push(field.name.to_string());
+            continue;
+        }
         match best {
             Some((_, at)) => {
+                doubts.remove(field.name.as_str());
                 taken.insert(at);
                 let mut chosen = vec![columns[at].clone()];
                 if field.kind == FieldKind::CnDivision {
@@ -111,6 +139,7 @@ pub fn guess(agreement: &Agreement, columns: &[String], rows: &[SourceRow]) -> G
     Guess {
         fields,
         missing,
+        doubts,
         coded: coded.collect(),
     }
 }

@@ -89,35 +89,67 @@ fn verify(console: &Console, agreement_file: &Path, paths: &[PathBuf]) -> Result
         let refusal = Refusal::NotInForce(format!("{missing} signatures are missing"));
         return Err(Problem::refused(agreement_file, refusal));
     }
-    let mut all = Vec::new();
+    let (mut all, mut bad) = (Vec::new(), Vec::new());
     for path in paths {
-        let (header, digest, _) =
-            peek(&mut open(path)?).map_err(|error| Problem::envelope(path, error))?;
-        let to = agreement.card(&header.to.0).ok_or_else(|| {
-            Problem::refused(path, Refusal::WrongRecipient(header.to.0.to_string()))
-        })?;
-        let expected = Expectation {
-            me: to,
-            agreement: agreement.digest(),
-            epoch: agreement.epoch(),
-            kinds: &[],
-            party: &|name| agreement.card(name).cloned(),
-        };
-        Checked::read(open(path)?, &expected)
-            .and_then(Checked::verify)
-            .map_err(|error| Problem::envelope(path, error))?;
-        console.say(&format!(
-            "有效 valid: {} {} → {} 第 {} 号 number, {} 字节 bytes",
-            header.kind.word(),
-            header.from.0,
-            header.to.0,
-            header.seq,
-            header.body_bytes
-        ));
-        all.push(line(path, &header, &digest));
+        match verify_one(console, &agreement, path) {
+            Ok(line) => all.push(line),
+            Err(problem) => {
+                console.note(&format!(
+                    "无效 invalid: {problem} (exit code {})",
+                    problem.exit_code()
+                ));
+                all.push(serde_json::json!({
+                    "file": path.display().to_string(),
+                    "valid": false,
+                    "exit_code": problem.exit_code(),
+                }));
+                bad.push(problem);
+            }
+        }
     }
     console.object(&all);
-    Ok(())
+    match bad.len() {
+        0 => Ok(()),
+        // One bad file keeps its own exit code; several share one.
+        1 => Err(bad.remove(0)),
+        count => Err(Problem::DoneWithRejects {
+            what: format!("{count} of {} files are not valid", paths.len()),
+        }),
+    }
+}
+
+/// Verifies one file and says what it is.
+fn verify_one(
+    console: &Console,
+    agreement: &Agreement,
+    path: &Path,
+) -> Result<serde_json::Value, Problem> {
+    let (header, digest, _) =
+        peek(&mut open(path)?).map_err(|error| Problem::envelope(path, error))?;
+    let to = agreement
+        .card(&header.to.0)
+        .ok_or_else(|| Problem::refused(path, Refusal::WrongRecipient(header.to.0.to_string())))?;
+    let expected = Expectation {
+        me: to,
+        agreement: agreement.digest(),
+        epoch: agreement.epoch(),
+        kinds: &[],
+        party: &|name| agreement.card(name).cloned(),
+    };
+    Checked::read(open(path)?, &expected)
+        .and_then(Checked::verify)
+        .map_err(|error| Problem::envelope(path, error))?;
+    console.say(&format!(
+        "有效 valid: {} {} → {} 第 {} 号 number, {} 字节 bytes",
+        header.kind.word(),
+        header.from.0,
+        header.to.0,
+        header.seq,
+        header.body_bytes
+    ));
+    let mut line = serde_json::to_value(line(path, &header, &digest)).unwrap_or_default();
+    line["valid"] = true.into();
+    Ok(line)
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, Problem> {

@@ -205,7 +205,11 @@ fn syllables(value: &str) -> String {
     out
 }
 
+/// The dot of a transcribed name is often left out in registers, so a reading does not depend on it.
 fn reading(c: char, push: &mut impl FnMut(&str)) {
+    if c == '·' {
+        return;
+    }
     match c.to_pinyin() {
         Some(reading) => push(reading.plain()),
         None => push(c.encode_utf8(&mut [0; 4])),
