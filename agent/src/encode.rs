@@ -10,11 +10,12 @@ use hedui_keys::lock::Lock;
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::ids::Handle;
 use hedui_protocol::lock::{TagContext, Token};
-use hedui_protocol::match_key::{KeyInput, Person};
+use hedui_protocol::match_key::KeyInput;
 use hedui_protocol::message::payload;
 use hedui_protocol::message::submission::PRESENCE_ROW_BYTES;
 use hedui_protocol::secret::Secret;
 
+use crate::canary;
 use crate::extsort::Row;
 use crate::record::{Grouped, Pseudonyms};
 
@@ -37,7 +38,15 @@ pub type TooCommon = BTreeSet<(Handle, u8)>;
 
 impl Encoder<'_> {
     /// Tokens of a person, one per match key; `None` where the key is absent.
-    pub fn tokens(&self, lock: &dyn Lock, person: &Person) -> Result<Vec<Option<Token>>, Problem> {
+    pub fn tokens(
+        &self,
+        lock: &dyn Lock,
+        grouped: &Grouped,
+    ) -> Result<Vec<Option<Token>>, Problem> {
+        if let Some(canary) = grouped.canary {
+            return Ok(canary::tokens(self.agreement, &self.context, canary));
+        }
+        let person = &grouped.person;
         let (digest, epoch) = (self.agreement.digest(), self.agreement.epoch());
         let keys = self.agreement.match_keys().iter();
         keys.map(|key| match KeyInput::new(digest, epoch, key, person) {
@@ -53,13 +62,8 @@ impl Encoder<'_> {
     }
 
     /// One tag row per match key (the tag, or a filler where the key is absent), and which keys are there.
-    pub fn tag_rows(
-        &self,
-        lock: &dyn Lock,
-        id: &[u8; 16],
-        person: &Person,
-    ) -> Result<(Vec<Row>, u16), Problem> {
-        let handle = self.pseudonyms.handle(self.register, id);
+    pub fn tag_rows(&self, lock: &dyn Lock, person: &Grouped) -> Result<(Vec<Row>, u16), Problem> {
+        let handle = self.pseudonyms.handle(self.register, &person.id);
         let tokens = self.tokens(lock, person)?;
         let mut bitmap = 0;
         let mut rows = Vec::with_capacity(tokens.len());
@@ -81,8 +85,12 @@ impl Encoder<'_> {
     }
 
     /// Which match keys a person has, too common ones left out; needs no token.
-    pub fn bitmap(&self, id: &[u8; 16], person: &Person, too_common: &TooCommon) -> u16 {
-        let handle = self.pseudonyms.handle(self.register, id);
+    pub fn bitmap(&self, grouped: &Grouped, too_common: &TooCommon) -> u16 {
+        if let Some(canary) = grouped.canary {
+            return canary.bitmap;
+        }
+        let person = &grouped.person;
+        let handle = self.pseudonyms.handle(self.register, &grouped.id);
         let (digest, epoch) = (self.agreement.digest(), self.agreement.epoch());
         let keys = self.agreement.match_keys().iter();
         keys.filter(|key| KeyInput::new(digest, epoch, key, person).is_some())

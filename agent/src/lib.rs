@@ -17,6 +17,7 @@
 //! roll owner's own sheets. Imports protocol, keys and the doorstep.
 #![forbid(unsafe_code)]
 
+pub mod canary;
 pub mod clue;
 pub mod command;
 pub mod encode;

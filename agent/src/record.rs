@@ -13,6 +13,7 @@ use hedui_protocol::match_key::Person;
 use hedui_protocol::message::payload::{FactValue, Facts};
 use hedui_protocol::secret::Secret;
 
+use crate::canary::Canary;
 use crate::mapping::translate::{LocalValue, Record};
 
 /// Local pseudonym of a person within one dataset; never leaves the agent.
@@ -52,6 +53,17 @@ impl Pseudonyms {
                 hasher.update(bytes);
             }
         }
+        first16(hasher)
+    }
+
+    /// Local pseudonym of a canary of one register's context.
+    pub fn canary(&self, register: &str, number: u16) -> PersonId {
+        let mut hasher = blake3::Hasher::new_keyed(self.person.expose());
+        hasher
+            .update(b"canary")
+            .update(register.as_bytes())
+            .update(&[0])
+            .update(&number.to_be_bytes());
         first16(hasher)
     }
 
@@ -271,6 +283,8 @@ pub struct Grouped {
     pub local: Vec<Vec<LocalValue>>,
     /// Fields as in the file, of the first row (roll).
     pub shown: Vec<String>,
+    /// Set for an invented record.
+    pub canary: Option<Canary>,
 }
 
 /// Groups the records of a partition by person, in the order of `key`.
@@ -299,6 +313,7 @@ pub fn group<K: Ord>(mut records: Vec<Spooled>, key: impl Fn(&PersonId) -> K) ->
                 },
                 local: vec![record.local],
                 shown: record.shown,
+                canary: None,
             }),
         }
     }

@@ -26,6 +26,7 @@ use hedui_protocol::message::result::{
 use hedui_protocol::message::{Layout, Table, manifest_len, parse_manifest};
 use hedui_protocol::refusal::Refusal;
 
+use crate::canary;
 use crate::encode::{Encoder, TooCommon};
 use crate::record::Pseudonyms;
 use crate::roll::Roll;
@@ -58,6 +59,9 @@ pub struct Opened {
     pub unopenable_count: u64,
     /// Pairs that name no person of this roll.
     pub foreign_count: u64,
+    /// Canaries of both sides that the result does not show, in registers where others are shown; and canaries
+    /// of one side that it does show.
+    pub canary_alarm_count: u64,
     /// Pairs that the agreement's rule cannot have given: keys that the person does not have, or an outcome
     /// that does not follow from the keys.
     pub impossible_count: u64,
@@ -107,6 +111,7 @@ pub fn open(
         unopenable_count: 0,
         foreign_count: 0,
         impossible_count: 0,
+        canary_alarm_count: 0,
     };
     let mut seen = BTreeSet::new();
     for register in &manifest.registers {
@@ -161,12 +166,23 @@ fn open_register(
     let policy = Policy::new(encoder.agreement);
     let mut counts = [0; 3];
     let handles = roll.handles(encoder.pseudonyms, encoder.register);
+    let canaries: BTreeMap<Handle, u16> = canary::numbers(true)
+        .map(|number| {
+            let id = encoder.pseudonyms.canary(encoder.register, number);
+            (encoder.pseudonyms.handle(encoder.register, &id), number)
+        })
+        .collect();
+    let mut found = BTreeSet::new();
     for pair in &tables.pairs {
+        if let Some(number) = canaries.get(&pair.roll) {
+            found.insert(*number);
+            continue;
+        }
         let Some(person) = handles.get(&pair.roll).copied() else {
             opened.foreign_count += 1;
             continue;
         };
-        let tokens = encoder.tokens(lock, &roll.persons[person].person)?;
+        let tokens = encoder.tokens(lock, &roll.persons[person])?;
         let held = (0..).zip(&tokens).fold(0, |bits: u16, (at, token)| {
             bits | u16::from(token.is_some()) << at
         });
@@ -212,7 +228,21 @@ fn open_register(
             facts,
         });
     }
+    opened.canary_alarm_count += canary_alarms(&found, counts[0]);
     Ok(counts)
+}
+
+/// Canaries that are missing or should not be there. None at all beside no match is no alarm: a register without
+/// any key that decides shows none.
+fn canary_alarms(found: &BTreeSet<u16>, matches: u64) -> u64 {
+    let invented = found
+        .iter()
+        .filter(|number| **number >= canary::SHARED)
+        .count() as u64;
+    let shared = found.len() as u64 - invented;
+    let missing = u64::from(canary::SHARED) - shared;
+    let silent = shared == 0 && matches == 0;
+    invented + if silent { 0 } else { missing }
 }
 
 /// Tables of one register.

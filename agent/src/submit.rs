@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use hedui_edge::Problem;
 use hedui_edge::files::{self, Scratch};
 use hedui_keys::lock::Lock;
+use hedui_protocol::agreement::text::KeyClass;
 use hedui_protocol::field;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
@@ -116,6 +117,32 @@ pub fn build(
     })
 }
 
+/// The bitmap that most records have, those with a class-A key first: what a canary looks like.
+pub fn usual_bitmap(encoder: &Encoder<'_>, parts: &mut Parts<'_>) -> Result<u16, Problem> {
+    let class_a = encoder
+        .agreement
+        .match_keys()
+        .iter()
+        .filter(|key| key.class == KeyClass::A)
+        .fold(0, |bits: u16, key| bits | 1 << (key.number - 1));
+    let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
+    parts(&mut |persons, _| {
+        let none = TooCommon::new();
+        let bitmaps: Vec<u16> = persons
+            .par_iter()
+            .map(|p| encoder.bitmap(p, &none))
+            .collect();
+        for bitmap in bitmaps {
+            *counts.entry(bitmap).or_default() += 1;
+        }
+        Ok(())
+    })?;
+    let usual = counts
+        .into_iter()
+        .max_by_key(|(bitmap, count)| (bitmap & class_a != 0, *bitmap != 0, *count));
+    Ok(usual.map_or(0, |(bitmap, _)| bitmap))
+}
+
 struct Counts {
     persons: u64,
     /// How many records have which keys.
@@ -139,7 +166,7 @@ impl Counts {
         parts(&mut |persons, _| {
             let bitmaps: Vec<u16> = persons
                 .par_iter()
-                .map(|p| encoder.bitmap(&p.id, &p.person, too_common))
+                .map(|p| encoder.bitmap(p, too_common))
                 .collect();
             for bitmap in bitmaps {
                 *self.presence.entry(bitmap).or_default() += 1;
@@ -181,7 +208,7 @@ fn sort_tags(
         counts.persons += persons.len() as u64;
         let rows: Vec<_> = persons
             .par_iter()
-            .map(|p| encoder.tag_rows(lock, &p.id, &p.person))
+            .map(|p| encoder.tag_rows(lock, p))
             .collect();
         for person_rows in rows {
             let (person_rows, bitmap) = person_rows?;
@@ -345,7 +372,7 @@ fn write_records(
             .par_iter()
             .map(|person| {
                 let handle = encoder.pseudonyms.handle(encoder.register, &person.id);
-                let tokens = encoder.tokens(lock, &person.person)?;
+                let tokens = encoder.tokens(lock, person)?;
                 let presence = encoder.presence_row(handle, &tokens, too_common);
                 let payload = (!is_roll)
                     .then(|| encoder.payload_row(handle, &tokens, too_common, &facts_of(person)));

@@ -54,6 +54,13 @@ impl TagContext {
         )
     }
 
+    /// `HKDF-Expand(HKDF-Extract(AD, S_r), "HEDUI1/canary" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ u16 number ‖ u8 match key,
+    /// 64)`: the token of an invented record, which both sides of a register can compute and nobody else.
+    pub fn canary_token(&self, number: u16, match_key: u8) -> Token {
+        let info: [&[u8]; 3] = [&self.place, &number.to_be_bytes(), &[match_key]];
+        Secret::new(self.prk(&[]).expand(Label::Canary, &info))
+    }
+
     /// `HKDF-Expand(HKDF-Extract(AD, S_r), "HEDUI1/kit-check" ‖ 0 ‖ u32 epoch ‖ u16 register, 8)`: equal on both
     /// sides of a register exactly if both used the same kit, and says nothing else about it.
     pub fn kit_check(&self) -> [u8; 8] {

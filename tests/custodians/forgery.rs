@@ -14,6 +14,7 @@ use hedui_protocol::epoch::EpochRecord;
 use hedui_protocol::header::Header;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::keyfile;
+use hedui_protocol::message::result;
 use hedui_protocol::message::submission::Manifest;
 use hedui_tests::bench::oprf::scalar;
 use hedui_tests::run::Site;
@@ -80,6 +81,73 @@ pub(crate) fn handles_by_table(
         at += width * rows;
     }
     out
+}
+
+/// Results that a dishonest matcher signs, one after the other in place of the true one: words of the alarm.
+pub(crate) fn results<'a>(
+    site: &'a Site,
+    path: &'a Path,
+) -> impl Iterator<Item = &'static str> + 'a {
+    let (header, body) = open(site, path, "office");
+    let start = tables(&body);
+    let manifest: result::Manifest = serde_json::from_slice(&body[4..start]).expect("manifest");
+    let rows_of = |table: &str| {
+        let mut at = start;
+        for held in &manifest.tables {
+            let len = usize::try_from(held.bytes()).expect("small");
+            if held.name == table {
+                return at..at + len;
+            }
+            at += len;
+        }
+        panic!("no table {table}");
+    };
+    let pairs = rows_of("police/pairs");
+    let with = |manifest: &result::Manifest, tables: Vec<u8>| {
+        let json = serde_json::to_vec(manifest).expect("JSON");
+        let len = u32::try_from(json.len()).expect("small").to_be_bytes();
+        [&len[..], &json, &tables].concat()
+    };
+    let without = |name: &str, rows: u64, bytes: std::ops::Range<usize>| {
+        let mut less = manifest.clone();
+        let table = less
+            .tables
+            .iter_mut()
+            .find(|t| t.name == name)
+            .expect("table");
+        table.rows -= rows;
+        let mut tables = body[start..].to_vec();
+        tables.drain(bytes.start - start..bytes.end - start);
+        with(&less, tables)
+    };
+    let mut forged = Vec::new();
+    // Six of ten pairs dropped: at least four of them canaries.
+    let dropped = pairs.start..pairs.start + 6 * result::PAIR_BYTES;
+    forged.push((without("police/pairs", 6, dropped), "canaries"));
+    // Every payload held back.
+    let payloads = rows_of("police/payload-96");
+    let rows = manifest
+        .tables
+        .iter()
+        .find(|t| t.name == "police/payload-96")
+        .expect("table")
+        .rows;
+    forged.push((
+        without("police/payload-96", rows, payloads),
+        "missing or do not open",
+    ));
+    // Agreement on every key claimed, then an outcome that does not follow from the keys.
+    for (at, value) in [(33, 0xff), (36, 3)] {
+        let mut changed = body.clone();
+        for row in changed[pairs.clone()].chunks_mut(result::PAIR_BYTES) {
+            row[at] = value;
+        }
+        forged.push((changed, "that the rule cannot give"));
+    }
+    forged.into_iter().map(move |(body, words)| {
+        reseal(site, path, header.clone(), body);
+        words
+    })
 }
 
 /// Seals a body in place of a file, under its header, by the sender's own key.

@@ -279,10 +279,10 @@ fn a_share_survives_on_paper_and_dies_on_command() {
         .lines()
         .find(|line| line.starts_with("2:"))
         .expect("line 2");
-    let wrong = text.replace(
-        line,
-        &line.replace(|c: char| c == line.chars().nth(5).expect("digit"), "0"),
-    );
+    let mut slip = line.to_owned();
+    let other = if line.as_bytes()[4] == b'0' { "1" } else { "0" };
+    slip.replace_range(4..5, other);
+    let wrong = text.replace(line, &slip);
     fs::write(site.root.join("typed.txt"), wrong).expect("typed");
     let done = site.run(
         "hedui-keys",
@@ -401,6 +401,27 @@ fn padding_stands_in_every_table_like_a_person() {
             "{kind}: payloads"
         );
     }
+}
+
+/// A matcher that drops matches, holds back facts or claims what the keys do not say is noticed by the roll owner.
+#[test]
+fn a_dishonest_matcher_is_noticed() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    site::whole_run(&site);
+    let path = sealed(&site, "result-").remove(0);
+    let good = fs::read(&path).expect("result");
+    let done = site.must("hedui-agent", "office", &["results"], &[0]);
+    assert!(!done.stderr.contains("alarm"), "{}", done.stderr);
+    let mut count = 0;
+    for words in forgery::results(&site, &path) {
+        let done = site.run("hedui-agent", "office", &["results"]);
+        refused(&done, 1, &[words]);
+        count += 1;
+    }
+    assert_eq!(count, 4);
+    fs::write(&path, good).expect("restored");
+    site.must("hedui-agent", "office", &["results"], &[0]);
 }
 
 /// With a dealer the others take their shares from its messages; a second run deals the same.

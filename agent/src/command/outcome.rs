@@ -118,6 +118,7 @@ pub fn results(
         "identity_conflicts": count(&opened, Outcome::IdentityConflict),
         "tickets": count_of,
         "tickets_sent": options.send_tickets,
+        "canary_alarms": opened.canary_alarm_count,
         "impossible": opened.impossible_count,
         "unopenable": opened.unopenable_count,
         "foreign": opened.foreign_count,
@@ -153,6 +154,15 @@ pub fn results(
 
 /// What R can prove against the matcher or a register stops the command with an alarm.
 fn alarm(opened: &Opened) -> Result<(), Problem> {
+    if opened.canary_alarm_count > 0 {
+        return Err(Problem::DoneWithRejects {
+            what: format!(
+                "警示 alarm: {} 条校验记录缺失或多余 canaries are missing or were invented: the matcher dropped or \
+                 made up matches; do not rely on this result, tell the reviewer",
+                opened.canary_alarm_count
+            ),
+        });
+    }
     if opened.unopenable_count + opened.foreign_count + opened.impossible_count == 0 {
         return Ok(());
     }

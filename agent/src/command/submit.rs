@@ -22,6 +22,7 @@ use hedui_protocol::primitive::sha256;
 
 use super::data::{DataOptions, prepare as read_dataset, rejects, report};
 use super::mailbox::received;
+use crate::canary;
 use crate::encode::Encoder;
 use crate::evaluation::Workshop;
 use crate::evaluation::absorb::{Answers, absorb};
@@ -30,7 +31,7 @@ use crate::evaluation::request;
 use crate::evaluation::tokens::{Evaluated, Tokens};
 use crate::evaluation::values::Values;
 use crate::intake::Prepared;
-use crate::record::{Spooled, group};
+use crate::record::{Grouped, Pseudonyms, Spooled, group};
 use crate::{roll, sealed_file, submit};
 
 /// Options of `submit`, `prepare` and `finish`.
@@ -286,16 +287,14 @@ impl Run<'_> {
         let map = handle_map_path(self.state, self.agreement, name);
         sealed_file::write(&map, self.identity, HANDLE_MAP, |put| {
             grouped(&mut |persons: &[_], _: &dyn Lock| {
-                persons
-                    .iter()
-                    .try_for_each(|person: &crate::record::Grouped| {
-                        let mut record = prepared.pseudonyms.handle(name, &person.id).0.to_vec();
-                        person
-                            .rows
-                            .iter()
-                            .for_each(|row| record.extend_from_slice(&row.to_be_bytes()));
-                        put(&record)
-                    })
+                persons.iter().try_for_each(|person: &Grouped| {
+                    let mut record = prepared.pseudonyms.handle(name, &person.id).0.to_vec();
+                    person
+                        .rows
+                        .iter()
+                        .for_each(|row| record.extend_from_slice(&row.to_be_bytes()));
+                    put(&record)
+                })
             })
         })?;
         let persons = self.submit_one(prepared, &register.name, &kit, &mut grouped)?;
@@ -327,12 +326,17 @@ impl Run<'_> {
             releases: agreement.releases(),
         };
         let dataset = &prepared.dataset.name;
+        let side = (register.as_str(), dataset != register);
+        let usual = submit::usual_bitmap(&encoder, parts)?;
+        let canaries = canary::records(agreement, &prepared.pseudonyms, side, usual);
+        let count = canaries.len() as u64;
+        let mut with_canaries = canary_parts(&prepared.pseudonyms, register, canaries, parts);
         let built = submit::build(
             &encoder,
             dataset,
             &prepared.mapping.as_of,
             self.state,
-            parts,
+            &mut with_canaries,
         )?;
         for (key, count) in agreement.match_keys().iter().zip(&built.too_common_counts) {
             if *count > 0 {
@@ -370,7 +374,7 @@ impl Run<'_> {
             built.body_bytes,
         )?;
         self.console.say(&format!("  → {}", sent.path.display()));
-        Ok(built.persons_count)
+        Ok(built.persons_count - count)
     }
 
     /// Sends a register's kit to its owner; the roll owner's own registers need none.
@@ -441,6 +445,51 @@ impl Run<'_> {
                 self.agreement.roll().owner
             ),
         ))
+    }
+}
+
+/// Parts with canaries among the persons, every handle in its place.
+fn canary_parts<'p>(
+    pseudonyms: &'p Pseudonyms,
+    register: &'p Name,
+    canaries: Vec<Grouped>,
+    parts: &'p mut submit::Parts<'_>,
+) -> impl FnMut(&mut submit::TakePart<'_>) -> Result<(), Problem> + 'p {
+    let handle = |person: &Grouped| pseudonyms.handle(register.as_str(), &person.id);
+    let mut sorted: Vec<_> = canaries.into_iter().map(|c| (handle(&c), c)).collect();
+    sorted.sort_by_key(|(handle, _)| *handle);
+    move |take| {
+        // Those that come after the last person of every part wait for the end.
+        let mut next = 0;
+        let nobody = Nobody;
+        parts(&mut |persons, lock| {
+            let mut from = 0;
+            while let Some((canary_handle, canary)) = sorted.get(next) {
+                let place = persons.partition_point(|p| handle(p) < *canary_handle);
+                if place == persons.len() {
+                    break;
+                }
+                take(&persons[from..place], lock)?;
+                take(std::slice::from_ref(canary), &nobody)?;
+                (from, next) = (place, next + 1);
+            }
+            take(&persons[from..], lock)
+        })?;
+        sorted[next..]
+            .iter()
+            .try_for_each(|(_, canary)| take(std::slice::from_ref(canary), &nobody))
+    }
+}
+
+/// The lock of canaries, whose tokens need none.
+struct Nobody;
+
+impl Lock for Nobody {
+    fn token(
+        &self,
+        _: &hedui_protocol::match_key::KeyInput,
+    ) -> Option<hedui_protocol::lock::Token> {
+        None
     }
 }
 
