@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use hedui_protocol::agreement::text::LockKind;
 use hedui_tests::county::{Scale, generate, write};
 use hedui_tests::county_run::{self, Stages, files_below};
 use hedui_tests::febrl;
@@ -21,8 +22,8 @@ fn the_town_keeps_the_bars_leaks_nothing_and_repeats() {
     let county = generate(Scale::Town, SEED);
     write::write(&county, &site.root.join("county")).expect("written");
     let mut stages = Stages::new(&site, true);
-    county_run::set_up(&site, &mut stages);
-    county_run::submit(&site, &mut stages);
+    county_run::set_up(&site, &mut stages, LockKind::Oprf);
+    county_run::submit(&site, &mut stages, LockKind::Oprf);
     county_run::compare(&site);
     county_run::clues(&site);
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use hedui_protocol::agreement::text::LockKind;
 use hedui_tests::county::dice::Dice;
 use hedui_tests::county::{Scale, generate, write};
 use hedui_tests::county_run::{self, Stages, files_below, mapping_of};
@@ -71,7 +72,7 @@ fn fifty_kills_leave_the_bytes_of_an_undisturbed_run() {
     let folder = tempfile::tempdir().expect("folder");
     let base = Site::new(&folder.path().join("base"), &bins, "2016-06-30");
     write::write(&generate(Scale::Town, 3), &base.root.join("county")).expect("written");
-    county_run::set_up(&base, &mut Stages::new(&base, true));
+    county_run::set_up(&base, &mut Stages::new(&base, true), LockKind::Oprf);
     // The kits' secrets and the keys of the blinds are random: they are made once here, so that every round has
     // the same. The custodians' records stay.
     for (party, bin, args) in &steps(&base)[..3] {

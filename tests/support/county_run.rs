@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use hedui_protocol::agreement::text::LockKind;
 use serde::Serialize;
 
 use crate::run::{Done, Site, workspace};
@@ -110,7 +111,7 @@ impl Stages {
 }
 
 /// Every party's key, the agreement, all signatures.
-pub fn set_up(site: &Site, stages: &mut Stages) {
+pub fn set_up(site: &Site, stages: &mut Stages, lock: LockKind) {
     stages.begin("密钥与协议 keys, agreement, signatures");
     let mut parties: Vec<&str> = SUBMISSIONS.iter().map(|(_, party)| *party).collect();
     parties.push("hedui");
@@ -158,12 +159,17 @@ pub fn set_up(site: &Site, stages: &mut Stages) {
     for party in CUSTODIANS {
         args.extend(["--custodian".to_owned(), home(party)]);
     }
+    if lock == LockKind::Keyed {
+        args.extend(["--lock".to_owned(), "keyed".to_owned()]);
+    }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     stages.add(&site.must("hedui-agent", "minzheng", &args, &[0]));
     for party in parties.iter().filter(|party| **party != "minzheng") {
         stages.add(&site.must("hedui-agent", party, &["agreement", "sign"], &[0]));
     }
-    ceremony(site, stages);
+    if lock == LockKind::Oprf {
+        ceremony(site, stages);
+    }
 }
 
 /// The custodians' key ceremony: each runs its command until it says that the share is ready.
@@ -198,7 +204,12 @@ pub fn mapping_of(site: &Site, register: &str) -> String {
 
 /// Every department prepares, two custodians answer, every department finishes. The roll owner is first,
 /// because the kits come with the roll; the others work at the same time, each on its own datasets.
-pub fn submit(site: &Site, stages: &mut Stages) {
+pub fn submit(site: &Site, stages: &mut Stages, lock: LockKind) {
+    if lock == LockKind::Keyed {
+        stages.begin("部门报送 agents submit");
+        each_department(site, stages, "submit");
+        return;
+    }
     stages.begin("部门请求 agents ask");
     each_department(site, stages, "prepare");
     stages.begin("保管方答复 custodians answer");

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use comfy_table::{Table, presets};
+use hedui_protocol::agreement::text::LockKind;
 use hedui_tests::county::{Scale, generate, plant::CATEGORIES, write};
 use hedui_tests::county_run::{self, Stage, Stages};
 use hedui_tests::run::{Site, build_binaries};
@@ -20,6 +21,9 @@ struct Arguments {
     /// How large
     #[arg(long, value_enum, default_value = "town")]
     scale: Scale,
+    /// First lock: custodians, or the shared key of trials
+    #[arg(long, value_enum, default_value = "oprf")]
+    lock: Lock,
     /// Seed of the county
     #[arg(long, default_value_t = 2016)]
     seed: u64,
@@ -29,6 +33,15 @@ struct Arguments {
     /// Print one JSON object on stdout
     #[arg(long)]
     json: bool,
+}
+
+/// First lock of the demo's agreement.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Lock {
+    /// Three custodians, two needed
+    Oprf,
+    /// One key that all departments share
+    Keyed,
 }
 
 #[derive(Serialize)]
@@ -52,8 +65,12 @@ fn main() {
     stages.begin("合成县 synthetic county");
     let county = generate(arguments.scale, arguments.seed);
     write::write(&county, &root.join("county")).expect("the county is written");
-    county_run::set_up(&site, &mut stages);
-    county_run::submit(&site, &mut stages);
+    let lock = match arguments.lock {
+        Lock::Oprf => LockKind::Oprf,
+        Lock::Keyed => LockKind::Keyed,
+    };
+    county_run::set_up(&site, &mut stages, lock);
+    county_run::submit(&site, &mut stages, lock);
     stages.begin("比对 matcher");
     stages.add(&county_run::compare(&site));
     stages.begin("线索 clues");
