@@ -8,21 +8,12 @@ use hedui_protocol::lock::{TagContext, Token};
 use hedui_protocol::match_key::Person;
 use hedui_protocol::message::payload::Facts;
 
-use crate::record::{Grouped, Pseudonyms};
+use crate::record::{Canary, Grouped, Pseudonyms};
 
 /// Canaries on both sides: each must be found.
 pub const SHARED: u16 = 8;
 /// Canaries on one side only: 8 to 11 on the roll's, 12 to 15 on the register's; none may be found.
 pub const LONE: u16 = 4;
-
-/// What makes a record a canary.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Canary {
-    /// Number within the register's context.
-    pub index: u16,
-    /// Match keys that it has: those that most records of its side have.
-    pub bitmap: u16,
-}
 
 /// The canaries of one side.
 pub fn records(

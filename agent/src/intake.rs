@@ -9,7 +9,7 @@ use hedui_edge::{Console, Problem, files};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::agreement::text::{Dataset, DatasetKind};
 use hedui_protocol::field::Gazetteer;
-use hedui_protocol::primitive::Sha256;
+use hedui_protocol::primitive::{Sha256, hex};
 use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
 
@@ -36,6 +36,8 @@ pub struct Prepared {
     pub pseudonyms: Pseudonyms,
     /// SHA-256 of the source file.
     pub source_sha256: [u8; 32],
+    /// Name of exactly these data (source and mapping), which says nothing to others; hexadecimal.
+    pub snapshot: String,
 }
 
 /// What is needed to read a dataset.
@@ -121,8 +123,13 @@ pub fn prepare(
         ));
     }
     let source_sha256 = digest_of(&path)?;
+    let mapping_sha256 = digest_of(job.mapping_file)?;
+    let mut name = [0; 16];
+    let label = format!("snapshot {} {}", hex(&source_sha256), hex(&mapping_sha256));
+    pseudonyms.padding(&label, 0, &mut name);
     let mapping = job.mapping;
     Ok(Prepared {
+        snapshot: hex(&name),
         dataset,
         mapping,
         spool,

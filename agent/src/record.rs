@@ -13,7 +13,6 @@ use hedui_protocol::match_key::Person;
 use hedui_protocol::message::payload::{FactValue, Facts};
 use hedui_protocol::secret::Secret;
 
-use crate::canary::Canary;
 use crate::mapping::translate::{LocalValue, Record};
 
 /// Local pseudonym of a person within one dataset; never leaves the agent.
@@ -267,6 +266,15 @@ fn read_fact(reader: &mut Reader<'_>) -> Result<FactValue, CodecError> {
         3 => FactValue::Integer(i64::from_be_bytes(reader.array("integer")?)),
         _ => FactValue::Reference(reader.short_text("reference")?.to_owned()),
     })
+}
+
+/// What makes a record a canary.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Canary {
+    /// Number within the register's context.
+    pub index: u16,
+    /// Match keys that it has: those that most records of its side have.
+    pub bitmap: u16,
 }
 
 /// A person with all its rows.

@@ -59,6 +59,8 @@ pub struct Opened {
     pub unopenable_count: u64,
     /// Pairs that name no person of this roll.
     pub foreign_count: u64,
+    /// Registers that were compared with an earlier delivery of the roll; their pairs are not looked at.
+    pub outdated: Vec<Name>,
     /// Canaries of both sides that the result does not show, in registers where others are shown; and canaries
     /// of one side that it does show.
     pub canary_alarm_count: u64,
@@ -111,6 +113,7 @@ pub fn open(
         unopenable_count: 0,
         foreign_count: 0,
         impossible_count: 0,
+        outdated: Vec::new(),
         canary_alarm_count: 0,
     };
     let mut seen = BTreeSet::new();
@@ -119,6 +122,10 @@ pub fn open(
         if !seen.insert(&register.name) {
             let refusal = Refusal::malformed("result", "a register is in it twice");
             return Err(Problem::refused(path, refusal));
+        }
+        if register.snapshot != roll.snapshot {
+            opened.outdated.push(register.name.clone());
+            continue;
         }
         let kit = store.get(dataset)?.ok_or_else(|| {
             Problem::data(

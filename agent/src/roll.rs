@@ -24,6 +24,8 @@ pub struct Roll {
     pub local_names: Vec<String>,
     /// Day for which the roll holds.
     pub as_of: String,
+    /// Name of exactly these data.
+    pub snapshot: String,
     /// Persons, in the order of their pseudonyms.
     pub persons: Vec<Grouped>,
 }
@@ -32,6 +34,7 @@ pub struct Roll {
 struct Head {
     local_names: Vec<String>,
     as_of: String,
+    snapshot: String,
 }
 
 /// Path of the snapshot of one agreement and epoch.
@@ -55,6 +58,7 @@ pub fn collect(agreement: &Agreement, prepared: &mut Prepared) -> Result<Roll, P
     Ok(Roll {
         local_names: prepared.mapping.local.keys().cloned().collect(),
         as_of: prepared.mapping.as_of.clone(),
+        snapshot: prepared.snapshot.clone(),
         persons,
     })
 }
@@ -64,6 +68,7 @@ pub fn save(path: &Path, identity: &Identity, prepared: &mut Prepared) -> Result
     let head = Head {
         local_names: prepared.mapping.local.keys().cloned().collect(),
         as_of: prepared.mapping.as_of.clone(),
+        snapshot: prepared.snapshot.clone(),
     };
     let head =
         serde_json::to_vec(&head).map_err(|e| Problem::data(e.to_string(), "report this"))?;
@@ -103,6 +108,7 @@ pub fn load(path: &Path, identity: &Identity, agreement: &Agreement) -> Result<R
     Ok(Roll {
         local_names: head.local_names,
         as_of: head.as_of,
+        snapshot: head.snapshot,
         persons,
     })
 }

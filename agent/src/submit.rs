@@ -49,7 +49,7 @@ pub struct Built {
 pub fn build(
     encoder: &Encoder<'_>,
     dataset: &Name,
-    as_of: &str,
+    (as_of, snapshot): (&str, &str),
     work: &Path,
     parts: &mut Parts<'_>,
 ) -> Result<Built, Problem> {
@@ -76,6 +76,7 @@ pub fn build(
             .map_err(|why| Problem::data(why, ""))?,
         field_version: field::VERSION,
         as_of: as_of.to_owned(),
+        snapshot: snapshot.to_owned(),
         kit_check: hex(&encoder.context.kit_check()),
         tables,
     };

@@ -67,6 +67,7 @@ pub fn merge(state: &State, agreement: &InForce, plan: &Plan) -> Result<Merged, 
         manifest.registers.push(result::Register {
             name: name.clone(),
             as_of: pairing.as_of.clone(),
+            snapshot: pairing.snapshot.clone(),
             matches: count(Outcome::Match),
             reviews: count(Outcome::Review),
             conflicts: count(Outcome::IdentityConflict),

@@ -30,6 +30,8 @@ pub struct Pairing {
     pub submission: String,
     /// Day for which the register's data hold.
     pub as_of: String,
+    /// The roll owner's name of the roll's data.
+    pub snapshot: String,
 }
 
 /// A planned run.
@@ -69,6 +71,7 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
                 roll: left.header_sha256.clone(),
                 submission: right.header_sha256.clone(),
                 as_of: right.as_of.clone(),
+                snapshot: left.snapshot.clone(),
             }),
             (None, _) => missing.push((register.to_owned(), "roll")),
             (_, None) => missing.push((register.to_owned(), "register")),

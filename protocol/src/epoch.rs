@@ -219,3 +219,45 @@ impl ConfirmedEpoch {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every byte of a record changed in turn: refused, or the same text again; never a panic, never two
+    /// spellings of one record.
+    #[test]
+    fn a_record_has_one_spelling() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let record = EpochRecord {
+            agreement: AgreementDigest([7; 32]),
+            epoch: Epoch(3),
+            needed: 2,
+            shares: vec![
+                (name("a"), [1; 32]),
+                (name("b-2"), [2; 32]),
+                (name("c"), [255; 32]),
+            ],
+            group: [9; 32],
+        };
+        let text = format!("{}signature a {}\n", record.render(), "0".repeat(128));
+        let (back, signatures) = EpochRecord::parse(&text).unwrap();
+        assert!(back == record && signatures.len() == 1);
+        for at in 0..text.len() {
+            for byte in [b' ', b'0', b'f', b'\n', b'-', b'9', b'A'] {
+                let mut changed = text.clone().into_bytes();
+                changed[at] = byte;
+                let changed = String::from_utf8(changed).unwrap();
+                if let Ok((other, signatures)) = EpochRecord::parse(&changed) {
+                    assert!(changed.starts_with(&other.render()), "byte {at}");
+                    assert!(signatures.len() == 1, "byte {at}");
+                }
+            }
+            assert!(
+                EpochRecord::parse(text.get(..at).unwrap()).is_err() || at >= record.render().len()
+            );
+        }
+        let many = text.replace("threshold 2 of 3", "threshold 2 of 4000000000");
+        assert!(EpochRecord::parse(&many).is_err());
+    }
+}

@@ -145,6 +145,31 @@ impl Refusal {
         }
     }
 
+    /// What the person can do about it, in Chinese.
+    pub const fn advice_zh(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "请核对是否拿错文件；若是对方发来的，请其重发",
+            Self::Truncated { .. } => "文件未拷贝完整，请重新拷贝",
+            Self::Oversize { .. } => "请对照协议中的上限；确需增加的，须重新签订协议",
+            Self::UnknownSender(_) => "请对照协议的签署单位（agreement show）",
+            Self::WrongRecipient(_) => "请转交文件所列单位",
+            Self::WrongAgreement(_) => "双方须使用同一份已签署的协议（agreement show 可看摘要）",
+            Self::WrongEpoch { .. } => "请对方按当前期次重新报送",
+            Self::WrongSequence { .. } => "此前已接收该单位更新的文件，请索取最新的一份",
+            Self::Replay => "请保留两份文件并报告审查方：正常情况下不会出现",
+            Self::Duplicate => "无需处理，以首次接收的为准",
+            Self::BadSignature => "请勿使用该文件，改用其他方式请对方重发",
+            Self::Unreadable => "请核对是否使用了本单位的密钥文件",
+            Self::WrongType { .. } => "请把文件交给相应的命令处理",
+            Self::NotInForce(_) => "请用 agreement check 查看；各方须签署且在有效期内",
+            Self::WrongPassphrase => "请重试；口令遗忘后无法找回，只能重新生成密钥",
+            Self::BadProof(_) => {
+                "未使用任何内容；请保留文件、报告审查方，并用 prepare --custodian 改请另一保管方"
+            }
+            Self::OverQuota { .. } => "未作任何计算；提高限额须重新签订协议（evaluations_max）",
+        }
+    }
+
     /// What the person can do about it, in English.
     pub const fn advice(&self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 //! rule and stops the run, because a skipped rule would look like a clean result.
 //! Specification: docs/OPERATIONS.md, "Rules" (CEL: Common Expression Language).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +17,9 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 struct RuleFile {
     version: u32,
+    /// What people read in place of the agreement's words.
+    #[serde(default)]
+    words: BTreeMap<String, String>,
     #[serde(default)]
     rule: Vec<RuleText>,
 }
@@ -87,10 +90,16 @@ pub struct Rule {
 pub struct Rules {
     /// Rules.
     pub rules: Vec<Rule>,
+    words: BTreeMap<String, String>,
     env: Arc<Env>,
 }
 
 impl Rules {
+    /// What people read in place of a word of the agreement: of a fact, code, role or match key.
+    pub fn word(&self, word: &str) -> String {
+        self.words.get(word).map_or(word, String::as_str).to_owned()
+    }
+
     /// Reads and compiles a rule file; its digest must be the one that the agreement names.
     pub fn read(path: &Path, agreement: &Agreement, today: &str) -> Result<Self, Problem> {
         let bytes = files::read_small(path)?;
@@ -117,6 +126,7 @@ impl Rules {
         }
         let env = Arc::new(Env::stdlib());
         let mut rules = Vec::new();
+        let words = file.words;
         for rule in file.rule {
             for register in &rule.registers {
                 let known = agreement.is_none_or(|agreement| {
@@ -138,7 +148,7 @@ impl Rules {
                 rules.push(compiled);
             }
         }
-        Ok(Self { rules, env })
+        Ok(Self { rules, words, env })
     }
 
     /// A context with the variables of one evaluation and the functions of the rule language.

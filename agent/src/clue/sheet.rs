@@ -108,7 +108,7 @@ impl Source<'_> {
             village: text("village"),
             name: shown(&[FieldKind::CnName, FieldKind::PersonName]),
             id: shown(&[FieldKind::CnResidentId]),
-            role: text("role"),
+            role: self.rules.word(&text("role")),
             roll_row: person.rows[exhibit.roll_row],
             register: item.register.to_string(),
             register_title: self
@@ -120,12 +120,17 @@ impl Source<'_> {
                 .fact_row
                 .map(|row| self.facts(item, row))
                 .unwrap_or_default(),
-            agree: key_names(self.agreement, item.agree),
-            differ: key_names(self.agreement, item.differ),
+            agree: self.key_words(item.agree),
+            differ: self.key_words(item.differ),
             outcome: item.outcome,
             clause: rule.clause.clone(),
             disproof: rule.disproof.clone(),
         }
+    }
+
+    fn key_words(&self, bitmap: u16) -> Vec<String> {
+        let names = key_names(self.agreement, bitmap);
+        names.iter().map(|name| self.rules.word(name)).collect()
     }
 
     fn facts(&self, item: &Evidence, row: usize) -> String {
@@ -141,16 +146,16 @@ impl Source<'_> {
             .filter_map(|(fact, value)| {
                 let text = match value {
                     FactValue::Absent => return None,
-                    FactValue::Code(index) => fact.codes.get(usize::from(*index))?.clone(),
+                    FactValue::Code(index) => self.rules.word(fact.codes.get(usize::from(*index))?),
                     FactValue::Date(day) => {
                         format!("{}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100)
                     }
                     FactValue::Integer(number) => number.to_string(),
                     FactValue::Reference(text) => text.clone(),
                 };
-                Some(format!("{}={text}", fact.name))
+                Some(format!("{}：{text}", self.rules.word(fact.name.as_str())))
             });
-        words.collect::<Vec<_>>().join("; ")
+        words.collect::<Vec<_>>().join("；")
     }
 }
 

@@ -4,8 +4,6 @@
 //! Specification: docs/OPERATIONS.md.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,7 +11,6 @@ use hedui_edge::exchange::{self, Draft};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, files};
 use hedui_protocol::agreement::InForce;
-use hedui_protocol::envelope::Verified;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name};
@@ -25,8 +22,7 @@ use hedui_protocol::message::{manifest_bytes, parse_small_body};
 use hedui_protocol::primitive::sha256;
 use hedui_protocol::refusal::Refusal;
 
-use super::outcome::ExchangeOptions;
-use super::submit::{HANDLE_MAP, handle_map_path};
+use super::post::{ExchangeOptions, HANDLE_MAP, handle_map_path, received};
 use crate::clue::evaluate::key_names;
 use crate::results::Opened;
 use crate::sealed_file;
@@ -50,35 +46,6 @@ pub struct HandlesOptions {
     /// Where to write the map
     #[arg(long, value_name = "FILE.csv")]
     out: PathBuf,
-}
-
-/// A message with its place, signature verified.
-pub type Received = (PathBuf, Verified<BufReader<File>>);
-
-/// Messages of one type from the one party that may send them, under the agreement in force. What does not
-/// verify is named on stderr and passed over, so that one bad file does not stop the others.
-pub fn received(
-    folder: &Path,
-    identity: &Identity,
-    agreement: &InForce,
-    (kind, from): (MessageType, &Name),
-    console: &Console,
-) -> Result<Vec<Received>, Problem> {
-    let me = identity.card();
-    let mut out = Vec::new();
-    for file in exchange::addressed_to(folder, &me.name)? {
-        let header = &file.header;
-        let ours = header.agreement == agreement.digest() && header.epoch == agreement.epoch();
-        if header.kind != kind || !ours || header.from.0 != *from {
-            continue;
-        }
-        match exchange::verify(&file.path, agreement, me, &[kind]) {
-            Ok(verified) => out.push((file.path, verified)),
-            Err(problem @ Problem::Refused { .. }) => console.note(&problem.to_string()),
-            Err(problem) => return Err(problem),
-        }
-    }
-    Ok(out)
 }
 
 /// Tickets by register.

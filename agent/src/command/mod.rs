@@ -7,6 +7,7 @@ pub mod agreement;
 pub mod data;
 pub mod mailbox;
 pub mod outcome;
+pub mod post;
 pub mod submit;
 
 use clap::{Parser, Subcommand};
@@ -45,7 +46,7 @@ enum Command {
     /// 核改单 | Open correction tickets for own registers
     Tickets(mailbox::TicketsOptions),
     /// 回执 | Show the matcher's receipts
-    Receipts(outcome::ExchangeOptions),
+    Receipts(post::ExchangeOptions),
     /// 句柄表 | Write the local map from handles to row numbers
     Handles(mailbox::HandlesOptions),
     /// 命令补全 | Print completions for a shell

@@ -17,7 +17,8 @@ use hedui_protocol::message::result::Outcome;
 use hedui_protocol::refusal::Refusal;
 
 use super::agreement::COUNTY_RULES;
-use super::mailbox::{received, send_tickets, tickets_of};
+use super::mailbox::{send_tickets, tickets_of};
+use super::post::{ExchangeOptions, received};
 use crate::clue::evaluate::{Findings, Period, categories, evaluate, key_names};
 use crate::clue::rules::Rules;
 use crate::clue::sheet;
@@ -25,14 +26,6 @@ use crate::evaluation::Workshop;
 use crate::evaluation::tokens::Evaluated;
 use crate::results::{self, Evidence, Opened};
 use crate::roll::{self, Roll};
-
-/// Where sealed files are exchanged.
-#[derive(Args)]
-pub struct ExchangeOptions {
-    /// Folder where sealed files are exchanged
-    #[arg(long, value_name = "DIR", default_value = "exchange")]
-    pub(super) exchange: PathBuf,
-}
 
 /// Options of `results`.
 #[derive(Args)]
@@ -82,6 +75,19 @@ pub fn results(
         &roll,
         (&state, console),
     )?;
+    let outdated: Vec<&str> = opened.outdated.iter().map(|name| name.as_str()).collect();
+    if !outdated.is_empty() {
+        let what = format!(
+            "结果对应此前报送的名册 the result answers an earlier delivery of the roll for {}",
+            outdated.join(", ")
+        );
+        if outdated.len() == opened.manifest.registers.len() {
+            return Err(Problem::not_yet(what, "wait for the matcher's next run"));
+        }
+        console.note(&format!(
+            "{what}; those are left out until the matcher's next run"
+        ));
+    }
     // Whatever can be refused is refused before the first sheet is written.
     let today = home.clock()?.today();
     let rules = match &options.rules {

@@ -21,7 +21,7 @@ use hedui_protocol::message::kit::{KIT_BYTES, Kit};
 use hedui_protocol::primitive::sha256;
 
 use super::data::{DataOptions, prepare as read_dataset, rejects, report};
-use super::mailbox::received;
+use super::post::{HANDLE_MAP, handle_map_path, received};
 use crate::canary;
 use crate::encode::Encoder;
 use crate::evaluation::Workshop;
@@ -334,7 +334,7 @@ impl Run<'_> {
         let built = submit::build(
             &encoder,
             dataset,
-            &prepared.mapping.as_of,
+            (&prepared.mapping.as_of, &prepared.snapshot),
             self.state,
             &mut with_canaries,
         )?;
@@ -499,16 +499,4 @@ fn waits_for(names: &[String]) -> Problem {
         "run the same command again when they are in the exchange folder; if a custodian is down, ask another: \
          hedui-agent prepare … --custodian NAME",
     )
-}
-
-/// Purpose of the sealed handle map.
-pub const HANDLE_MAP: &str = "handle map";
-
-/// Path of the handle map of a register.
-pub fn handle_map_path(state: &Path, agreement: &InForce, register: &str) -> PathBuf {
-    let digits: String = agreement.digest().to_hex().chars().take(16).collect();
-    state.join(format!(
-        "handles-{register}-{digits}-{}.sealed",
-        agreement.epoch().0
-    ))
 }

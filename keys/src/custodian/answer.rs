@@ -19,7 +19,7 @@ use hedui_protocol::primitive::{Sha256, hex};
 use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
 
-use super::command::Desk;
+use super::desk::Desk;
 use super::ledger::{Event, Ledger};
 use crate::oprf::OprfError;
 use crate::oprf::evaluate::Share;

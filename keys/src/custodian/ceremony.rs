@@ -21,7 +21,7 @@ use hedui_protocol::primitive::{hex, sha256, unhex};
 use hedui_protocol::refusal::Refusal;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::custodian::command::Desk;
+use crate::custodian::desk::Desk;
 use crate::epoch_key::{file_name, key_of, threshold};
 use crate::identity_file::random;
 use crate::oprf::evaluate::Share;

@@ -7,26 +7,24 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use curve25519_dalek::scalar::Scalar;
-use hedui_edge::clock::Clock;
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, exchange, files};
-use hedui_protocol::agreement::{Agreement, InForce};
+use hedui_protocol::agreement::Agreement;
 use hedui_protocol::epoch::EpochRecord;
 use hedui_protocol::header::MessageType;
-use hedui_protocol::identity::Identity;
-use hedui_protocol::ids::Name;
 use hedui_protocol::label::Label;
 use hedui_protocol::primitive::{hex, labelled_sha256};
 use zeroize::Zeroizing;
 
 use super::answer::{Answered, answer};
 use super::ceremony::{self, Progress, SHARE};
+use super::desk::Desk;
 use super::ledger::{Event, Ledger};
 use super::paper;
 use crate::epoch_key::file_name;
 use crate::identity_file::random;
 use crate::oprf::evaluate::Share;
-use crate::oprf::threshold::{Index, Threshold};
+use crate::oprf::threshold::Threshold;
 use crate::vault::{Vault, place};
 
 /// Commands of a custodian.
@@ -79,59 +77,15 @@ pub enum CustodianCommand {
     },
 }
 
-/// Everything that a custodian works with under an agreement in force.
-pub struct Desk<'a> {
-    /// Agreement.
-    pub agreement: &'a InForce,
-    /// Key.
-    pub identity: &'a Identity,
-    /// Place in the sharing.
-    pub index: Index,
-    /// State folder.
-    pub state: &'a Path,
-    /// Exchange folder.
-    pub exchange: &'a Path,
-    /// Clock.
-    pub clock: &'a Clock,
-    /// Terminal.
-    pub console: &'a Console,
-}
-
-impl Desk<'_> {
-    /// The custodian's sealed secrets of this epoch.
-    pub fn vault(&self) -> Vault<'_> {
-        Vault::new(self.state, "custodian", self.identity, self.agreement)
-    }
-
-    /// The custodian's name.
-    pub fn me(&self) -> &str {
-        self.identity.card().name.as_str()
-    }
-
-    /// The other custodians with their places.
-    pub fn others(&self) -> Vec<(Index, Name)> {
-        let all = (1..).zip(self.agreement.custodians());
-        all.filter(|(index, _)| *index != self.index)
-            .map(|(index, name)| (index, name.clone()))
-            .collect()
-    }
-
-    /// Name of a custodian.
-    pub fn name_of(&self, index: Index) -> &str {
-        let custodians = self.agreement.custodians();
-        let at = usize::from(index).wrapping_sub(1);
-        custodians.get(at).map_or("", |name| name.as_str())
-    }
-
-    fn share(&self) -> Result<Share, Problem> {
-        let bytes = self.vault().read(SHARE)?.ok_or_else(|| {
-            Problem::not_yet(
-                "this custodian has no share for the epoch in force",
-                "hedui-keys custodian ceremony, or restore it from paper",
-            )
-        })?;
-        ceremony::share_of(&bytes)
-    }
+/// The custodian's share of the epoch in force.
+fn share(desk: &Desk<'_>) -> Result<Share, Problem> {
+    let bytes = desk.vault().read(SHARE)?.ok_or_else(|| {
+        Problem::not_yet(
+            "this custodian has no share for the epoch in force",
+            "hedui-keys custodian ceremony, or restore it from paper",
+        )
+    })?;
+    ceremony::share_of(&bytes)
 }
 
 /// Runs a custodian's command.
@@ -225,7 +179,7 @@ fn note_share(desk: &Desk<'_>, state: &str) -> Result<(), Problem> {
 
 /// Answers all requests; one that is refused does not keep the others waiting.
 fn answers(desk: &Desk<'_>, given: &[PathBuf]) -> Result<(), Problem> {
-    let share = desk.share()?;
+    let share = share(desk)?;
     let requests = if given.is_empty() {
         let me = &desk.identity.card().name;
         exchange::addressed_to(desk.exchange, me)?
@@ -326,7 +280,7 @@ fn backup(desk: &Desk<'_>, out: &Path, people: u16, needed: u16) -> Result<(), P
         .map(|_| Ok(Scalar::from_bytes_mod_order_wide(random::<64>()?.expose())))
         .collect::<Result<Vec<_>, Problem>>()?;
     let coefficients = Zeroizing::new(coefficients);
-    let sheets = paper::sheets(&heading, desk.share()?.expose(), &coefficients)
+    let sheets = paper::sheets(&heading, share(desk)?.expose(), &coefficients)
         .map_err(|error| Problem::data(error.to_string(), "report this"))?;
     files::private_folder(out)?;
     for (number, sheet) in (1..).zip(&sheets) {

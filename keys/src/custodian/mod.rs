@@ -7,6 +7,7 @@
 //! | [`answer`] | what does a custodian do with a request, and when does it refuse? |
 //! | [`ledger`] | who asked how many, and was it asked before? |
 //! | [`paper`] | how does a share survive the loss of its machine? |
+//! | [`desk`] | what does every step work with? |
 //! | [`command`] | which commands are there? |
 //!
 //! Invariant: a share is used by [`answer`] only, after the ledger has charged the request.
@@ -15,5 +16,6 @@
 pub mod answer;
 pub mod ceremony;
 pub mod command;
+pub mod desk;
 pub mod ledger;
 pub mod paper;

@@ -133,20 +133,29 @@ impl Problem {
     /// What the person can do.
     pub fn advice(&self) -> String {
         match self {
-            Self::Refused { refusal, .. } => refusal.advice().to_owned(),
+            Self::Refused { refusal, .. } => {
+                format!("{} {}", refusal.advice_zh(), refusal.advice())
+            }
             Self::Io { error, .. } => match error.kind() {
-                io::ErrorKind::NotFound => "check the name and the folder".to_owned(),
-                io::ErrorKind::PermissionDenied => "check who owns the file".to_owned(),
+                io::ErrorKind::NotFound => "请核对文件名和文件夹 check the name and the folder".to_owned(),
+                io::ErrorKind::PermissionDenied => {
+                    "请核对文件的所有者和权限 check who owns the file".to_owned()
+                }
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    "该磁盘不可写，请换一个文件夹 this disk cannot be written: name another folder".to_owned()
+                }
                 io::ErrorKind::StorageFull => {
-                    "make room on the disk and run the same command again; nothing was half-written"
+                    "请腾出磁盘空间后重新执行同一命令，未留下半截文件 make room on the disk and run the same command \
+                     again; nothing was half-written"
                         .to_owned()
                 }
-                _ => "nothing was half-written; run the same command again".to_owned(),
+                _ => "未留下半截文件，请重新执行同一命令 nothing was half-written; run the same command again"
+                    .to_owned(),
             },
             Self::Data { advice, .. }
             | Self::Usage { advice, .. }
             | Self::NotYet { advice, .. } => advice.clone(),
-            Self::DoneWithRejects { .. } => "see the list above".to_owned(),
+            Self::DoneWithRejects { .. } => "见上面所列 see the list above".to_owned(),
         }
     }
 }

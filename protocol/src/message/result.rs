@@ -109,6 +109,8 @@ pub struct Register {
     pub name: Name,
     /// Day for which the register's data hold.
     pub as_of: String,
+    /// The roll owner's own name of the roll's data that were compared.
+    pub snapshot: String,
     /// Pairs decided as a match.
     pub matches: u64,
     /// Pairs for review.

@@ -32,6 +32,8 @@ pub struct Manifest {
     pub field_version: u8,
     /// Day for which the data hold, `YYYY-MM-DD`, as stated by the owner.
     pub as_of: String,
+    /// Name that the owner gave to exactly these data; comes back with the result.
+    pub snapshot: String,
     /// Check value of the kit under which the tags were made, hexadecimal.
     pub kit_check: String,
     /// Tables in the order of the body.
