@@ -225,6 +225,15 @@ fn wrong_answers_are_named_before_a_token_exists() {
         assert_eq!(tokens(&site, "police"), 0, "a token exists");
     }
     forgery::restore(&site, "c1");
+    // A copy that does not verify, and comes first by name, does not stand before the true answer.
+    let good = sealed(&site, "eval-answer")
+        .into_iter()
+        .find(|p| p.to_string_lossy().contains("-c1-to-"));
+    let good = good.expect("the true answer");
+    let mut copy = fs::read(&good).expect("answer");
+    let last = copy.len() - 1;
+    copy[last] ^= 1;
+    fs::write(site.exchange().join("a-copy.hedui"), copy).expect("written");
     deliver(&site, "office", "submit", "roll", &[], &[75]);
     deliver(&site, "police", "finish", "police", &[], &[0]);
 }

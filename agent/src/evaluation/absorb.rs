@@ -81,15 +81,33 @@ fn arrived(workshop: &Workshop<'_>, card: &Card) -> Result<(Vec<Answer>, Vec<Nam
         let Some(request) = card.requests.get(name) else {
             continue;
         };
-        let file = found.iter().find(|file| {
+        // A header is a claim: a file that does not verify must not stand before the true answer.
+        let claimed = found.iter().filter(|file| {
             let header = &file.header;
             header.kind == MessageType::EvalAnswer
                 && header.from.0 == *name
                 && header.in_reply_to.is_some_and(|id| id.to_hex() == *request)
         });
-        match file {
-            Some(file) => answers.push(open(workshop, card, index, name, &file.path)?),
-            None => waiting.push(name.clone()),
+        let (mut opened, mut refused) = (None, None);
+        for file in claimed {
+            match open(workshop, card, index, name, &file.path) {
+                Ok(answer) => {
+                    opened = Some(answer);
+                    break;
+                }
+                Err(problem @ Problem::Refused { .. }) => refused = Some(problem),
+                Err(problem) => return Err(problem),
+            }
+        }
+        match (opened, refused) {
+            (Some(answer), refused) => {
+                if let Some(problem) = refused {
+                    workshop.console.note(&problem.to_string());
+                }
+                answers.push(answer);
+            }
+            (None, Some(problem)) => return Err(problem),
+            (None, None) => waiting.push(name.clone()),
         }
     }
     Ok((answers, waiting))
