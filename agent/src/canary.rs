@@ -4,10 +4,11 @@
 //! matcher cannot tell them from persons. Invariant: a canary never reaches a clue. SPEC.md, "Canaries".
 
 use hedui_protocol::agreement::Agreement;
-use hedui_protocol::lock::{TagContext, Token};
+use hedui_protocol::lock::TagContext;
 use hedui_protocol::match_key::Person;
 use hedui_protocol::message::payload::Facts;
 
+use crate::encode::KeyTokens;
 use crate::record::{Canary, Grouped, Pseudonyms};
 
 /// Canaries on both sides: each must be found.
@@ -44,12 +45,13 @@ pub fn numbers(is_roll: bool) -> impl Iterator<Item = u16> {
     (0..SHARED).chain(own..own + LONE)
 }
 
-/// Tokens of a canary, one per match key; `None` where it has no key.
-pub fn tokens(agreement: &Agreement, context: &TagContext, canary: Canary) -> Vec<Option<Token>> {
+/// Tokens of a canary, one per match key; none where it has no key.
+pub fn tokens(agreement: &Agreement, context: &TagContext, canary: Canary) -> Vec<KeyTokens> {
     let keys = agreement.match_keys().iter();
     keys.map(|key| {
         let has = canary.bitmap & (1 << (key.number - 1)) != 0;
-        has.then(|| context.canary_token(canary.index, key.number))
+        let token = has.then(|| context.canary_token(canary.index, key.number));
+        token.into_iter().collect()
     })
     .collect()
 }

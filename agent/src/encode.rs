@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use hedui_edge::Problem;
 use hedui_keys::lock::Lock;
-use hedui_protocol::agreement::Agreement;
+use hedui_protocol::agreement::{Agreement, MatchKey};
 use hedui_protocol::ids::Handle;
 use hedui_protocol::lock::{TagContext, Token};
-use hedui_protocol::match_key::KeyInput;
+use hedui_protocol::match_key::{KeyInput, Side};
 use hedui_protocol::message::payload;
 use hedui_protocol::message::submission::PRESENCE_ROW_BYTES;
 use hedui_protocol::secret::Secret;
@@ -27,61 +27,74 @@ pub struct Encoder<'a> {
     pub register: &'a str,
     /// Tags and payload keys of the register.
     pub context: TagContext,
+    /// Side of the comparison.
+    pub side: Side,
     /// Local pseudonyms of the dataset.
     pub pseudonyms: &'a Pseudonyms,
     /// Release sets.
     pub releases: Vec<Vec<usize>>,
 }
 
+/// Tokens of one record for one match key.
+pub type KeyTokens = Vec<Token>;
+
 /// Key values that are too common: handle and match key of every record that has one.
 pub type TooCommon = BTreeSet<(Handle, u8)>;
 
 impl Encoder<'_> {
-    /// Tokens of a person, one per match key; `None` where the key is absent.
-    pub fn tokens(
-        &self,
-        lock: &dyn Lock,
-        grouped: &Grouped,
-    ) -> Result<Vec<Option<Token>>, Problem> {
+    /// Tokens of a person per match key: none where the key is absent, several only for a key that allows for
+    /// errors on the roll's side.
+    pub fn tokens(&self, lock: &dyn Lock, grouped: &Grouped) -> Result<Vec<KeyTokens>, Problem> {
         if let Some(canary) = grouped.canary {
             return Ok(canary::tokens(self.agreement, &self.context, canary));
         }
         let person = &grouped.person;
         let (digest, epoch) = (self.agreement.digest(), self.agreement.epoch());
         let keys = self.agreement.match_keys().iter();
-        keys.map(|key| match KeyInput::new(digest, epoch, key, person) {
-            None => Ok(None),
-            Some(input) => lock.token(&input).map(Some).ok_or_else(|| {
+        keys.map(|key| {
+            let inputs = KeyInput::all(digest, epoch, key, person, self.side);
+            let tokens = inputs.iter().map(|input| lock.token(input));
+            tokens.collect::<Option<KeyTokens>>().ok_or_else(|| {
                 Problem::not_yet(
                     "some key values are not evaluated yet",
                     "ask the custodians first",
                 )
-            }),
+            })
         })
         .collect()
     }
 
-    /// One tag row per match key (the tag, or a filler where the key is absent), and which keys are there.
-    pub fn tag_rows(&self, lock: &dyn Lock, person: &Grouped) -> Result<(Vec<Row>, u16), Problem> {
+    /// The tag rows of each match key (tags, and fillers in the place of absent ones), and which keys are there.
+    pub fn tag_rows(
+        &self,
+        lock: &dyn Lock,
+        person: &Grouped,
+    ) -> Result<(Vec<Vec<Row>>, u16), Problem> {
         let handle = self.pseudonyms.handle(self.register, &person.id);
         let tokens = self.tokens(lock, person)?;
         let mut bitmap = 0;
-        let mut rows = Vec::with_capacity(tokens.len());
-        for (key, token) in self.agreement.match_keys().iter().zip(&tokens) {
-            rows.push(match token {
-                Some(token) => {
-                    bitmap |= 1 << (key.number - 1);
-                    row(self.context.tag(key.number, token).0, handle)
-                }
-                None => row(self.filler(key.number, handle), handle),
-            });
+        let mut tables = Vec::with_capacity(tokens.len());
+        for (key, tokens) in self.agreement.match_keys().iter().zip(&tokens) {
+            bitmap |= u16::from(!tokens.is_empty()) << (key.number - 1);
+            let tag = |index: u16| match tokens.get(usize::from(index)) {
+                Some(token) => self.context.tag(key.number, token).0,
+                None => self.filler((key.number, index), handle),
+            };
+            let rows = (0..self.fan_out(key)).map(|index| row(tag(index), handle));
+            tables.push(rows.collect());
         }
-        Ok((rows, bitmap))
+        Ok((tables, bitmap))
     }
 
-    /// Filler tag of a record's key.
-    pub fn filler(&self, key: u8, handle: Handle) -> [u8; 16] {
-        self.pseudonyms.filler_tag(self.register, key, handle)
+    /// Rows that every record has in the table of a key.
+    pub fn fan_out(&self, key: &MatchKey) -> u16 {
+        u16::try_from(key.fan_out(self.side)).unwrap_or(u16::MAX)
+    }
+
+    /// Filler tag of a record's key; `row` tells those of one record apart.
+    pub fn filler(&self, key_and_row: (u8, u16), handle: Handle) -> [u8; 16] {
+        self.pseudonyms
+            .filler_tag(self.register, key_and_row, handle)
     }
 
     /// Which match keys a person has, too common ones left out; needs no token.
@@ -91,9 +104,8 @@ impl Encoder<'_> {
         }
         let person = &grouped.person;
         let handle = self.pseudonyms.handle(self.register, &grouped.id);
-        let (digest, epoch) = (self.agreement.digest(), self.agreement.epoch());
         let keys = self.agreement.match_keys().iter();
-        keys.filter(|key| KeyInput::new(digest, epoch, key, person).is_some())
+        keys.filter(|key| key.is_in(person, self.side))
             .filter(|key| !too_common.contains(&(handle, key.number)))
             .fold(0, |bits, key| bits | 1 << (key.number - 1))
     }
@@ -102,12 +114,12 @@ impl Encoder<'_> {
     pub fn presence_row(
         &self,
         handle: Handle,
-        tokens: &[Option<Token>],
+        tokens: &[KeyTokens],
         too_common: &TooCommon,
     ) -> [u8; PRESENCE_ROW_BYTES] {
         let mut bitmap: u16 = 0;
         for (index, token) in tokens.iter().enumerate() {
-            if token.is_some() && !too_common.contains(&(handle, number(index))) {
+            if !token.is_empty() && !too_common.contains(&(handle, number(index))) {
                 bitmap |= 1 << index;
             }
         }
@@ -121,12 +133,12 @@ impl Encoder<'_> {
     pub fn payload_row(
         &self,
         handle: Handle,
-        tokens: &[Option<Token>],
+        tokens: &[KeyTokens],
         too_common: &TooCommon,
         facts: &[u8],
     ) -> Vec<u8> {
         let keks: Vec<Option<Secret<32>>> = (0..self.releases.len())
-            .map(|set| self.payload_key(set, handle, tokens, too_common))
+            .map(|set| self.payload_keys(set, handle, tokens, too_common).pop())
             .collect();
         let cek = self.pseudonyms.content_key(handle, facts);
         let nonce = self.pseudonyms.wrap_nonce(handle, facts);
@@ -139,23 +151,32 @@ impl Encoder<'_> {
         payload::seal_row(handle, facts, (&cek, nonce), &keks, &mut filler)
     }
 
-    /// Key of a release set for one handle, if the person has every key of the set.
-    pub fn payload_key(
+    /// Keys of a release set for one handle, if the person has every key of the set: one for a register's record,
+    /// one per combination of values on the roll's side.
+    pub fn payload_keys(
         &self,
         set: usize,
         handle: Handle,
-        tokens: &[Option<Token>],
+        tokens: &[KeyTokens],
         too_common: &TooCommon,
-    ) -> Option<Secret<32>> {
-        let mut needed = Vec::new();
-        for index in self.releases.get(set)? {
-            if too_common.contains(&(handle, number(*index))) {
-                return None;
-            }
-            needed.push(tokens.get(*index)?.as_ref()?);
+    ) -> Vec<Secret<32>> {
+        let mut combinations: Vec<Vec<&Token>> = vec![Vec::new()];
+        for index in self.releases.get(set).into_iter().flatten() {
+            let values = match tokens.get(*index) {
+                Some(values) if !too_common.contains(&(handle, number(*index))) => values,
+                _ => return Vec::new(),
+            };
+            let with = |chosen: &Vec<_>, value| chosen.iter().copied().chain([value]).collect();
+            combinations = combinations
+                .iter()
+                .flat_map(|chosen| values.iter().map(move |value| with(chosen, value)))
+                .collect();
         }
-        let set = u8::try_from(set).ok()?;
-        Some(self.context.payload_key(set, &needed, handle))
+        let Ok(set) = u8::try_from(set) else {
+            return Vec::new();
+        };
+        let key = |needed: Vec<&Token>| self.context.payload_key(set, &needed, handle);
+        combinations.into_iter().map(key).collect()
     }
 }
 

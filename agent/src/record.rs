@@ -76,13 +76,16 @@ impl Pseudonyms {
         Handle(first16(hasher))
     }
 
-    /// Random-looking tag in the place of an absent or too common key.
-    pub fn filler_tag(&self, register: &str, key: u8, handle: Handle) -> [u8; 16] {
+    /// Random-looking tag in the place of an absent or too common key; `row` tells those of one record apart.
+    pub fn filler_tag(&self, register: &str, (key, row): (u8, u16), handle: Handle) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new_keyed(self.filler.expose());
         hasher
             .update(register.as_bytes())
             .update(&[0, key])
             .update(&handle.0);
+        if row > 0 {
+            hasher.update(&row.to_be_bytes());
+        }
         first16(hasher)
     }
 

@@ -19,6 +19,7 @@ use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
 use hedui_protocol::lock::TagContext;
+use hedui_protocol::match_key::Side;
 use hedui_protocol::message::payload::{self, Facts};
 use hedui_protocol::message::result::{
     Manifest, Outcome, PAIR_BYTES, Pair, pair_table, payload_table,
@@ -143,6 +144,7 @@ pub fn open(
                 kit.register,
                 kit.register_secret.duplicate(),
             ),
+            side: Side::Roll,
             pseudonyms: &pseudonyms,
             releases: agreement.releases(),
         };
@@ -191,7 +193,7 @@ fn open_register(
         };
         let tokens = encoder.tokens(lock, &roll.persons[person])?;
         let held = (0..).zip(&tokens).fold(0, |bits: u16, (at, token)| {
-            bits | u16::from(token.is_some()) << at
+            bits | u16::from(!token.is_empty()) << at
         });
         if !policy.admits(pair, held) {
             opened.impossible_count += 1;
@@ -207,10 +209,9 @@ fn open_register(
                 if !released(keys) {
                     continue;
                 }
-                let kek = encoder.payload_key(set, pair.register, &tokens, &TooCommon::new());
-                let kek = kek.as_ref();
+                let keks = encoder.payload_keys(set, pair.register, &tokens, &TooCommon::new());
                 let open = |kek| payload::open_row(row, encoder.releases.len(), set, kek, dataset);
-                facts = kek.and_then(open);
+                facts = keks.iter().find_map(open);
                 if facts.is_some() {
                     break;
                 }

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use hedui_edge::Problem;
 use hedui_edge::files::{self, Scratch};
 use hedui_keys::lock::Lock;
+use hedui_protocol::agreement::MatchKey;
 use hedui_protocol::agreement::text::KeyClass;
 use hedui_protocol::field;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
 use hedui_protocol::message::submission::{
-    Manifest, PRESENCE, PRESENCE_ROW_BYTES, TAG_ROW_BYTES, expected,
+    Manifest, PRESENCE, PRESENCE_ROW_BYTES, TAG_ROW_BYTES, expected, fan_out_of,
 };
 use hedui_protocol::message::{Table, manifest_bytes, payload};
 use hedui_protocol::primitive::{Sha256, hex};
@@ -62,7 +63,8 @@ pub fn build(
             let class = PAYLOAD_CLASSES
                 .iter()
                 .position(|c| payload::table_name(*c) == name);
-            let rows = class.map_or(rows, |at| counts.payload_rows[at]);
+            let fan_out = fan_out_of(encoder.agreement, &name, is_roll);
+            let rows = class.map_or(rows * fan_out, |at| counts.payload_rows[at]);
             Table {
                 name,
                 width: u32::try_from(width).unwrap_or(u32::MAX),
@@ -86,14 +88,7 @@ pub fn build(
     let mut too_common_counts = Vec::new();
     for (sorter, key) in sorters.into_iter().zip(encoder.agreement.match_keys()) {
         let before = too_common.len();
-        write_tags(
-            encoder,
-            key.number,
-            sorter,
-            work,
-            &mut too_common,
-            &mut body,
-        )?;
+        write_tags(encoder, key, sorter, work, &mut too_common, &mut body)?;
         too_common_counts.push((too_common.len() - before) as u64);
     }
     if !too_common.is_empty() {
@@ -214,8 +209,8 @@ fn sort_tags(
         for person_rows in rows {
             let (person_rows, bitmap) = person_rows?;
             *counts.presence.entry(bitmap).or_default() += 1;
-            for (sorter, row) in sorters.iter_mut().zip(person_rows) {
-                sorter.push(row)?;
+            for (sorter, rows) in sorters.iter_mut().zip(person_rows) {
+                rows.into_iter().try_for_each(|row| sorter.push(row))?;
             }
         }
         if !is_roll {
@@ -232,11 +227,15 @@ fn sort_tags(
     (counts.rows, counts.payload_rows) = Manifest::rows(counts.persons, classes);
     for (sorter, key) in sorters.iter_mut().zip(keys) {
         let table = format!("{}/{}", encoder.register, Manifest::tag_table(key.number));
+        let fan_out = u64::from(encoder.fan_out(key));
         for index in counts.persons..counts.rows {
-            let mut tag = [0; 16];
-            encoder.pseudonyms.padding(&table, index, &mut tag);
             let handle = encoder.pseudonyms.padding_handle(encoder.register, index);
-            sorter.push(row(tag, handle))?;
+            for value in 0..fan_out {
+                let mut tag = [0; 16];
+                let place = index * fan_out + value;
+                encoder.pseudonyms.padding(&table, place, &mut tag);
+                sorter.push(row(tag, handle))?;
+            }
         }
     }
     Ok((sorters, counts))
@@ -245,7 +244,7 @@ fn sort_tags(
 /// Writes a tag table; tags of more records than the cap are replaced by fillers.
 fn write_tags(
     encoder: &Encoder<'_>,
-    key: u8,
+    key: &MatchKey,
     sorter: Sorter,
     work: &Path,
     too_common: &mut TooCommon,
@@ -253,7 +252,9 @@ fn write_tags(
 ) -> Result<(), Problem> {
     let mut table = TagTable {
         encoder,
-        key,
+        key: key.number,
+        fan_out: encoder.fan_out(key),
+        replaced_rows: 0,
         tag: [0; 16],
         run: Vec::new(),
         over: false,
@@ -271,6 +272,8 @@ fn write_tags(
 struct TagTable<'a> {
     encoder: &'a Encoder<'a>,
     key: u8,
+    fan_out: u16,
+    replaced_rows: u16,
     tag: [u8; 16],
     run: Vec<Row>,
     over: bool,
@@ -310,9 +313,16 @@ impl TagTable<'_> {
         let mut handle = [0; 16];
         handle.copy_from_slice(&old[16..]);
         let handle = Handle(handle);
-        self.too_common.insert((handle, self.key));
-        self.replaced
-            .push(row(self.encoder.filler(self.key, handle), handle))
+        let mut place = 0;
+        if self.fan_out == 1 {
+            self.too_common.insert((handle, self.key));
+        } else {
+            // One of many values: the record keeps the others, and with them its key.
+            self.replaced_rows = self.replaced_rows.wrapping_add(1);
+            place = self.fan_out.wrapping_add(self.replaced_rows);
+        }
+        let filler = self.encoder.filler((self.key, place), handle);
+        self.replaced.push(row(filler, handle))
     }
 }
 

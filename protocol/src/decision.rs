@@ -38,7 +38,10 @@ impl Policy {
             class_a: bits(&|key| key.class == KeyClass::A),
             class_c: bits(&|key| key.class == KeyClass::C),
             families: class_b
-                .map(|key| (bit(key.number), key.family.clone()))
+                .flat_map(|key| {
+                    key.families()
+                        .map(|family| (bit(key.number), family.to_owned()))
+                })
                 .collect(),
             contradicting: if decision.contradicting.is_empty() {
                 bits(&|key| key.class == KeyClass::B)

@@ -31,6 +31,8 @@ pub const DATASETS_MAX: usize = 1024;
 pub const MATCH_KEYS_MAX: usize = 16;
 /// Most release sets of one agreement.
 pub const RELEASES_MAX: usize = 8;
+/// Values that a record of the roll may have of one match key.
+pub const FAN_OUT_MAX: usize = 256;
 /// Most fields of one agreement.
 pub const FIELDS_MAX: usize = 64;
 /// Longest raw value that a field kind looks at, in characters; longer ones are damaged.

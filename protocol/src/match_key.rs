@@ -1,17 +1,35 @@
 //! Match keys: which bytes enter the lock. In: a person's normalised cells. Out: one input per key, or
-//! none. Invariant: the input names agreement, epoch, version of the normal forms and key, and
+//! none; on the roll's side several, where a key allows for errors. Invariant: the input names agreement, epoch, version of the normal forms and key, and
 //! length-prefixes every part, so that no two tuples share an input.
 //! Specification: protocol/SPEC.md, "Match-key inputs".
 
 use zeroize::Zeroizing;
 
 use crate::agreement::strict::nearest_of;
-use crate::agreement::text::Field;
+use crate::agreement::text::{DatasetKind, Field};
 use crate::agreement::{Agreement, MatchKey};
 use crate::field::{self, FieldKind, Form, Normal};
 use crate::ids::{AgreementDigest, Epoch};
 use crate::label::Label;
 use crate::limits::KEY_INPUT_BYTES_MAX;
+
+/// Which side of a comparison a person stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The persons that are asked about.
+    Roll,
+    /// A department's register.
+    Register,
+}
+
+impl From<DatasetKind> for Side {
+    fn from(kind: DatasetKind) -> Self {
+        match kind {
+            DatasetKind::Roll => Self::Roll,
+            DatasetKind::Register => Self::Register,
+        }
+    }
+}
 
 /// One part of a match key: a form of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +75,18 @@ impl KeyPart {
         })
     }
 
-    /// The part's text for a person, if present.
+    /// The part's text for a person of a register, if present.
     pub fn of(&self, cells: &[Normal]) -> Option<String> {
         self.form.of(self.kind, cells.get(self.field)?)
+    }
+
+    /// Every text of the part for a person of one side.
+    fn all_of(&self, cells: &[Normal], side: Side) -> Vec<String> {
+        match (side, cells.get(self.field)) {
+            (_, None) => Vec::new(),
+            (Side::Register, Some(cell)) => self.form.of(self.kind, cell).into_iter().collect(),
+            (Side::Roll, Some(cell)) => self.form.all_of_roll(self.kind, cell),
+        }
     }
 }
 
@@ -101,30 +128,50 @@ impl Person {
     }
 }
 
+impl MatchKey {
+    /// Whether a person of one side has the key.
+    pub fn is_in(&self, person: &Person, side: Side) -> bool {
+        let mut parts = self.parts.iter();
+        parts.all(|part| !part.all_of(person.cells(), side).is_empty())
+    }
+}
+
 /// Input of the lock for one match key of one person; wiped on drop.
 pub struct KeyInput(Zeroizing<Vec<u8>>);
 
 impl KeyInput {
-    /// `"HEDUI1/match-key" ‖ 0 ‖ AD ‖ u32 epoch ‖ u8 version ‖ u8 key ‖ (u16 length ‖ text)…`, or
-    /// `None` if a part is absent or the whole is longer than 512 bytes.
-    pub fn new(
+    /// `"HEDUI1/match-key" ‖ 0 ‖ AD ‖ u32 epoch ‖ u8 version ‖ u8 key ‖ (u16 length ‖ text)…` for every
+    /// combination of the parts' texts; none if a part is absent or the whole is longer than 512 bytes.
+    pub fn all(
         agreement: AgreementDigest,
         epoch: Epoch,
         key: &MatchKey,
         person: &Person,
-    ) -> Option<Self> {
-        let mut input = Zeroizing::new(Vec::with_capacity(KEY_INPUT_BYTES_MAX));
+        side: Side,
+    ) -> Vec<Self> {
+        let mut input = Vec::with_capacity(KEY_INPUT_BYTES_MAX);
         input.extend_from_slice(Label::MatchKey.bytes());
         input.push(0);
         input.extend_from_slice(&agreement.0);
         input.extend_from_slice(&epoch.0.to_be_bytes());
         input.extend_from_slice(&[field::VERSION, key.number]);
+        let mut inputs = vec![Self(Zeroizing::new(input))];
         for part in &key.parts {
-            let text = Zeroizing::new(part.of(person.cells())?);
-            let len = u16::try_from(text.len()).ok()?;
-            input.extend_from_slice(&len.to_be_bytes());
-            input.extend_from_slice(text.as_bytes());
+            let texts = Zeroizing::new(part.all_of(person.cells(), side));
+            inputs = inputs
+                .iter()
+                .flat_map(|input| texts.iter().filter_map(|text| input.with(text)))
+                .collect();
         }
+        inputs
+    }
+
+    fn with(&self, text: &str) -> Option<Self> {
+        let len = u16::try_from(text.len()).ok()?;
+        let mut input = Zeroizing::new(Vec::with_capacity(KEY_INPUT_BYTES_MAX));
+        input.extend_from_slice(&self.0);
+        input.extend_from_slice(&len.to_be_bytes());
+        input.extend_from_slice(text.as_bytes());
         (input.len() <= KEY_INPUT_BYTES_MAX).then_some(Self(input))
     }
 

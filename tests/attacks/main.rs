@@ -17,7 +17,7 @@ use hedui_protocol::agreement::Agreement;
 use hedui_protocol::field::{Normal, Quality};
 use hedui_protocol::ids::{DatasetNumber, Tag};
 use hedui_protocol::lock::{TagContext, Token};
-use hedui_protocol::match_key::{KeyInput, Person};
+use hedui_protocol::match_key::{KeyInput, Person, Side};
 use hedui_protocol::primitive::hex;
 use hedui_protocol::secret::Secret;
 use hedui_tests::bench::oprf::scalar;
@@ -70,7 +70,9 @@ fn input(agreement: &Agreement, id: &str) -> KeyInput {
     };
     let person = Person::new(agreement, vec![cell]);
     let key = &agreement.match_keys()[0];
-    KeyInput::new(agreement.digest(), agreement.epoch(), key, &person).expect("input")
+    let (digest, epoch) = (agreement.digest(), agreement.epoch());
+    let mut inputs = KeyInput::all(digest, epoch, key, &person, Side::Register);
+    inputs.pop().expect("input")
 }
 
 fn context(agreement: &Agreement, register_secret: u8) -> TagContext {

@@ -3,6 +3,7 @@
 //! Invariant under test: a clear message, the right exit code, no panic, no partial output.
 
 mod malformed;
+mod one_error;
 mod snapshots;
 
 use std::path::PathBuf;
@@ -19,6 +20,11 @@ pub(crate) const REGISTER: &str =
 
 /// A site with two departments, a matcher and a signed agreement.
 pub(crate) fn site(folder: &std::path::Path) -> Site {
+    site_with(folder, &[])
+}
+
+/// The same, with further options of `agreement new`.
+pub(crate) fn site_with(folder: &std::path::Path, options: &[&str]) -> Site {
     let site = Site::new(folder, &build_binaries(), "2026-01-02");
     for party in ["office", "police", "centre"] {
         site.must("hedui-keys", party, &["new", party], &[0]);
@@ -41,6 +47,7 @@ pub(crate) fn site(folder: &std::path::Path) -> Site {
         "--legal-basis",
         "test",
     ];
+    let new = [&new[..], options].concat();
     site.must("hedui-agent", "office", &new, &[0]);
     site.must("hedui-agent", "police", &["agreement", "sign"], &[0]);
     site.must("hedui-agent", "centre", &["agreement", "sign"], &[0]);

@@ -111,7 +111,7 @@ impl Stages {
 }
 
 /// Every party's key, the agreement, all signatures.
-pub fn set_up(site: &Site, stages: &mut Stages, lock: LockKind) {
+pub fn set_up(site: &Site, stages: &mut Stages, (lock, allow_id_errors): (LockKind, bool)) {
     stages.begin("密钥与协议 keys, agreement, signatures");
     let mut parties: Vec<&str> = SUBMISSIONS.iter().map(|(_, party)| *party).collect();
     parties.push("hedui");
@@ -161,6 +161,9 @@ pub fn set_up(site: &Site, stages: &mut Stages, lock: LockKind) {
     }
     if lock == LockKind::Keyed {
         args.extend(["--lock".to_owned(), "keyed".to_owned()]);
+    }
+    if allow_id_errors {
+        args.push("--allow-id-errors".to_owned());
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     stages.add(&site.must("hedui-agent", "minzheng", &args, &[0]));

@@ -8,12 +8,17 @@ use clap::{Args, Subcommand};
 use hedui_edge::home::{HomeOptions, read_signatures, signature_file};
 use hedui_edge::{Console, Problem, files};
 use hedui_keys::lock::KEYED_WARNING;
-use hedui_protocol::agreement::text::{Dataset, DatasetKind, LockKind, Party, Role, Text};
+use hedui_protocol::agreement::text::{
+    Dataset, DatasetKind, KeyClass, LockKind, MatchKey, Party, Release, Role, Text,
+};
 use hedui_protocol::agreement::{Agreement, strict};
+use hedui_protocol::field::FieldKind;
 use hedui_protocol::identity::PartyCard;
 use hedui_protocol::ids::Name;
 use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
+
+use crate::evaluation::cost;
 
 const CN_PERSON: &str = include_str!("../../templates/cn-person.toml");
 const PERSON: &str = include_str!("../../templates/person.toml");
@@ -84,6 +89,9 @@ pub struct NewOptions {
     /// Rule file that turns matches into clues
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// Also find registers' identity numbers with one slip: a match key with 180 values per person of the roll
+    #[arg(long)]
+    allow_id_errors: bool,
     /// Do not sign the draft with this party's key
     #[arg(long)]
     unsigned: bool,
@@ -169,10 +177,14 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
         add_party(&mut text, &read_card(card)?, Role::Custodian);
     }
     set_lock(&mut text, options)?;
+    if options.allow_id_errors {
+        add_error_key(&mut text)?;
+    }
     let agreement = Agreement::from_text(text)?;
     files::write_bytes(&path, agreement.effective().as_bytes())?;
     console.say(&format!("协议草案 draft: {}", path.display()));
     print_digest(console, &agreement);
+    print_costs(console, &agreement);
     if !options.unsigned {
         sign(home, console)?;
     }
@@ -199,6 +211,38 @@ fn set_lock(text: &mut Text, options: &NewOptions) -> Result<(), Problem> {
     text.oprf.threshold = options.threshold;
     text.oprf.dealer = options.dealer.clone().unwrap_or_default();
     Ok(())
+}
+
+/// The match key of a number with one slip and a name that sounds the same: evidence of two kinds (security.md
+/// §6.4), so that it decides and releases like two class-B keys.
+fn add_error_key(text: &mut Text) -> Result<(), Problem> {
+    let field = |kind| text.field.iter().find(|field| field.kind == kind);
+    let (Some(id), Some(name)) = (field(FieldKind::CnResidentId), field(FieldKind::CnName)) else {
+        return Err(Problem::usage(
+            "the template has no identity number and name in Han characters",
+            "leave out --allow-id-errors",
+        ));
+    };
+    let key = Name::try_from("near-id-name".to_owned()).map_err(|why| Problem::data(why, ""))?;
+    let parts = vec![
+        format!("{}:one-error", id.name),
+        format!("{}:pinyin", name.name),
+    ];
+    text.match_key.push(MatchKey {
+        name: key.clone(),
+        parts,
+        class: KeyClass::B,
+        family: "near-id+near-name".to_owned(),
+    });
+    text.release.push(Release { keys: vec![key] });
+    Ok(())
+}
+
+fn print_costs(console: &Console, agreement: &Agreement) {
+    if agreement.text().lock == LockKind::Oprf {
+        let lines = cost::of_error_keys(agreement);
+        lines.iter().for_each(|line| console.note(line));
+    }
 }
 
 fn add_party(text: &mut Text, card: &PartyCard, role: Role) {
@@ -249,6 +293,7 @@ fn show(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
     let agreement = home.read_agreement()?;
     console.say(agreement.effective());
     print_digest(console, &agreement);
+    print_costs(console, &agreement);
     if agreement.text().lock == LockKind::Keyed {
         console.note(KEYED_WARNING);
     }

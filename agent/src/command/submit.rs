@@ -17,6 +17,7 @@ use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::Name;
 use hedui_protocol::lock::TagContext;
+use hedui_protocol::match_key::Side;
 use hedui_protocol::message::kit::{KIT_BYTES, Kit};
 use hedui_protocol::primitive::sha256;
 
@@ -27,9 +28,9 @@ use crate::encode::Encoder;
 use crate::evaluation::Workshop;
 use crate::evaluation::absorb::{Answers, absorb};
 use crate::evaluation::batch::Batch;
-use crate::evaluation::request;
 use crate::evaluation::tokens::{Evaluated, Tokens};
 use crate::evaluation::values::Values;
+use crate::evaluation::{cost, request};
 use crate::intake::Prepared;
 use crate::record::{Grouped, Pseudonyms, Spooled, group};
 use crate::{roll, sealed_file, submit};
@@ -45,6 +46,9 @@ pub struct SubmitOptions {
     /// Custodian to ask (repeat; default: the first ones of the agreement)
     #[arg(long = "custodian", value_name = "NAME")]
     custodians: Vec<String>,
+    /// Say what the evaluations will cost, and stop
+    #[arg(long)]
+    estimate: bool,
 }
 
 /// How far a command goes.
@@ -170,6 +174,19 @@ impl Run<'_> {
                     "run `hedui-agent prepare` with the same mapping",
                 ),
             });
+        }
+        let dataset = prepared.dataset.name.as_str();
+        self.console.say(&format!(
+            "需要计算 to be evaluated: {missing} 个取值 values, {}",
+            cost::of_values(missing)
+        ));
+        if let Some(warning) = cost::quota_warning(self.agreement, missing, dataset) {
+            self.console.note(&warning);
+        }
+        self.console
+            .object(&serde_json::json!({ "dataset": dataset, "values": missing }));
+        if self.options.estimate {
+            return Ok(None);
         }
         let custodians = request::choose(workshop, &self.options.custodians)?;
         let card = match asked {
@@ -322,6 +339,7 @@ impl Run<'_> {
                 kit.register,
                 kit.register_secret.duplicate(),
             ),
+            side: Side::from(prepared.dataset.kind),
             pseudonyms: &prepared.pseudonyms,
             releases: agreement.releases(),
         };

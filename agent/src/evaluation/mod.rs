@@ -6,6 +6,7 @@
 //! | [`values`] | which distinct match-key values does a dataset have? |
 //! | [`cache`] | which of them were evaluated in this epoch? |
 //! | [`batch`] | what was asked, under which blinds? |
+//! | [`cost`] | what will that cost? |
 //! | [`request`] | how does a batch reach the custodians? |
 //! | [`absorb`] | how do answers become tokens? |
 //! | [`tokens`] | how does the encoder get at the tokens of a part? |
@@ -16,6 +17,7 @@
 pub mod absorb;
 pub mod batch;
 pub mod cache;
+pub mod cost;
 pub mod request;
 pub mod tokens;
 pub mod values;

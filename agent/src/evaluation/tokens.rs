@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use hedui_edge::Problem;
 use hedui_keys::lock::Lock;
 use hedui_protocol::lock::Token;
-use hedui_protocol::match_key::KeyInput;
+use hedui_protocol::match_key::{KeyInput, Side};
 use hedui_protocol::secret::Secret;
 
 use super::cache::{Partition, partition_of};
@@ -55,7 +55,7 @@ impl<'a> Tokens<'a> {
 }
 
 impl<'a> Evaluated<'a> {
-    /// The lock of persons that are held in memory: their tokens from the cache.
+    /// The lock of persons of the roll, which are held in memory: their tokens from the cache.
     pub fn of_persons(workshop: &'a Workshop<'a>, persons: &[Grouped]) -> Result<Self, Problem> {
         let agreement = workshop.agreement;
         let (digest, epoch) = (agreement.digest(), agreement.epoch());
@@ -63,7 +63,7 @@ impl<'a> Evaluated<'a> {
             .iter()
             .flat_map(|person| {
                 let keys = agreement.match_keys().iter();
-                keys.filter_map(|key| KeyInput::new(digest, epoch, key, &person.person))
+                keys.flat_map(|key| KeyInput::all(digest, epoch, key, &person.person, Side::Roll))
             })
             .map(|input| workshop.id_of(input.bytes()))
             .collect();

@@ -4,7 +4,7 @@
 //! Specification: docs/ARCHITECTURE.md, "Agent".
 
 use hedui_edge::Problem;
-use hedui_protocol::match_key::KeyInput;
+use hedui_protocol::match_key::{KeyInput, Side};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
@@ -31,12 +31,13 @@ impl Values {
     pub fn collect(workshop: &Workshop<'_>, prepared: &mut Prepared) -> Result<Self, Problem> {
         let mut spool = Spool::new(&workshop.folder)?;
         let facts = prepared.dataset.fact.len();
+        let side = Side::from(prepared.dataset.kind);
         for part in 0..prepared.spool.partitions() {
             let number = u8::try_from(part).unwrap_or(u8::MAX);
             let records = prepared.spool.records(part)?;
             let values: Vec<Vec<u8>> = records
                 .par_iter()
-                .map(|bytes| values_of(workshop, bytes, facts, number))
+                .map(|bytes| values_of(workshop, bytes, (facts, side), number))
                 .collect::<Result<Vec<_>, _>>()?
                 .into_iter()
                 .flatten()
@@ -83,7 +84,7 @@ impl Values {
 fn values_of(
     workshop: &Workshop<'_>,
     bytes: &[u8],
-    facts: usize,
+    (facts, side): (usize, Side),
     part: u8,
 ) -> Result<Vec<Vec<u8>>, Problem> {
     let agreement = workshop.agreement;
@@ -92,7 +93,7 @@ fn values_of(
     let (digest, epoch) = (agreement.digest(), agreement.epoch());
     let keys = agreement.match_keys().iter();
     Ok(keys
-        .filter_map(|key| KeyInput::new(digest, epoch, key, &record.person))
+        .flat_map(|key| KeyInput::all(digest, epoch, key, &record.person, side))
         .map(|input| {
             let id = workshop.id_of(input.bytes());
             [&id[..], &[part], input.bytes()].concat()

@@ -12,10 +12,10 @@ use crate::field::date;
 use crate::identity::PartyCard;
 use crate::ids::Name;
 use crate::limits::{
-    CUSTODIANS_MAX, DATASETS_MAX, FIELDS_MAX, MATCH_KEYS_MAX, MULTIPLICITY_CAP_MAX, PARTIES_MAX,
-    RELEASES_MAX, ROWS_MAX,
+    CUSTODIANS_MAX, DATASETS_MAX, FAN_OUT_MAX, FIELDS_MAX, MATCH_KEYS_MAX, MULTIPLICITY_CAP_MAX,
+    PARTIES_MAX, RELEASES_MAX, ROWS_MAX,
 };
-use crate::match_key::KeyPart;
+use crate::match_key::{KeyPart, Side};
 use crate::primitive::unhex;
 use crate::refusal::Refusal;
 
@@ -43,7 +43,7 @@ pub(super) fn check(text: &Text) -> Result<Checked, Refusal> {
     let cards = check_parties(text)?;
     check_fields(text)?;
     let keys = check_match_keys(text)?;
-    check_releases(text)?;
+    check_releases(text, &keys)?;
     check_datasets(text, &cards)?;
     check_lock(text)?;
     Ok((cards, keys))
@@ -206,19 +206,39 @@ fn check_match_keys(text: &Text) -> Result<Vec<MatchKey>, Refusal> {
                 .map_err(|why| bad(format!("match key `{}`: {why}", key.name)))?;
             parts.push(part);
         }
-        keys.push(MatchKey {
+        let key = MatchKey {
             name: key.name.clone(),
             number: u8::try_from(index + 1).unwrap_or(u8::MAX),
             parts,
             class: key.class,
             family: key.family.clone(),
-        });
+        };
+        check_fan_out(&key)?;
+        keys.push(key);
     }
     if keys.is_empty() {
         return Err(bad("there is no `match_key`".to_owned()));
     }
     known_keys(text, &text.decision.contradicting, "decision.contradicting")?;
     Ok(keys)
+}
+
+/// A key that allows for errors is a guess at what was meant: it never decides alone.
+fn check_fan_out(key: &MatchKey) -> Result<(), Refusal> {
+    let fan_out = key.fan_out(Side::Roll);
+    if fan_out > FAN_OUT_MAX {
+        return Err(bad(format!(
+            "match key `{}` would have {fan_out} values per person, more than {FAN_OUT_MAX}",
+            key.name
+        )));
+    }
+    if fan_out > 1 && (key.class == KeyClass::A || key.parts.len() < 2) {
+        return Err(bad(format!(
+            "match key `{}` allows for errors: it needs a second part, such as the name, and class B or C",
+            key.name
+        )));
+    }
+    Ok(())
 }
 
 fn known_keys(text: &Text, names: &[Name], place: &str) -> Result<(), Refusal> {
@@ -235,7 +255,7 @@ fn known_keys(text: &Text, names: &[Name], place: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_releases(text: &Text) -> Result<(), Refusal> {
+fn check_releases(text: &Text, keys: &[MatchKey]) -> Result<(), Refusal> {
     for release in &text.release {
         known_keys(text, &release.keys, "release.keys")?;
         let distinct: BTreeSet<&Name> = release.keys.iter().collect();
@@ -249,10 +269,15 @@ fn check_releases(text: &Text) -> Result<(), Refusal> {
                 .map(|key| key.class)
         };
         let a = distinct.iter().any(|name| class(name) == Some(KeyClass::A));
+        let families: BTreeSet<&str> = keys
+            .iter()
+            .filter(|key| distinct.contains(&key.name))
+            .flat_map(MatchKey::families)
+            .collect();
         let weak = distinct.iter().any(|name| class(name) == Some(KeyClass::C));
-        if weak || (!a && distinct.len() < 2) {
+        if weak || (!a && families.len() < 2) {
             return Err(bad(
-                "a payload is released by a class-A key or by two or more class-B keys, never less"
+                "a payload is released by a class-A key or by class-B keys of two or more families, never less"
                     .to_owned(),
             ));
         }

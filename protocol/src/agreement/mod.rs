@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::identity::{Identity, PartyCard};
 use crate::ids::{AgreementDigest, DatasetNumber, Epoch, Name};
 use crate::label::Label;
-use crate::match_key::KeyPart;
+use crate::match_key::{KeyPart, Side};
 use crate::primitive::{hex, labelled_sha256, sha256, unhex};
 use crate::refusal::Refusal;
 use text::{Dataset, DatasetKind, Field, KeyClass, Role, Text};
@@ -38,8 +38,24 @@ pub struct MatchKey {
     pub parts: Vec<KeyPart>,
     /// Weight of agreement.
     pub class: KeyClass,
-    /// Family; keys of one family count once.
+    /// Families, joined by `+`; keys of one family count once.
     pub family: String,
+}
+
+impl MatchKey {
+    /// Families whose evidence the key carries.
+    pub fn families(&self) -> impl Iterator<Item = &str> {
+        self.family.split('+').map(str::trim)
+    }
+
+    /// Rows per record in the key's table on one side: one, or as many as a record of the roll may have
+    /// values of a key that allows for errors.
+    pub fn fan_out(&self, side: Side) -> usize {
+        match side {
+            Side::Register => 1,
+            Side::Roll => self.parts.iter().map(|part| part.form.fan_out()).product(),
+        }
+    }
 }
 
 impl Agreement {
@@ -177,13 +193,21 @@ impl Agreement {
     }
 
     /// Values that custodians evaluate for a dataset in one epoch at most: as stated, or one per row and
-    /// match key and a tenth more, and 65,536 for the padding of small requests.
+    /// match key (as many as it may have on the roll's side) and a tenth more, and 65,536 for the padding of small requests.
     pub fn evaluations_max(&self, dataset: &Dataset) -> u64 {
         if dataset.evaluations_max > 0 {
             return dataset.evaluations_max;
         }
-        let values = dataset.rows_max.saturating_mul(self.keys.len() as u64);
+        let values = dataset
+            .rows_max
+            .saturating_mul(self.values_per_record(dataset));
         values.saturating_add(values / 10).saturating_add(65_536)
+    }
+
+    /// Values that one record of a dataset has at most, over all match keys.
+    pub fn values_per_record(&self, dataset: &Dataset) -> u64 {
+        let side = Side::from(dataset.kind);
+        self.keys.iter().map(|key| key.fan_out(side) as u64).sum()
     }
 
     /// Title of a dataset for people, or its name.

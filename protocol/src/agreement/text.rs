@@ -152,7 +152,8 @@ pub struct MatchKey {
     pub parts: Vec<String>,
     /// Weight of agreement.
     pub class: KeyClass,
-    /// Keys of one family count once, because they share their evidence. Default: the key's name.
+    /// Keys of one family count once, because they share their evidence; a key that agrees on evidence of two
+    /// families belongs to both: `near-id+name`. Default: the key's name.
     #[serde(default)]
     pub family: String,
 }

@@ -259,6 +259,53 @@ fn dates_phones_sexes_places_and_codes() {
     }
 }
 
+/// Every single substitution and exchange of neighbours fails the check and is among the variants of the number
+/// it came from; what a register has of it is the text as it stands.
+#[test]
+fn one_slip_of_an_identity_number_is_found_from_both_sides() {
+    let kind = FieldKind::CnResidentId;
+    for valid in [
+        "422725196408150014",
+        "11010519491231002X",
+        "420525200101011233",
+    ] {
+        let roll = kind.normalise(valid, &places());
+        if roll.value.is_none() {
+            continue;
+        }
+        let variants = Form::OneError.all_of_roll(kind, &roll);
+        assert!(
+            Form::OneError.of(kind, &roll).is_none(),
+            "a right number is not damaged"
+        );
+        assert!((170..=resident_id::ONE_ERROR_MAX).contains(&variants.len()));
+        let distinct: std::collections::BTreeSet<&String> = variants.iter().collect();
+        assert_eq!(distinct.len(), variants.len());
+        let bytes = valid.as_bytes();
+        for at in 0..18 {
+            for digit in b'0'..=b'9' {
+                let mut slip = bytes.to_vec();
+                slip[at] = digit;
+                if slip == bytes {
+                    continue;
+                }
+                let slip = String::from_utf8(slip).unwrap();
+                let cell = kind.normalise(&slip, &places());
+                let held = Form::OneError.of(kind, &cell);
+                assert_eq!(held.as_ref(), Some(&slip), "the check notices");
+                assert!(distinct.contains(&slip));
+                assert!(Form::OneError.all_of_roll(kind, &cell).is_empty());
+            }
+        }
+        for at in 0..17 {
+            let mut slip = bytes.to_vec();
+            slip.swap(at, at + 1);
+            let slip = String::from_utf8(slip).unwrap();
+            assert!(slip == valid || distinct.contains(&slip));
+        }
+    }
+}
+
 /// Soundex examples of the US National Archives.
 #[test]
 fn soundex_follows_the_national_archives() {

@@ -179,6 +179,7 @@ impl FieldKind {
                 Form::Sex,
                 Form::Sequence,
                 Form::Body,
+                Form::OneError,
             ],
             Self::Date => &[Form::Whole, Form::Year, Form::YearMonth, Form::MonthDay],
             Self::PersonName | Self::Text => &[
@@ -217,6 +218,9 @@ pub enum Form {
     MonthDay,
     /// Organisation code inside a social credit code (positions 9–17).
     Organisation,
+    /// An identity number that fails its check, as it stands; on the roll's side every number one slip away
+    /// from the right one: see [`resident_id::one_error`].
+    OneError,
     /// Syllables without tones, surname read as a surname.
     Pinyin,
     /// Digits 15–17 of an identity number.
@@ -242,7 +246,27 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form of a normalised cell of `kind`, or `None` if the cell does not carry it.
+    /// Most values that one cell of the roll's side has in this form; a register's cell has one.
+    pub fn fan_out(self) -> usize {
+        match self {
+            Self::OneError => resident_id::ONE_ERROR_MAX,
+            _ => 1,
+        }
+    }
+
+    /// Every value that a cell of the roll's side has in this form.
+    pub fn all_of_roll(self, kind: FieldKind, cell: &Normal) -> Vec<String> {
+        match self {
+            Self::OneError => cell
+                .value
+                .as_deref()
+                .map(resident_id::one_error)
+                .unwrap_or_default(),
+            _ => self.of(kind, cell).into_iter().collect(),
+        }
+    }
+
+    /// The form of a normalised cell of `kind` (of a register, where the side matters), or `None` if the cell does not carry it.
     pub fn of(self, kind: FieldKind, cell: &Normal) -> Option<String> {
         if self == Self::Whole {
             return cell.value.clone();

@@ -11,6 +11,7 @@ use crate::agreement::text::DatasetKind;
 use crate::field;
 use crate::ids::Name;
 use crate::limits::{PAD_PAYLOAD_ROWS, PAD_ROWS, PAYLOAD_CLASSES};
+use crate::match_key::Side;
 use crate::refusal::Refusal;
 
 /// Bytes of a row of a tag table.
@@ -107,6 +108,7 @@ impl Manifest {
         // Each payload class may add less than one step of its own.
         let steps = PAYLOAD_CLASSES.len() as u64 * PAD_PAYLOAD_ROWS;
         let allowed = Self::padded(dataset.rows_max.saturating_add(steps));
+        let fan_out = |table: &Table| fan_out_of(agreement, &table.name, roll);
         for (table, (name, width)) in self.tables.iter().zip(expected(agreement, roll)) {
             if table.name != name || table.width as usize != width {
                 return Err(bad(format!(
@@ -121,6 +123,7 @@ impl Manifest {
             if table.rows % step != 0 {
                 return Err(bad(format!("table `{name}` is not padded")));
             }
+            let allowed = allowed.saturating_mul(fan_out(table));
             if table.rows > allowed {
                 let found = table.rows;
                 return Err(Refusal::Oversize {
@@ -139,9 +142,10 @@ impl Manifest {
             .tables
             .iter()
             .partition(|table| table.name.starts_with("payload"));
-        let rows = others.first().map_or(0, |table| table.rows);
+        let rows = others.last().map_or(0, |table| table.rows);
         let sum: u64 = payloads.iter().map(|table| table.rows).sum();
-        if others.iter().any(|table| table.rows != rows) || (own && sum != rows) {
+        let whole = |table: &&&Table| Some(table.rows) == rows.checked_mul(fan_out(table));
+        if !others.iter().all(|table| whole(&table)) || (own && sum != rows) {
             return Err(bad(
                 "its tables have different numbers of records".to_owned()
             ));
@@ -152,6 +156,14 @@ impl Manifest {
         }
         Ok(layout)
     }
+}
+
+/// Rows per record in a table: more than one only for a key that allows for errors, on the roll's side.
+pub fn fan_out_of(agreement: &Agreement, table: &str, roll: bool) -> u64 {
+    let side = if roll { Side::Roll } else { Side::Register };
+    let mut keys = agreement.match_keys().iter();
+    let key = keys.find(|key| Manifest::tag_table(key.number) == table);
+    key.map_or(1, |key| key.fan_out(side) as u64)
 }
 
 /// Names and widths of the tables of a submission.

@@ -24,6 +24,9 @@ struct Arguments {
     /// First lock: custodians, or the shared key of trials
     #[arg(long, value_enum, default_value = "oprf")]
     lock: Lock,
+    /// Also find identity numbers with one slip (slower: 180 values per person of the roll)
+    #[arg(long)]
+    allow_id_errors: bool,
     /// Seed of the county
     #[arg(long, default_value_t = 2016)]
     seed: u64,
@@ -69,7 +72,7 @@ fn main() {
         Lock::Oprf => LockKind::Oprf,
         Lock::Keyed => LockKind::Keyed,
     };
-    county_run::set_up(&site, &mut stages, lock);
+    county_run::set_up(&site, &mut stages, (lock, arguments.allow_id_errors));
     county_run::submit(&site, &mut stages, lock);
     stages.begin("比对 matcher");
     stages.add(&county_run::compare(&site));
