@@ -8,12 +8,13 @@
 //! | [`cell`] | what is one unit of work, and how is it run anywhere? |
 //! | [`plan`] | which cells does a run have, and which are done? |
 //! | [`merge`] | how do parts become one result? |
+//! | [`similarity`] | which filters are alike? |
 //! | [`purge`] | what is deleted, and when? |
 //! | [`command`] | what does the command line offer? |
 //!
 //! Invariants: imports protocol and the doorstep, never keys, never agent: this room cannot name a linkage
 //! secret. Nothing here is random; a run is a pure function of its accepted tables and the agreement.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // but for the similarity kernels
 
 pub mod cell;
 pub mod command;
@@ -23,3 +24,4 @@ pub mod merge;
 pub mod plan;
 pub mod purge;
 pub mod segment;
+pub mod similarity;

@@ -3,8 +3,10 @@
 //! divides. Specification: docs/PERFORMANCE.md.
 #![expect(clippy::print_stdout, reason = "a tool of the proving ground")]
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
-use hedui_tests::bench::oprf;
+use hedui_tests::bench::{oprf, similarity};
 
 /// 性能测量 | Measure beside a peer in the same run
 #[derive(Parser)]
@@ -27,6 +29,28 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// All pairs of filters with Dice >= t beside anonlink
+    Similarity {
+        /// Raw 1024-bit filters of one side
+        a: PathBuf,
+        /// Raw 1024-bit filters of the other side
+        b: PathBuf,
+        /// Rows of each side
+        #[arg(long, default_value_t = 100_000)]
+        rows: usize,
+        /// Python with the peer installed
+        #[arg(long)]
+        python: Option<PathBuf>,
+        /// Kernel to measure (repeat; default: all that run here)
+        #[arg(long = "kernel")]
+        kernels: Vec<String>,
+        /// Rows on which the peer runs
+        #[arg(long, default_value_t = 20_000)]
+        peer_rows: usize,
+        /// Rounds; the best of each figure counts
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
 }
 
 fn main() {
@@ -40,6 +64,57 @@ fn main() {
                 print(&figures);
             }
         }
+        Command::Similarity {
+            a,
+            b,
+            rows,
+            python,
+            kernels,
+            peer_rows,
+            rounds,
+        } => {
+            let options = similarity::Options {
+                files: (a, b),
+                rows,
+                python,
+                kernels,
+                peer_rows,
+                rounds,
+            };
+            let figures = similarity::measure(&options);
+            if arguments.json {
+                println!("{}", serde_json::to_string(&figures).expect("JSON"));
+            } else {
+                print_similarity(&figures);
+            }
+        }
+    }
+}
+
+fn print_similarity(figures: &similarity::Figures) {
+    println!(
+        "{} x {} filters, one thread, billions of pairs a second",
+        figures.rows, figures.rows
+    );
+    for peer in &figures.peer {
+        println!(
+            "  t={:<5} anonlink  {:8.3}  {} hits on {} rows",
+            peer.threshold, peer.gpairs_per_second, peer.hits, peer.rows
+        );
+    }
+    for figure in &figures.figures {
+        let ratio = figure
+            .ratio
+            .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.1}x"));
+        println!(
+            "  t={:<5} {:9} {:8.3}  {ratio:>7}  {} hits, sketch {} bits, {:.2e} checked",
+            figure.threshold,
+            figure.kernel,
+            figure.gpairs_per_second,
+            figure.hits,
+            figure.sketch_bits,
+            figure.checked
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 //! Specification: docs/PERFORMANCE.md.
 
 pub mod oprf;
+pub mod similarity;
 
 use std::time::Instant;
 
