@@ -8,6 +8,7 @@
 //! | [`record`], [`spool`], [`intake`] | how do rows become persons without memory in proportion? |
 //! | [`encode`], [`extsort`], [`submit`] | how do persons become a submission? |
 //! | [`roll`], [`sealed_file`] | what does the roll owner keep to read results? |
+//! | [`refine`] | how alike are two records of a candidate pair?, under a key of the pair |
 //! | [`results`] | what does a result say, and which facts does it release? |
 //! | [`clue`] | which rules turn that into clues? |
 //! | [`command`] | what does the command line offer? |
@@ -28,6 +29,7 @@ pub mod mapping;
 pub mod quality;
 pub mod quality_report;
 pub mod record;
+pub mod refine;
 pub mod results;
 pub mod roll;
 pub mod sealed_file;

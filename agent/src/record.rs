@@ -158,13 +158,7 @@ impl Spooled {
         let mut out = Vec::with_capacity(256);
         out.extend_from_slice(id);
         out.extend_from_slice(&record.row.to_be_bytes());
-        for cell in record.person.cells() {
-            let flags = u8::from(cell.value.is_some()) | u8::from(cell.remnant.is_some()) << 1;
-            out.push(flags);
-            for text in cell.value.iter().chain(cell.remnant.iter()) {
-                put_short_bytes(&mut out, text.as_bytes(), "field")?;
-            }
-        }
+        put_person(&mut out, &record.person)?;
         for value in &record.facts {
             put_fact(&mut out, value)?;
         }
@@ -194,22 +188,7 @@ impl Spooled {
         let mut reader = Reader::new(bytes);
         let id = reader.array("person")?;
         let row = reader.u64("row")?;
-        let mut cells = Vec::with_capacity(agreement.fields().len());
-        for _ in agreement.fields() {
-            let flags = reader.u8("field")?;
-            let mut text = |bit: u8| -> Result<Option<String>, CodecError> {
-                if flags & bit == 0 {
-                    return Ok(None);
-                }
-                Ok(Some(reader.short_text("field")?.to_owned()))
-            };
-            let (value, remnant) = (text(1)?, text(2)?);
-            cells.push(Normal {
-                quality: Quality::Valid,
-                value,
-                remnant,
-            });
-        }
+        let cells = read_cells(&mut reader, agreement)?;
         let facts = (0..facts)
             .map(|_| read_fact(&mut reader))
             .collect::<Result<_, _>>()?;
@@ -239,6 +218,42 @@ impl Spooled {
             shown,
         })
     }
+}
+
+/// Appends a person's cells.
+pub fn put_person(out: &mut Vec<u8>, person: &Person) -> Result<(), CodecError> {
+    for cell in person.cells() {
+        let flags = u8::from(cell.value.is_some()) | u8::from(cell.remnant.is_some()) << 1;
+        out.push(flags);
+        for text in cell.value.iter().chain(cell.remnant.iter()) {
+            put_short_bytes(out, text.as_bytes(), "field")?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a person's cells under the same agreement.
+pub fn read_cells(
+    reader: &mut Reader<'_>,
+    agreement: &Agreement,
+) -> Result<Vec<Normal>, CodecError> {
+    let mut cells = Vec::with_capacity(agreement.fields().len());
+    for _ in agreement.fields() {
+        let flags = reader.u8("field")?;
+        let mut text = |bit: u8| -> Result<Option<String>, CodecError> {
+            if flags & bit == 0 {
+                return Ok(None);
+            }
+            Ok(Some(reader.short_text("field")?.to_owned()))
+        };
+        let (value, remnant) = (text(1)?, text(2)?);
+        cells.push(Normal {
+            quality: Quality::Valid,
+            value,
+            remnant,
+        });
+    }
+    Ok(cells)
 }
 
 fn put_fact(out: &mut Vec<u8>, value: &FactValue) -> Result<(), CodecError> {

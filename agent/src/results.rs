@@ -44,6 +44,8 @@ pub struct Evidence {
     pub agree: u16,
     /// Match keys that differ, as a bitmap.
     pub differ: u16,
+    /// Match weight in hundredths of a bit, where the refinement round decided.
+    pub weight: Option<i16>,
     /// Decision of the matcher.
     pub outcome: Outcome,
     /// Released facts.
@@ -232,6 +234,7 @@ fn open_register(
             handle: pair.register,
             agree: pair.agree,
             differ: pair.differ,
+            weight: pair.weight,
             outcome: pair.outcome,
             facts,
         });

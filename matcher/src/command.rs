@@ -2,6 +2,7 @@
 //! the console. Invariant: a command composes stages and holds no logic of its own.
 //! Specification: README; docs/OPERATIONS.md.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +14,18 @@ use hedui_edge::{Console, Problem, console};
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::Name;
+use hedui_protocol::message::result::{Outcome, Pair};
 use hedui_protocol::primitive::sha256;
 use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
 
 use crate::cell::{self, Cell};
 use crate::intake::{Intake, State};
-use crate::merge::{Merged, merge};
+use crate::merge::{self, Compared, Merged, merge};
 use crate::plan::{Plan, plan};
 use crate::purge;
+use crate::refine::{self, Round, Weights};
 
 /// 核对中心 | The matcher: takes in encodings, compares them, answers the roll owner
 #[derive(Parser)]
@@ -183,6 +187,11 @@ impl Desk {
         let mut rejected = 0;
         intake.send_receipts()?;
         for file in found {
+            // Answers to refinement requests are read where they are used.
+            if file.header.kind == MessageType::RefineAnswer {
+                bar.inc(1);
+                continue;
+            }
             // Seen before: the ordinary case of a second command on the same folder.
             let digest = sha256(&[file.header.render().as_bytes()]);
             if ledger.knows(&digest)? {
@@ -266,6 +275,39 @@ impl Desk {
         Ok(())
     }
 
+    /// Asks for what the keys leave open and weighs what was answered; who has not answered yet.
+    fn refine(
+        &self,
+        clock: &hedui_edge::clock::Clock,
+        console: &Console,
+        plan: &Plan,
+        compared: &[Compared],
+    ) -> Result<(BTreeMap<String, Weights>, BTreeSet<Name>), Problem> {
+        let (mut weights, mut waiting) = (BTreeMap::new(), BTreeSet::new());
+        if self.agreement.text().refine.is_none() {
+            return Ok((weights, waiting));
+        }
+        let desk = refine::Desk {
+            agreement: &self.agreement,
+            identity: &self.identity,
+            state: &self.state,
+            exchange: &self.exchange,
+            clock,
+            console,
+        };
+        for (pairing, compared) in plan.pairings.iter().zip(compared) {
+            let matches = |pair: &&Pair| pair.outcome == Outcome::Match;
+            let certain = compared.pairs.iter().filter(matches).count() as u64;
+            match desk.round(plan, pairing, &compared.candidates, certain)? {
+                Round::Done(found) => {
+                    weights.insert(pairing.register.clone(), found);
+                }
+                Round::Waiting(names) => waiting.extend(names),
+            }
+        }
+        Ok((weights, waiting))
+    }
+
     fn send(&self, home: &HomeOptions, plan: &Plan, merged: &Merged) -> Result<PathBuf, Problem> {
         let owner = &self.agreement.roll().owner;
         let to = self
@@ -347,7 +389,9 @@ fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result
         return Ok(());
     }
     run_cells(console, &todo, options.threads)?;
-    let merged = merge(&desk.state, &desk.agreement, &plan)?;
+    let compared = merge::compare(&desk.state, &desk.agreement, &plan)?;
+    let (weights, waiting) = desk.refine(&clock, console, &plan, &compared)?;
+    let merged = merge(&desk.state, &desk.agreement, &plan, (compared, &weights))?;
     let path = desk.send(home, &plan, &merged)?;
     for register in &merged.manifest.registers {
         let title = desk
@@ -362,6 +406,14 @@ fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result
             register.conflicts
         ));
     }
+    if !waiting.is_empty() {
+        let names: Vec<&str> = waiting.iter().map(Name::as_str).collect();
+        console.say(&format!(
+            "细化比对待答复 refinement waits for {}: 各方执行 each runs `hedui-agent refine`, 然后再次比对 then run this again; \
+             此结果未经细化 this result is by match keys alone there",
+            names.join(", ")
+        ));
+    }
     console.say(&format!("结果 result: {}", path.display()));
     console.object(&serde_json::json!({
         "run": plan.run,
@@ -370,6 +422,8 @@ fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result
         "registers": merged.manifest.registers,
         "missing": plan.missing,
         "rejected": rejected,
+        "refined": weights.keys().collect::<Vec<_>>(),
+        "refinement_waits_for": waiting,
         "result": path,
     }));
     finish(rejected)

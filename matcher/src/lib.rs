@@ -9,6 +9,7 @@
 //! | [`plan`] | which cells does a run have, and which are done? |
 //! | [`merge`] | how do parts become one result? |
 //! | [`similarity`] | which filters are alike? |
+//! | [`refine`] | which candidate pairs are the same person, field by field? |
 //! | [`purge`] | what is deleted, and when? |
 //! | [`command`] | what does the command line offer? |
 //!
@@ -23,5 +24,6 @@ pub mod ledger;
 pub mod merge;
 pub mod plan;
 pub mod purge;
+pub mod refine;
 pub mod segment;
 pub mod similarity;

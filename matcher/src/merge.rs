@@ -11,7 +11,7 @@ use std::path::Path;
 use hedui_edge::Problem;
 use hedui_edge::files::{self, Scratch};
 use hedui_protocol::agreement::InForce;
-use hedui_protocol::decision::Policy;
+use hedui_protocol::decision::{Policy, centibits};
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
 use hedui_protocol::message::result::{self, Manifest, Outcome, PAIR_BYTES, Pair};
@@ -22,6 +22,7 @@ use hedui_protocol::primitive::Sha256;
 use crate::cell::{Cell, done};
 use crate::intake::State;
 use crate::plan::{Pairing, Plan};
+use crate::refine::{Candidate, Weights};
 use crate::segment::digest_of;
 
 /// A merged result.
@@ -45,8 +46,21 @@ struct Share {
     payloads: Vec<ClassRows>,
 }
 
-/// Merges all parts of a run.
-pub fn merge(state: &State, agreement: &InForce, plan: &Plan) -> Result<Merged, Problem> {
+/// Pairs of one register by what the keys say.
+pub struct Compared {
+    /// Pairs that the keys decide.
+    pub pairs: Vec<Pair>,
+    /// Pairs that they leave to the refinement round, if there is one; those for review are among the others too.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Merges all parts of a run, with the match weights of the registers whose refinement is complete.
+pub fn merge(
+    state: &State,
+    agreement: &InForce,
+    plan: &Plan,
+    (compared, weights): (Vec<Compared>, &BTreeMap<String, Weights>),
+) -> Result<Merged, Problem> {
     let policy = Policy::new(agreement);
     let mut manifest = Manifest {
         roll: agreement.roll().name.clone(),
@@ -54,13 +68,18 @@ pub fn merge(state: &State, agreement: &InForce, plan: &Plan) -> Result<Merged, 
         tables: Vec::new(),
     };
     let mut shares = Vec::new();
-    for pairing in &plan.pairings {
-        let cells: Vec<&Cell> = plan
-            .cells
-            .iter()
-            .filter(|cell| cell.register == pairing.register)
-            .collect();
-        let share = share_of(state, agreement, &policy, pairing, &cells)?;
+    for (pairing, compared) in plan.pairings.iter().zip(compared) {
+        let mut pairs = compared.pairs;
+        if let Some(weights) = weights.get(&pairing.register) {
+            refine_pairs(&policy, &mut pairs, &compared.candidates, weights);
+        }
+        cap_matches(agreement, pairing, &mut pairs);
+        let payloads = payloads(
+            agreement,
+            &state.segments().join(&pairing.submission),
+            &pairs,
+        )?;
+        let share = Share { pairs, payloads };
         let name =
             Name::try_from(pairing.register.clone()).map_err(|why| Problem::data(why, ""))?;
         let count = |outcome| share.pairs.iter().filter(|p| p.outcome == outcome).count() as u64;
@@ -118,28 +137,49 @@ pub fn merge(state: &State, agreement: &InForce, plan: &Plan) -> Result<Merged, 
     })
 }
 
-fn share_of(
+/// What the keys say about every pair of every register.
+pub fn compare(state: &State, agreement: &InForce, plan: &Plan) -> Result<Vec<Compared>, Problem> {
+    let policy = Policy::new(agreement);
+    let of = |pairing: &Pairing| {
+        let cells = plan.cells.iter();
+        let own: Vec<&Cell> = cells
+            .filter(|cell| cell.register == pairing.register)
+            .collect();
+        compare_one(state, &policy, pairing, &own)
+    };
+    plan.pairings.iter().map(of).collect()
+}
+
+fn compare_one(
     state: &State,
-    agreement: &InForce,
     policy: &Policy,
     pairing: &Pairing,
     cells: &[&Cell],
-) -> Result<Share, Problem> {
+) -> Result<Compared, Problem> {
     let agree = agreements(cells)?;
     let folder = |header: &String| state.segments().join(header);
     let rolls: BTreeSet<Handle> = agree.keys().map(|(roll, _)| *roll).collect();
     let registers: BTreeSet<Handle> = agree.keys().map(|(_, register)| *register).collect();
     let left = presence(&folder(&pairing.roll).join(PRESENCE), &rolls)?;
     let right = presence(&folder(&pairing.submission).join(PRESENCE), &registers)?;
-    let mut pairs = Vec::new();
+    let (mut pairs, mut candidates) = (Vec::new(), Vec::new());
     for ((roll, register), agree) in agree {
         // A record without a presence row is padding that met a tag by chance: not a person.
         let (Some(l), Some(r)) = (left.get(&roll), right.get(&register)) else {
             continue;
         };
         let differ = l & r & !agree;
+        if policy.is_candidate(agree, differ) {
+            candidates.push(Candidate {
+                roll,
+                register,
+                agree,
+                differ,
+            });
+        }
         if let Some(outcome) = policy.decide(agree, differ) {
             pairs.push(Pair {
+                weight: None,
                 roll,
                 register,
                 agree,
@@ -149,9 +189,66 @@ fn share_of(
         }
     }
     settle_ties(policy, &mut pairs);
-    cap_matches(agreement, pairing, &mut pairs);
-    let payloads = payloads(agreement, &folder(&pairing.submission), &pairs)?;
-    Ok(Share { pairs, payloads })
+    Ok(Compared { pairs, candidates })
+}
+
+/// Least lead of the best of several refined matches of one record, in hundredths of a bit: odds of 8 to 1.
+const LEAD: i16 = 300;
+
+/// Puts what the refinement round found in the place of what the keys left open. A record of the register that is
+/// somebody's by its keys is not another's by likeness; of several refined matches only one with a clear lead stays.
+fn refine_pairs(
+    policy: &Policy,
+    pairs: &mut Vec<Pair>,
+    candidates: &[Candidate],
+    weights: &Weights,
+) {
+    let taken: BTreeSet<Handle> = pairs
+        .iter()
+        .filter(|pair| pair.outcome == Outcome::Match)
+        .map(|pair| pair.register)
+        .collect();
+    // What was not asked about, or settled into review by a tie, stays as the keys left it.
+    pairs.retain(|pair| {
+        let open = policy.is_candidate(pair.agree, pair.differ);
+        !(open && weights.contains_key(&(pair.roll, pair.register)))
+    });
+    let mut refined: Vec<Pair> = Vec::new();
+    for candidate in candidates {
+        let Some(bits) = weights.get(&(candidate.roll, candidate.register)) else {
+            continue;
+        };
+        let weight = centibits(*bits);
+        if let Some(outcome) = policy.refine(weight) {
+            refined.push(Pair {
+                roll: candidate.roll,
+                register: candidate.register,
+                agree: candidate.agree,
+                differ: candidate.differ,
+                outcome,
+                weight: Some(weight),
+            });
+        }
+    }
+    let mut best: BTreeMap<Handle, [i16; 2]> = BTreeMap::new();
+    for pair in &refined {
+        let weight = pair.weight.unwrap_or(i16::MIN);
+        let [first, second] = best.entry(pair.register).or_insert([i16::MIN; 2]);
+        if weight > *first {
+            (*first, *second) = (weight, *first);
+        } else {
+            *second = (*second).max(weight);
+        }
+    }
+    for pair in &mut refined {
+        let [first, second] = best.get(&pair.register).copied().unwrap_or_default();
+        let leads = pair.weight == Some(first) && first.saturating_sub(second) >= LEAD;
+        if pair.outcome == Outcome::Match && (taken.contains(&pair.register) || !leads) {
+            pair.outcome = Outcome::Review;
+        }
+    }
+    pairs.extend(refined);
+    pairs.sort_unstable();
 }
 
 /// Which keys agree, per pair; every part must be whole and the one that its receipt names.

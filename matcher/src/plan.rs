@@ -32,6 +32,8 @@ pub struct Pairing {
     pub as_of: String,
     /// The roll owner's name of the roll's data.
     pub snapshot: String,
+    /// The register owner's name of the register's data.
+    pub register_snapshot: String,
 }
 
 /// A planned run.
@@ -72,6 +74,7 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
                 submission: right.header_sha256.clone(),
                 as_of: right.as_of.clone(),
                 snapshot: left.snapshot.clone(),
+                register_snapshot: right.snapshot.clone(),
             }),
             (None, _) => missing.push((register.to_owned(), "roll")),
             (_, None) => missing.push((register.to_owned(), "register")),

@@ -20,6 +20,18 @@ pub struct Policy {
     review_one_family: bool,
     review_one_family_against_a: bool,
     review_class_c: bool,
+    /// Bits from which a refined pair is a match, and from which it goes to review, in hundredths.
+    refined: Option<(i16, i16)>,
+}
+
+/// Bits as hundredths, for a row of a result.
+pub fn centibits(bits: f64) -> i16 {
+    let bounded = (bits * 100.0)
+        .round()
+        .clamp(f64::from(i16::MIN), f64::from(i16::MAX));
+    #[expect(clippy::cast_possible_truncation, reason = "bounded on the line above")]
+    let whole = bounded as i16;
+    whole
 }
 
 impl Policy {
@@ -53,6 +65,11 @@ impl Policy {
             review_one_family: decision.review_one_family,
             review_one_family_against_a: decision.review_one_family_against_a,
             review_class_c: decision.review_class_c,
+            refined: agreement
+                .text()
+                .refine
+                .as_ref()
+                .map(|refine| (centibits(refine.match_bits), centibits(refine.review_bits))),
         }
     }
 
@@ -97,8 +114,37 @@ impl Policy {
     pub fn admits(&self, pair: &Pair, held: u16) -> bool {
         let possible = pair.agree & pair.differ == 0 && (pair.agree | pair.differ) & !held == 0;
         let decided = self.decide(pair.agree, pair.differ);
+        if let Some(weight) = pair.weight {
+            let refined = self.refine(weight);
+            let lowered = refined == Some(Outcome::Match) && pair.outcome == Outcome::Review;
+            let same = refined == Some(pair.outcome) || lowered;
+            return possible && same && self.is_candidate(pair.agree, pair.differ);
+        }
         let lowered = decided == Some(Outcome::Match) && pair.outcome == Outcome::Review;
         possible && (decided == Some(pair.outcome) || lowered)
+    }
+
+    /// Whether the refinement round looks at a pair: one that the keys send to review, or on which they agree
+    /// somewhere without deciding; on two keys at least where class A differs.
+    pub fn is_candidate(&self, agree: u16, differ: u16) -> bool {
+        let undecided = match self.decide(agree, differ) {
+            Some(outcome) => outcome == Outcome::Review,
+            None => {
+                let needed = if differ & self.class_a == 0 { 1 } else { 2 };
+                agree.count_ones() >= needed
+            }
+        };
+        self.refined.is_some() && undecided
+    }
+
+    /// What a refined pair is by its match weight, in hundredths of a bit.
+    pub fn refine(&self, weight: i16) -> Option<Outcome> {
+        let (match_from, review_from) = self.refined?;
+        if weight >= match_from {
+            Some(Outcome::Match)
+        } else {
+            (weight >= review_from).then_some(Outcome::Review)
+        }
     }
 
     /// Whether a class-A key is among the agreeing ones.
@@ -128,6 +174,7 @@ mod tests {
             review_one_family: true,
             review_one_family_against_a: false,
             review_class_c: true,
+            refined: Some((430, -300)),
         }
     }
 

@@ -28,11 +28,15 @@ pub enum MessageType {
     EvalAnswer,
     /// Step of the key ceremony, custodian → custodian.
     Ceremony,
+    /// Candidate pairs whose filters are wanted, matcher → both sides.
+    RefineRequest,
+    /// Filters of candidate pairs, agent → matcher.
+    RefineAnswer,
 }
 
 impl MessageType {
     /// Every type with its word in the header.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Kit, "kit"),
         (Self::Submission, "submission"),
         (Self::Receipt, "receipt"),
@@ -41,6 +45,8 @@ impl MessageType {
         (Self::EvalRequest, "eval-request"),
         (Self::EvalAnswer, "eval-answer"),
         (Self::Ceremony, "ceremony"),
+        (Self::RefineRequest, "refine-request"),
+        (Self::RefineAnswer, "refine-answer"),
     ];
 
     /// The word in the header.

@@ -44,6 +44,8 @@ pub enum Label {
     MatchKey,
     /// Key of local pseudonyms (handles, fillers, content keys).
     Local,
+    /// Key of the filters of one candidate pair.
+    PairFilter,
     /// Check words of a share on paper.
     PaperShare,
     /// Commitment scalar of a custodian's proof.
@@ -79,6 +81,7 @@ impl Label {
             Self::Keyed => b"HEDUI1/keyed",
             Self::MatchKey => b"HEDUI1/match-key",
             Self::Local => b"HEDUI1/local",
+            Self::PairFilter => b"HEDUI1/pair-filter",
             Self::PaperShare => b"HEDUI1/paper-share",
             Self::ProofNonce => b"HEDUI1/proof-nonce",
             Self::Request => b"HEDUI1/request",

@@ -31,6 +31,7 @@ pub mod decision;
 pub mod envelope;
 pub mod epoch;
 pub mod field;
+pub mod filter;
 pub mod header;
 pub mod identity;
 pub mod ids;

@@ -33,6 +33,12 @@ pub const MATCH_KEYS_MAX: usize = 16;
 pub const RELEASES_MAX: usize = 8;
 /// Values that a record of the roll may have of one match key.
 pub const FAN_OUT_MAX: usize = 256;
+/// Most compared fields of one agreement: their presence is a bitmap of 16 bits.
+pub const COMPARISONS_MAX: usize = 16;
+/// Requests for refinement are padded to a multiple of this many pairs.
+pub const PAD_PAIRS: u64 = 512;
+/// Fewest decoys of a request: they also measure how alike strangers are.
+pub const DECOYS_MIN: u64 = 4096;
 /// Most fields of one agreement.
 pub const FIELDS_MAX: usize = 64;
 /// Longest raw value that a field kind looks at, in characters; longer ones are damaged.

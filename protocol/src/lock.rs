@@ -3,6 +3,7 @@
 //! Invariant: every output depends on the agreement, epoch, register and S_r, so that tags of two of
 //! any of these cannot be joined. Specification: protocol/SPEC.md, "Tags and payload keys".
 
+use crate::filter::encode::PairKey;
 use crate::ids::{AgreementDigest, DatasetNumber, Epoch, Handle, Tag};
 use crate::label::Label;
 use crate::primitive::Prk;
@@ -65,6 +66,13 @@ impl TagContext {
     /// sides of a register exactly if both used the same kit, and says nothing else about it.
     pub fn kit_check(&self) -> [u8; 8] {
         self.prk(&[]).expand(Label::KitCheck, &[&self.place])
+    }
+
+    /// `HKDF-Expand(HKDF-Extract(AD, S_r), "HEDUI1/pair-filter" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ request ‖ roll handle ‖
+    /// register handle, 32)`: the key of the filters of one candidate pair of one request.
+    pub fn pair_key(&self, request: &[u8; 32], roll: Handle, register: Handle) -> PairKey {
+        let info: [&[u8]; 4] = [&self.place, request, &roll.0, &register.0];
+        PairKey::new(Secret::new(self.prk(&[]).expand(Label::PairFilter, &info)))
     }
 
     fn prk(&self, tokens: &[&Token]) -> Prk {

@@ -20,25 +20,141 @@ pub struct Febrl {
     pub recall_with_review: f64,
     /// Pairs for review.
     pub review_pairs: usize,
+    /// Harmonic mean of precision and recall.
+    pub f1: f64,
 }
 
-/// Links dataset4a with dataset4b.
+/// Fields on which a comparison may rest: column of the files, name and kind in the agreement.
+const COLUMNS: [(&str, &str, &str); 8] = [
+    ("given_name", "given-name", "person-name"),
+    ("surname", "surname", "person-name"),
+    ("date_of_birth", "birth", "date"),
+    ("street_number", "street-number", "text"),
+    ("address_1", "address", "text"),
+    ("suburb", "suburb", "text"),
+    ("postcode", "postcode", "text"),
+    ("state", "state", "text"),
+];
+
+/// Keys that name candidates, for the fields that a set has; none of them decides.
+const KEYS: [&[&str]; 22] = [
+    &["given-name:soundex", "surname:soundex"],
+    &["given-name", "birth:year"],
+    &["surname", "birth:year"],
+    &["surname:soundex", "birth:year-month"],
+    &["given-name:first3", "birth:month-day"],
+    &["surname:first3", "birth:month-day"],
+    &["birth"],
+    &["given-name", "postcode"],
+    &["surname", "postcode"],
+    &["birth:month-day", "postcode"],
+    &["birth:year", "postcode"],
+    &["street-number", "postcode"],
+    &["address"],
+    &["given-name", "suburb"],
+    &["surname", "suburb"],
+    &["street-number", "suburb"],
+    &["given-name:first3", "surname:first3"],
+    &["given-name:soundex", "birth:year-month"],
+    &["given-name:soundex", "birth:month-day"],
+    &["surname:soundex", "birth:month-day"],
+    &["given-name:initial", "surname:soundex", "birth:year"],
+    &["given-name:soundex", "surname:initial", "birth:year"],
+];
+
+/// A set of fields, all decided by match weights.
+pub const SETS: [(&str, usize, &[usize]); 3] = [
+    ("eight fields", 8, &[0, 1, 2, 3, 4, 5, 6, 7]),
+    ("names, birth date, postcode", 4, &[0, 1, 2, 6]),
+    ("names, birth date", 3, &[0, 1, 2]),
+];
+
+/// Template of an agreement that compares exactly these fields, by match weights alone.
+fn template(fields: &[usize]) -> String {
+    let mut text =
+        "version = 1\nname = 'benchmark'\npurpose = ''\nlegal_basis = ''\nvalid_from = ''\n\
+        valid_until = ''\nmultiplicity_cap = 20\n[decision]\nfamilies_to_match = 16\n\
+        review_one_family = false\n[refine]\n"
+            .to_owned();
+    let named: Vec<_> = fields.iter().map(|at| COLUMNS[*at]).collect();
+    for (_, name, kind) in &named {
+        text += &format!("[[field]]\nname = '{name}'\nkind = '{kind}'\n");
+    }
+    for (_, name, _) in &named {
+        text += &format!("[[comparison]]\nfield = '{name}'\n");
+        if *name == "given-name" {
+            text += "exchange = 'surname'\n";
+        }
+    }
+    let has = |part: &&str| {
+        let field = part.split(':').next();
+        named.iter().any(|(_, name, _)| Some(*name) == field)
+    };
+    let usable = KEYS
+        .iter()
+        .filter(|parts| parts.iter().all(|part| has(&part)));
+    for (number, parts) in usable.take(16).enumerate() {
+        let parts: Vec<String> = parts.iter().map(|part| format!("'{part}'")).collect();
+        text += &format!(
+            "[[match_key]]\nname = 'k{number}'\nparts = [{}]\nclass = 'D'\n",
+            parts.join(", ")
+        );
+    }
+    text
+}
+
+/// Mapping of one file for a set of fields.
+fn mapping(side: &str, dataset: &str, fields: &[usize]) -> String {
+    let mut text =
+        format!("version = 1\ndataset = '{dataset}'\n[source]\nfile = 'dataset4{side}.csv'\n");
+    for at in fields {
+        let (column, name, _) = COLUMNS[*at];
+        text += &format!("[field.{name}]\ncolumns = ['{column}']\n");
+    }
+    text
+}
+
+/// Links dataset4a with dataset4b by the general template and its mappings.
 pub fn link(site: &Site) -> Febrl {
+    let data = data_folder(site);
+    for side in ["a", "b"] {
+        let name = format!("febrl4{side}.map.toml");
+        std::fs::copy(
+            workspace().join("tests/mappings").join(&name),
+            data.join(&name),
+        )
+        .expect("copied");
+    }
+    run(site, "person");
+    score(site, &data)
+}
+
+/// Links them by match weights alone, over one of [`SETS`].
+pub fn link_by_weights(site: &Site, fields: &[usize]) -> Febrl {
+    let data = data_folder(site);
+    for (side, dataset) in [("a", "roll"), ("b", "hospital")] {
+        let name = format!("febrl4{side}.map.toml");
+        std::fs::write(data.join(name), mapping(side, dataset, fields)).expect("written");
+    }
+    let path = data.join("template.toml");
+    std::fs::write(&path, template(fields)).expect("written");
+    run(site, &path.to_string_lossy());
+    score(site, &data)
+}
+
+fn data_folder(site: &Site) -> std::path::PathBuf {
     let data = site.root.join("data");
     std::fs::create_dir_all(&data).expect("folder");
     for side in ["a", "b"] {
-        let copy = |from: &Path, name: String| {
-            std::fs::copy(from.join(&name), data.join(name)).expect("copied")
-        };
-        copy(
-            &workspace().join("tests/data/febrl"),
-            format!("dataset4{side}.csv"),
-        );
-        copy(
-            &workspace().join("tests/mappings"),
-            format!("febrl4{side}.map.toml"),
-        );
+        let name = format!("dataset4{side}.csv");
+        let from = workspace().join("tests/data/febrl").join(&name);
+        std::fs::copy(from, data.join(name)).expect("copied");
     }
+    data
+}
+
+/// Runs all parties from keys to results, the refinement round included.
+fn run(site: &Site, template: &str) {
     for party in ["registry", "hospital", "centre"] {
         site.must("hedui-keys", party, &["new", party], &[0]);
     }
@@ -50,47 +166,44 @@ pub fn link(site: &Site) -> Febrl {
         "--lock",
         "keyed",
         "--template",
-        "person",
+        template,
+    ];
+    let parties = [
         "--roll",
         &registry,
         "--department",
         &hospital,
         "--matcher",
         &centre,
+    ];
+    let words = [
         "--purpose",
         "benchmark",
         "--legal-basis",
         "public synthetic data",
     ];
-    site.must("hedui-agent", "registry", &new, &[0]);
-    site.must("hedui-agent", "hospital", &["agreement", "sign"], &[0]);
-    site.must("hedui-agent", "centre", &["agreement", "sign"], &[0]);
     site.must(
         "hedui-agent",
         "registry",
-        &["submit", "data/febrl4a.map.toml"],
+        &[&new[..], &parties, &words].concat(),
         &[0],
     );
-    site.must(
-        "hedui-agent",
-        "hospital",
-        &["submit", "data/febrl4b.map.toml"],
-        &[0],
-    );
+    for party in ["hospital", "centre"] {
+        site.must("hedui-agent", party, &["agreement", "sign"], &[0]);
+    }
+    for (party, side) in [("registry", "a"), ("hospital", "b")] {
+        let file = format!("data/febrl4{side}.map.toml");
+        site.must("hedui-agent", party, &["submit", &file], &[0]);
+    }
     site.must("hedui-matcher", "centre", &["run"], &[0]);
-    site.must(
-        "hedui-agent",
-        "registry",
-        &["results", "--out", "results"],
-        &[0],
-    );
-    site.must(
-        "hedui-agent",
-        "hospital",
-        &["handles", "--dataset", "hospital", "--out", "handles.csv"],
-        &[0],
-    );
-    score(site, &data)
+    for party in ["registry", "hospital"] {
+        site.must("hedui-agent", party, &["refine"], &[0]);
+    }
+    site.must("hedui-matcher", "centre", &["run"], &[0]);
+    let results = ["results", "--out", "results"];
+    site.must("hedui-agent", "registry", &results, &[0]);
+    let handles = ["handles", "--dataset", "hospital", "--out", "handles.csv"];
+    site.must("hedui-agent", "hospital", &handles, &[0]);
 }
 
 /// Record number (`rec-1070-org` → 1070) by row of the file.
@@ -133,9 +246,12 @@ fn score(site: &Site, data: &Path) -> Febrl {
         }
     }
     let truth = left.len() as f64;
+    let precision = correct as f64 / f64::from(matched.max(1));
+    let recall = correct as f64 / truth;
     Febrl {
-        precision: correct as f64 / f64::from(matched.max(1)),
-        recall: correct as f64 / truth,
+        precision,
+        recall,
+        f1: 2.0 * precision * recall / (precision + recall),
         recall_with_review: (correct + reviewed) as f64 / truth,
         review_pairs,
     }

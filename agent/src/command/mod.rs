@@ -8,6 +8,7 @@ pub mod data;
 pub mod mailbox;
 pub mod outcome;
 pub mod post;
+pub mod refine;
 pub mod submit;
 
 use clap::{Parser, Subcommand};
@@ -45,6 +46,8 @@ enum Command {
     Results(outcome::ResultsOptions),
     /// 核改单 | Open correction tickets for own registers
     Tickets(mailbox::TicketsOptions),
+    /// 细化比对 | Answer the matcher's requests for filters of candidate pairs
+    Refine(post::ExchangeOptions),
     /// 回执 | Show the matcher's receipts
     Receipts(post::ExchangeOptions),
     /// 句柄表 | Write the local map from handles to row numbers
@@ -71,6 +74,7 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Finish(options) => deliver(home, &console, &options, Reach::Finish),
         Command::Results(options) => outcome::results(home, &console, &options),
         Command::Tickets(options) => mailbox::tickets(home, &console, &options),
+        Command::Refine(options) => refine::answer(home, &console, &options),
         Command::Receipts(options) => mailbox::receipts(home, &console, &options),
         Command::Handles(options) => mailbox::handles(home, &console, &options),
         Command::Completions { shell } => {

@@ -271,6 +271,7 @@ fn write_matches(
                 "outcome",
                 "agree",
                 "differ",
+                "weight_bits",
             ])
             .map_err(failed)?;
         for item in evidence {
@@ -292,6 +293,9 @@ fn write_matches(
                     outcome.to_owned(),
                     key_names(agreement, item.agree).join(" "),
                     key_names(agreement, item.differ).join(" "),
+                    item.weight.map_or_else(String::new, |weight| {
+                        format!("{:.2}", f64::from(weight) / 100.0)
+                    }),
                 ])
                 .map_err(failed)?;
         }

@@ -33,7 +33,7 @@ use crate::evaluation::values::Values;
 use crate::evaluation::{cost, request};
 use crate::intake::Prepared;
 use crate::record::{Grouped, Pseudonyms, Spooled, group};
-use crate::{roll, sealed_file, submit};
+use crate::{refine, roll, sealed_file, submit};
 
 /// Options of `submit`, `prepare` and `finish`.
 #[derive(Args)]
@@ -314,6 +314,16 @@ impl Run<'_> {
                 })
             })
         })?;
+        if self.agreement.text().refine.is_some() {
+            let path = refine::persons_path(self.state, self.agreement, name);
+            refine::keep(&path, self.identity, &prepared.snapshot, |put| {
+                grouped(&mut |persons: &[_], _: &dyn Lock| {
+                    persons.iter().try_for_each(|person: &Grouped| {
+                        put(prepared.pseudonyms.handle(name, &person.id), person)
+                    })
+                })
+            })?;
+        }
         let persons = self.submit_one(prepared, &register.name, &kit, &mut grouped)?;
         self.console.say(&format!(
             "已报送 submitted: {name}, {persons} 条记录 records"

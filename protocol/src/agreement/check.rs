@@ -12,8 +12,8 @@ use crate::field::date;
 use crate::identity::PartyCard;
 use crate::ids::Name;
 use crate::limits::{
-    CUSTODIANS_MAX, DATASETS_MAX, FAN_OUT_MAX, FIELDS_MAX, MATCH_KEYS_MAX, MULTIPLICITY_CAP_MAX,
-    PARTIES_MAX, RELEASES_MAX, ROWS_MAX,
+    COMPARISONS_MAX, CUSTODIANS_MAX, DATASETS_MAX, FAN_OUT_MAX, FIELDS_MAX, MATCH_KEYS_MAX,
+    MULTIPLICITY_CAP_MAX, PARTIES_MAX, RELEASES_MAX, ROWS_MAX,
 };
 use crate::match_key::{KeyPart, Side};
 use crate::primitive::unhex;
@@ -44,6 +44,7 @@ pub(super) fn check(text: &Text) -> Result<Checked, Refusal> {
     check_fields(text)?;
     let keys = check_match_keys(text)?;
     check_releases(text, &keys)?;
+    check_refine(text)?;
     check_datasets(text, &cards)?;
     check_lock(text)?;
     Ok((cards, keys))
@@ -87,6 +88,7 @@ fn check_counts(text: &Text) -> Result<(), Refusal> {
         ("field", text.field.len(), FIELDS_MAX),
         ("match_key", text.match_key.len(), MATCH_KEYS_MAX),
         ("release", text.release.len(), RELEASES_MAX),
+        ("comparison", text.comparison.len(), COMPARISONS_MAX),
         ("dataset", text.dataset.len(), DATASETS_MAX),
     ];
     for (what, found, allowed) in counts {
@@ -274,13 +276,60 @@ fn check_releases(text: &Text, keys: &[MatchKey]) -> Result<(), Refusal> {
             .filter(|key| distinct.contains(&key.name))
             .flat_map(MatchKey::families)
             .collect();
-        let weak = distinct.iter().any(|name| class(name) == Some(KeyClass::C));
+        let weak = distinct
+            .iter()
+            .any(|name| matches!(class(name), Some(KeyClass::C | KeyClass::D)));
         if weak || (!a && families.len() < 2) {
             return Err(bad(
                 "a payload is released by a class-A key or by class-B keys of two or more families, never less"
                     .to_owned(),
             ));
         }
+    }
+    Ok(())
+}
+
+fn check_refine(text: &Text) -> Result<(), Refusal> {
+    let mut seen = BTreeSet::new();
+    for comparison in &text.comparison {
+        let name = &comparison.field;
+        if !text.field.iter().any(|field| field.name == *name) || !seen.insert(name) {
+            return Err(bad(format!(
+                "comparison `{name}`: no such field, or named twice"
+            )));
+        }
+        if let Some(other) = &comparison.exchange
+            && (other == name || !text.comparison.iter().any(|c| c.field == *other))
+        {
+            return Err(bad(format!(
+                "comparison `{name}`: `exchange` must name the field of another comparison"
+            )));
+        }
+        if !comparison.filter.is_usable() || comparison.filter.bits > 2048 {
+            return Err(bad(format!(
+                "comparison `{name}`: `bits` must be a power of two from 64 to 2048, `positions` 8 to half of them"
+            )));
+        }
+    }
+    let Some(refine) = &text.refine else {
+        let unused = text.match_key.iter().find(|key| key.class == KeyClass::D);
+        return match unused {
+            Some(key) => Err(bad(format!(
+                "match key `{}` only names candidates (class D), and there is no `[refine]`",
+                key.name
+            ))),
+            None => Ok(()),
+        };
+    };
+    if text.comparison.is_empty() {
+        return Err(bad("`[refine]` without any `[[comparison]]`".to_owned()));
+    }
+    let (upper, lower) = (refine.match_bits, refine.review_bits);
+    let usable = upper.is_finite() && lower.is_finite() && lower <= upper && upper.abs() <= 100.0;
+    if !usable || lower < -100.0 || refine.pairs_max == 0 {
+        return Err(bad(
+            "`[refine]`: `review_bits` <= `match_bits`, both within 100 bits; `pairs_max` at least 1".to_owned(),
+        ));
     }
     Ok(())
 }

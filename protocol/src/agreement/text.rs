@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::field::FieldKind;
+use crate::filter::{FilterSpec, TokenKind};
 use crate::ids::Name;
 
 /// The whole file.
@@ -57,6 +58,12 @@ pub struct Text {
     /// Match keys, numbered from 1 in this order.
     #[serde(default)]
     pub match_key: Vec<MatchKey>,
+    /// Fields whose likeness is measured in the refinement round, numbered from 0 in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparison: Vec<Comparison>,
+    /// The refinement round; absent: pairs are decided by match keys alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refine: Option<Refine>,
     /// Sets of match keys whose common agreement releases a payload.
     #[serde(default)]
     pub release: Vec<Release>,
@@ -167,6 +174,57 @@ pub enum KeyClass {
     B,
     /// Sends to review only.
     C,
+    /// Names a candidate for the refinement round, no more.
+    D,
+}
+
+/// A field whose likeness is measured under a key of the pair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// Field.
+    pub field: Name,
+    /// How its values are cut; the field kind's usual way if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenKind>,
+    /// Field with which it is often exchanged, such as the surname with the given name: a further filter holds the
+    /// tokens of both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Name>,
+    /// Bits and positions of its filter.
+    #[serde(default = "usual_filter")]
+    pub filter: FilterSpec,
+}
+
+impl Comparison {
+    /// The filter of both fields together: twice the bits and positions.
+    pub fn both(&self) -> FilterSpec {
+        FilterSpec {
+            bits: self.filter.bits * 2,
+            positions: self.filter.positions * 2,
+        }
+    }
+
+    /// Bytes of all filters of the comparison.
+    pub fn bytes(&self) -> usize {
+        let both = self.exchange.as_ref().map_or(0, |_| self.both().bytes());
+        self.filter.bytes() + both
+    }
+}
+
+/// The refinement round: candidate pairs are compared field by field under keys of their own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refine {
+    /// Most pairs, decoys included, that an agent answers per register and epoch.
+    #[serde(default = "hundred_thousand")]
+    pub pairs_max: u64,
+    /// Match weight, prior included, from which a pair is a match, in bits: log2 of the odds.
+    #[serde(default = "match_bits")]
+    pub match_bits: f64,
+    /// Match weight from which it goes to review.
+    #[serde(default = "review_bits")]
+    pub review_bits: f64,
 }
 
 /// A release set.
@@ -280,6 +338,27 @@ pub enum FactKind {
     Integer,
     /// Short register-internal identifier (`[A-Za-z0-9-]`, at most 32), such as a case number.
     Reference,
+}
+
+fn usual_filter() -> FilterSpec {
+    FilterSpec {
+        bits: 512,
+        positions: 128,
+    }
+}
+
+fn hundred_thousand() -> u64 {
+    100_000
+}
+
+/// Odds of 20 to 1.
+fn match_bits() -> f64 {
+    4.3
+}
+
+/// Odds of 1 to 8.
+fn review_bits() -> f64 {
+    -3.0
 }
 
 fn one() -> u32 {

@@ -7,6 +7,7 @@ pub mod evaluation;
 pub mod kit;
 pub mod payload;
 pub mod receipt;
+pub mod refine;
 pub mod result;
 pub mod submission;
 pub mod ticket;

@@ -39,7 +39,8 @@ impl Outcome {
     }
 }
 
-/// A decided pair: `roll handle 16 ‖ register handle 16 ‖ u16 agree ‖ u16 differ ‖ u8 outcome ‖ 0 0 0`.
+/// A decided pair: `roll handle 16 ‖ register handle 16 ‖ u16 agree ‖ u16 differ ‖ u8 outcome ‖ u8 refined ‖
+/// i16 weight`; weight 0 unless refined is 1.
 /// Bit `n` of a bitmap is match key number `n + 1`; a key that is in neither bitmap is absent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
@@ -53,6 +54,8 @@ pub struct Pair {
     pub differ: u16,
     /// Decision.
     pub outcome: Outcome,
+    /// Match weight in hundredths of a bit, prior included, if the refinement round decided.
+    pub weight: Option<i16>,
 }
 
 impl Pair {
@@ -64,6 +67,10 @@ impl Pair {
         row[32..34].copy_from_slice(&self.agree.to_be_bytes());
         row[34..36].copy_from_slice(&self.differ.to_be_bytes());
         row[36] = self.outcome.byte();
+        if let Some(weight) = self.weight {
+            row[37] = 1;
+            row[38..].copy_from_slice(&weight.to_be_bytes());
+        }
         row
     }
 
@@ -75,9 +82,15 @@ impl Pair {
         let byte = reader.u8("outcome")?;
         let outcome = Outcome::BYTES.iter().find(|(_, b)| *b == byte);
         let outcome = outcome.ok_or(CodecError::BadValue("outcome"))?.0;
-        if reader.array::<3>("pair")? != [0; 3] {
-            return Err(CodecError::BadValue("pair"));
-        }
+        let (refined, weight) = (
+            reader.u8("pair")?,
+            i16::from_be_bytes(reader.array("pair")?),
+        );
+        let weight = match (refined, weight) {
+            (0, 0) => None,
+            (1, weight) => Some(weight),
+            _ => return Err(CodecError::BadValue("pair")),
+        };
         reader.finish("pair")?;
         Ok(Self {
             roll,
@@ -85,6 +98,7 @@ impl Pair {
             agree,
             differ,
             outcome,
+            weight,
         })
     }
 }

@@ -4,12 +4,15 @@
 #![expect(clippy::print_stdout, reason = "a tool of the proving ground")]
 
 use clap::Parser;
-use hedui_tests::febrl::link;
+use hedui_tests::febrl::{SETS, link, link_by_weights};
 use hedui_tests::run::{Site, build_binaries};
 
 /// 公开数据 | Link the public febrl4 files (5,000 × 5,000) and print precision and recall
 #[derive(Parser)]
 struct Arguments {
+    /// Keep all files in this folder
+    #[arg(long)]
+    keep: Option<std::path::PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -18,13 +21,31 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     let folder = tempfile::tempdir().expect("temporary folder");
-    let quality = link(&Site::new(folder.path(), &build_binaries(), "2026-01-02"));
+    let root = arguments.keep.as_deref().unwrap_or(folder.path());
+    let root = std::path::absolute(root).expect("path");
+    let bins = build_binaries();
+    let site = |name: &str| Site::new(&root.join(name), &bins, "2026-01-02");
+    let mut all = vec![("general template", link(&site("general")))];
+    for (name, number, fields) in SETS {
+        all.push((
+            name,
+            link_by_weights(&site(&format!("fields-{number}")), fields),
+        ));
+    }
     if arguments.json {
-        println!("{}", serde_json::to_string(&quality).expect("JSON"));
-    } else {
+        let map: std::collections::BTreeMap<_, _> =
+            all.iter().map(|(name, quality)| (name, quality)).collect();
+        println!("{}", serde_json::to_string(&map).expect("JSON"));
+        return;
+    }
+    for (name, quality) in &all {
         println!(
-            "febrl4: precision {:.4}, recall {:.4}, with review {:.4} ({} pairs to review)",
-            quality.precision, quality.recall, quality.recall_with_review, quality.review_pairs
+            "{name}: F1 {:.4}, precision {:.4}, recall {:.4}, with review {:.4} ({} pairs to review)",
+            quality.f1,
+            quality.precision,
+            quality.recall,
+            quality.recall_with_review,
+            quality.review_pairs
         );
     }
 }

@@ -1,0 +1,192 @@
+//! Answering the refinement round: filters of named pairs under keys of their own. In: a request's pairs and the
+//! persons that were delivered. Out: one row of filters per pair, in the request's order.
+//! Invariant: a handle that is no person's (padding, canaries) gets filters that look like a person's; the answer to a
+//! request is always the same bytes. Specification: protocol/SPEC.md, "Refinement"; design §5.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use hedui_edge::Problem;
+use hedui_protocol::agreement::InForce;
+use hedui_protocol::agreement::text::Comparison;
+use hedui_protocol::codec::Reader;
+use hedui_protocol::filter::TokenKind;
+use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::{Handle, Name};
+use hedui_protocol::lock::TagContext;
+use hedui_protocol::match_key::{KeyPart, Person};
+use hedui_protocol::message::refine::{PAIR_ROW_BYTES, row_bytes};
+use rayon::prelude::*;
+
+use crate::record::{Grouped, Pseudonyms, put_person, read_cells};
+use crate::{canary, sealed_file};
+
+const PURPOSE: &str = "delivered persons";
+
+/// Path of the persons that a register delivered, kept for the refinement round.
+pub fn persons_path(state: &Path, agreement: &InForce, register: &str) -> PathBuf {
+    let digits: String = agreement.digest().to_hex().chars().take(16).collect();
+    let epoch = agreement.epoch().0;
+    state.join(format!("persons-{register}-{digits}-{epoch}.sealed"))
+}
+
+/// Takes a record: handle and person.
+pub type PutPerson<'a> = dyn FnMut(Handle, &Grouped) -> Result<(), Problem> + 'a;
+
+/// Keeps the persons of a delivery, sealed.
+pub fn keep(
+    path: &Path,
+    identity: &Identity,
+    snapshot: &str,
+    fill: impl FnOnce(&mut PutPerson<'_>) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    sealed_file::write(path, identity, PURPOSE, |put| {
+        put(snapshot.as_bytes())?;
+        fill(&mut |handle, person| {
+            let mut record = handle.0.to_vec();
+            put_person(&mut record, &person.person)
+                .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+            put(&record)
+        })
+    })
+}
+
+/// The wanted persons of a delivery, and the name of the delivered data.
+pub fn load(
+    path: &Path,
+    identity: &Identity,
+    agreement: &InForce,
+    wanted: &BTreeSet<Handle>,
+) -> Result<(String, BTreeMap<Handle, Person>), Problem> {
+    let (mut snapshot, mut persons) = (None, BTreeMap::new());
+    let damaged = || Problem::data("the file of delivered persons is damaged", "submit again");
+    sealed_file::read(path, identity, PURPOSE, |record| {
+        let Some(_) = &snapshot else {
+            snapshot = Some(String::from_utf8(record.to_vec()).map_err(|_| damaged())?);
+            return Ok(());
+        };
+        let (handle, rest) = record.split_first_chunk::<16>().ok_or_else(damaged)?;
+        if wanted.contains(&Handle(*handle)) {
+            let cells = read_cells(&mut Reader::new(rest), agreement).map_err(|_| damaged())?;
+            persons.insert(Handle(*handle), Person::new(agreement, cells));
+        }
+        Ok(())
+    })?;
+    Ok((snapshot.ok_or_else(damaged)?, persons))
+}
+
+/// Handles of the canaries of one side, by their numbers.
+pub fn canaries(pseudonyms: &Pseudonyms, register: &str, is_roll: bool) -> BTreeMap<Handle, u16> {
+    let handle = |number| pseudonyms.handle(register, &pseudonyms.canary(register, number));
+    canary::numbers(is_roll)
+        .map(|number| (handle(number), number))
+        .collect()
+}
+
+/// Both handles of every pair of a request.
+pub fn pairs(table: &[u8]) -> Vec<(Handle, Handle)> {
+    let (rows, _) = table.as_chunks::<PAIR_ROW_BYTES>();
+    let half = |row: &[u8]| {
+        let mut handle = [0; 16];
+        handle.copy_from_slice(row);
+        Handle(handle)
+    };
+    rows.iter()
+        .map(|row| (half(&row[..16]), half(&row[16..])))
+        .collect()
+}
+
+/// Rows of filters, one per pair; `person` knows the persons of this side, `own` picks this side's handle.
+pub fn rows<'p>(
+    agreement: &InForce,
+    (context, request): (&TagContext, &[u8; 32]),
+    pairs: &[(Handle, Handle)],
+    own: impl Fn(&(Handle, Handle)) -> Handle + Sync,
+    person: impl Fn(&Handle) -> Option<&'p Person> + Sync,
+    canaries: &BTreeMap<Handle, u16>,
+) -> Vec<u8> {
+    let comparisons = comparisons(agreement);
+    let width = row_bytes(agreement);
+    let mut out = vec![0; width * pairs.len()];
+    let filled = out.par_chunks_exact_mut(width).zip(pairs.par_iter());
+    filled.for_each(|(row, pair)| {
+        let key = context.pair_key(request, pair.0, pair.1);
+        let handle = own(pair);
+        let found = person(&handle);
+        let (presence, mut rest) = row.split_at_mut(2);
+        let mut present = 0_u16;
+        for (number, compared) in (0_u8..).zip(&comparisons) {
+            let tokens = |part: &KeyPart| match found {
+                Some(person) => {
+                    let cell = person.cells().get(part.field);
+                    let kind = compared.kind_of(part);
+                    cell.map(|cell| kind.tokens(part.kind, cell))
+                        .unwrap_or_default()
+                }
+                // A canary is like its other half and like nobody else; padding is like nobody. Both are like a value.
+                None => zeroize::Zeroizing::new(vec![match canaries.get(&handle) {
+                    Some(canary) => format!("canary {canary}"),
+                    None => handle.to_hex(),
+                }]),
+            };
+            let own = tokens(&compared.part);
+            present |= u16::from(!own.is_empty()) << number;
+            let spec = &compared.comparison.filter;
+            let (filter, after) = rest.split_at_mut(spec.bytes());
+            key.encode(2 * number, spec, &own, filter);
+            rest = after;
+            if let Some(other) = &compared.exchange {
+                let both = together(&own, &tokens(other));
+                let spec = compared.comparison.both();
+                let (filter, after) = rest.split_at_mut(spec.bytes());
+                key.encode(2 * number + 1, &spec, &both, filter);
+                rest = after;
+            }
+        }
+        presence.copy_from_slice(&present.to_be_bytes());
+    });
+    out
+}
+
+/// A comparison with its fields resolved.
+struct Compared<'a> {
+    comparison: &'a Comparison,
+    part: KeyPart,
+    exchange: Option<KeyPart>,
+}
+
+impl Compared<'_> {
+    fn kind_of(&self, part: &KeyPart) -> TokenKind {
+        self.comparison.tokens.unwrap_or(TokenKind::of(part.kind))
+    }
+}
+
+fn comparisons(agreement: &InForce) -> Vec<Compared<'_>> {
+    let text = agreement.text();
+    let part = |field: &Name| KeyPart::parse(field.as_str(), &text.field).ok();
+    let mut out = Vec::new();
+    for comparison in &text.comparison {
+        // The agreement was checked, so every field is there.
+        if let Some(own) = part(&comparison.field) {
+            let exchange = comparison.exchange.as_ref().and_then(part);
+            out.push(Compared {
+                comparison,
+                part: own,
+                exchange,
+            });
+        }
+    }
+    out
+}
+
+/// Tokens of two fields in an order that does not depend on which is which.
+fn together(one: &[String], other: &[String]) -> zeroize::Zeroizing<Vec<String>> {
+    let mut all: Vec<String> = one.iter().chain(other).cloned().collect();
+    all.sort_unstable();
+    for at in 1..all.len() {
+        if all[at] == all[at - 1] {
+            all[at].push('#');
+        }
+    }
+    zeroize::Zeroizing::new(all)
+}

@@ -1,0 +1,251 @@
+//! The refinement round: candidate pairs compared field by field, under keys that the matcher does not have. In:
+//! candidate pairs of a run. Out: their match weights.
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | [`request`] | which pairs are asked about, and with which decoys? |
+//! | [`answers`] | how alike are the two records of each pair? |
+//! | [`weights`] | how much evidence is that? |
+//!
+//! Invariant: what is asked, and what follows from the answers, is a function of the run alone.
+//! Specification: protocol/SPEC.md, "Refinement"; design §5.
+
+pub mod answers;
+pub mod request;
+pub mod weights;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use hedui_edge::clock::Clock;
+use hedui_edge::exchange::{self, Draft};
+use hedui_edge::{Console, Problem, files};
+use hedui_protocol::agreement::InForce;
+use hedui_protocol::agreement::text::KeyClass;
+use hedui_protocol::header::MessageType;
+use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::{Handle, Name};
+use hedui_protocol::message::manifest_bytes;
+use hedui_protocol::message::refine::{Answering, Request, refine_of};
+use hedui_protocol::primitive::sha256;
+
+use crate::intake::State;
+use crate::plan::{Pairing, Plan};
+use request::Asked;
+use weights::{Evidence, Model, Seen};
+
+/// A pair that the keys leave undecided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    /// Record of the roll.
+    pub roll: Handle,
+    /// Record of the register.
+    pub register: Handle,
+    /// Match keys that agree.
+    pub agree: u16,
+    /// Match keys that both have and that differ.
+    pub differ: u16,
+}
+
+/// Match weights of a register's candidates, in bits, prior included.
+pub type Weights = BTreeMap<(Handle, Handle), f64>;
+
+/// Where the round stands for one register.
+pub enum Round {
+    /// Weights of the candidates that were asked about.
+    Done(Weights),
+    /// Sides whose answer is not there.
+    Waiting(Vec<Name>),
+}
+
+/// What a round needs of the matcher.
+pub struct Desk<'a> {
+    /// Agreement.
+    pub agreement: &'a InForce,
+    /// The matcher's key.
+    pub identity: &'a Identity,
+    /// The matcher's state.
+    pub state: &'a State,
+    /// Folder where sealed files are exchanged.
+    pub exchange: &'a Path,
+    /// Clock.
+    pub clock: &'a Clock,
+    /// Terminal.
+    pub console: &'a Console,
+}
+
+impl Desk<'_> {
+    /// One register's round: asks both sides, and weighs their answers if they are there. `certain` is how many pairs
+    /// the keys decide as matches.
+    pub fn round(
+        &self,
+        plan: &Plan,
+        pairing: &Pairing,
+        candidates: &[Candidate],
+        certain: u64,
+    ) -> Result<Round, Problem> {
+        if candidates.is_empty() {
+            return Ok(Round::Done(Weights::new()));
+        }
+        let most = refine_of(self.agreement)?.pairs_max;
+        let asked = Asked::choose(self.state, plan, pairing, candidates, most)?;
+        if asked.left_out > 0 {
+            self.console.note(&format!(
+                "{}: {} 个候选对超出协议上限，未细化 candidates beyond the agreement's bound are not refined (`pairs_max`)",
+                pairing.register, asked.left_out
+            ));
+        }
+        let register = self.agreement.dataset_or_nearest(&pairing.register)?;
+        let sides = [
+            (
+                Answering::Roll,
+                &self.agreement.roll().owner,
+                &pairing.snapshot,
+            ),
+            (
+                Answering::Register,
+                &register.owner,
+                &pairing.register_snapshot,
+            ),
+        ];
+        let mut rows = Vec::new();
+        let mut waiting = Vec::new();
+        for (side, owner, snapshot) in sides {
+            self.ask(&asked, &register.name, side, owner, snapshot)?;
+            match answers::find(self, &asked, &register.name, side, owner)? {
+                Some(table) => rows.push(table),
+                None => waiting.push(owner.clone()),
+            }
+        }
+        let [left, right] = &rows[..] else {
+            return Ok(Round::Waiting(waiting));
+        };
+        let vectors = answers::vectors(self.agreement, left, right)?;
+        self.weigh(plan, pairing, &asked, &vectors, certain)
+            .map(Round::Done)
+    }
+
+    fn ask(
+        &self,
+        asked: &Asked,
+        register: &Name,
+        side: Answering,
+        owner: &Name,
+        snapshot: &str,
+    ) -> Result<(), Problem> {
+        let head = Request::new(register, side, snapshot, asked.pairs.len() as u64);
+        let body = [&manifest_bytes(&head)?[..], &asked.table()].concat();
+        let word = match side {
+            Answering::Roll => "roll",
+            Answering::Register => "register",
+        };
+        let to = self.agreement.card(owner).ok_or_else(|| {
+            Problem::data(
+                "the owner is no party of the agreement",
+                "see `agreement show`",
+            )
+        })?;
+        let draft = Draft {
+            kind: MessageType::RefineRequest,
+            to,
+            about: &format!("{register}-{word}"),
+            content: sha256(&[&body]),
+            in_reply_to: None,
+        };
+        let folders = (self.state.folder.as_path(), self.exchange);
+        let len = body.len() as u64;
+        let mut body = std::io::Cursor::new(&body[..]);
+        let (identity, agreement) = (self.identity, self.agreement);
+        exchange::send(
+            identity, agreement, folders, self.clock, &draft, &mut body, len,
+        )?;
+        Ok(())
+    }
+
+    /// Fits the model, keeps it with the run, and weighs the candidates.
+    fn weigh(
+        &self,
+        plan: &Plan,
+        pairing: &Pairing,
+        asked: &Asked,
+        vectors: &[answers::Vector],
+        certain: u64,
+    ) -> Result<Weights, Problem> {
+        let agreement = self.agreement;
+        let class_a = agreement
+            .match_keys()
+            .iter()
+            .filter(|key| key.class == KeyClass::A)
+            .fold(0, |bits: u16, key| bits | 1 << (key.number - 1));
+        let mut evidence = Evidence {
+            certain,
+            sizes: asked.sizes,
+            ..Evidence::default()
+        };
+        let mut own = Vec::new();
+        for (pair, vector) in asked.pairs.iter().zip(vectors) {
+            let Some(candidate) = asked.candidates.get(&(pair.roll, pair.register)) else {
+                evidence.decoys.push(vector.clone());
+                continue;
+            };
+            let against = candidate.differ & class_a != 0;
+            own.push((candidate, vector, against));
+            evidence.candidates.push(Seen {
+                agree: candidate.agree,
+                vector: vector.clone(),
+                against,
+            });
+        }
+        let names = agreement
+            .text()
+            .comparison
+            .iter()
+            .map(|c| c.field.to_string());
+        let fields = weights::key_comparisons(agreement);
+        let model = Model::fit(names.collect(), &fields, &evidence);
+        let path = plan
+            .folder
+            .join(format!("refine-{}.json", pairing.register));
+        let json = serde_json::to_vec_pretty(&model)
+            .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+        files::write_bytes(&path, &json)?;
+        let explained = plan.folder.join(format!("refine-{}.csv", pairing.register));
+        explain(&explained, &model, &own)?;
+        let weight = |(candidate, vector, against): &(&Candidate, &answers::Vector, bool)| {
+            let pair = (candidate.roll, candidate.register);
+            (pair, model.weight(vector, *against))
+        };
+        Ok(own.iter().map(weight).collect())
+    }
+}
+
+/// Keeps what each candidate's weight is made of: levels, not values, so that any decision can be explained.
+fn explain(
+    path: &Path,
+    model: &Model,
+    candidates: &[(&Candidate, &answers::Vector, bool)],
+) -> Result<(), Problem> {
+    files::write_whole(path, |out| {
+        let wrap = |error| Problem::io(path, error);
+        let names = model.comparisons.join(",");
+        writeln!(out, "roll,register,agree,differ,{names},weight_bits").map_err(wrap)?;
+        for (candidate, vector, against) in candidates {
+            let word =
+                |level: &Option<u8>| level.map_or_else(String::new, |level| level.to_string());
+            let levels: Vec<String> = vector.iter().map(word).collect();
+            writeln!(
+                out,
+                "{},{},{:016b},{:016b},{},{:.2}",
+                candidate.roll.to_hex(),
+                candidate.register.to_hex(),
+                candidate.agree,
+                candidate.differ,
+                levels.join(","),
+                model.weight(vector, *against)
+            )
+            .map_err(wrap)?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,133 @@
+//! Choosing the pairs of a request. In: candidates, presence tables of both sides. Out: candidates and at least as many
+//! decoys, sorted. Invariant: a function of the run and the candidates; neither side can tell a candidate from a decoy,
+//! so at most every second pair that it is asked about is a likely person of the other side.
+//! Decoys also measure how alike strangers are. SPEC.md, "Refinement".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use hedui_edge::Problem;
+use hedui_protocol::ids::Handle;
+use hedui_protocol::limits::{DECOYS_MIN, PAD_PAIRS};
+use hedui_protocol::message::submission::{PRESENCE, PRESENCE_ROW_BYTES};
+
+use super::Candidate;
+use crate::intake::State;
+use crate::plan::{Pairing, Plan};
+
+/// A pair of handles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pair {
+    /// Record of the roll.
+    pub roll: Handle,
+    /// Record of the register.
+    pub register: Handle,
+}
+
+/// The pairs of one request.
+pub struct Asked {
+    /// Candidates and decoys, sorted.
+    pub pairs: Vec<Pair>,
+    /// The candidates among them.
+    pub candidates: BTreeMap<(Handle, Handle), Candidate>,
+    /// Candidates that did not fit.
+    pub left_out: u64,
+    /// Records of both sides, padding included.
+    pub sizes: (u64, u64),
+}
+
+impl Asked {
+    /// Takes as many candidates as half of `most` holds, those on which most keys agree first, and fills up with
+    /// decoys.
+    pub fn choose(
+        state: &State,
+        plan: &Plan,
+        pairing: &Pairing,
+        candidates: &[Candidate],
+        most: u64,
+    ) -> Result<Self, Problem> {
+        let mut sorted = candidates.to_vec();
+        sorted.sort_by_key(|c| (std::cmp::Reverse(c.agree.count_ones()), *c));
+        let fit = usize::try_from(most / 2)
+            .unwrap_or(usize::MAX)
+            .min(sorted.len());
+        let left_out = (sorted.len() - fit) as u64;
+        sorted.truncate(fit);
+        let wanted = (fit as u64 * 2).max(fit as u64 + DECOYS_MIN);
+        // Down where the bound is near, up otherwise: whole steps either way.
+        let total = wanted
+            .next_multiple_of(PAD_PAIRS)
+            .min(most / PAD_PAIRS * PAD_PAIRS);
+        let folder = |header: &str| state.segments().join(header).join(PRESENCE);
+        let mut left = Side::open(&folder(&pairing.roll))?;
+        let mut right = Side::open(&folder(&pairing.submission))?;
+        let mut random = blake3::Hasher::new_derive_key("HEDUI1 decoys of a refinement request")
+            .update(plan.run.as_bytes())
+            .update(pairing.register.as_bytes())
+            .finalize_xof();
+        let mut draw = || {
+            let mut bytes = [0; 8];
+            random.fill(&mut bytes);
+            u64::from_le_bytes(bytes)
+        };
+        let candidates: BTreeMap<_, _> =
+            sorted.iter().map(|c| ((c.roll, c.register), *c)).collect();
+        let mut all: BTreeSet<Pair> = sorted
+            .iter()
+            .map(|c| Pair {
+                roll: c.roll,
+                register: c.register,
+            })
+            .collect();
+        let possible = left.rows.saturating_mul(right.rows);
+        while (all.len() as u64) < total.min(possible) {
+            let (roll, register) = (left.handle(draw())?, right.handle(draw())?);
+            all.insert(Pair { roll, register });
+        }
+        Ok(Self {
+            pairs: all.into_iter().collect(),
+            candidates,
+            left_out,
+            sizes: (left.rows, right.rows),
+        })
+    }
+
+    /// The request's table.
+    pub fn table(&self) -> Vec<u8> {
+        let rows = self.pairs.iter();
+        rows.flat_map(|pair| [pair.roll.0, pair.register.0].concat())
+            .collect()
+    }
+}
+
+/// Handles of one side, by row.
+struct Side {
+    file: File,
+    rows: u64,
+}
+
+impl Side {
+    fn open(path: &Path) -> Result<Self, Problem> {
+        let file = File::open(path).map_err(|error| Problem::io(path, error))?;
+        let len = file
+            .metadata()
+            .map_err(|error| Problem::io(path, error))?
+            .len();
+        Ok(Self {
+            file,
+            rows: len / PRESENCE_ROW_BYTES as u64,
+        })
+    }
+
+    fn handle(&mut self, draw: u64) -> Result<Handle, Problem> {
+        let row = draw % self.rows.max(1);
+        let mut handle = [0; 16];
+        self.file
+            .seek(SeekFrom::Start(row * PRESENCE_ROW_BYTES as u64))
+            .and_then(|_| self.file.read_exact(&mut handle))
+            .map_err(|error| Problem::io("presence", error))?;
+        Ok(Handle(handle))
+    }
+}

@@ -1,0 +1,289 @@
+//! Match weights (Fellegi and Sunter 1969). In: comparison vectors of candidates and of decoys. Out: m and u per
+//! comparison and level, the prior, the weight of a vector in bits.
+//! u is counted on the decoys, which are strangers; m and the prior are fitted together by expectation and maximisation
+//! (Winkler 1988) on the candidates. A candidate speaks about a field only if some key found it without that field:
+//! on the fields of its keys it agrees by construction (Splink leaves those out for the same reason). Priors are
+//! counted like observations and shown. Invariant: sums run in a fixed order.
+
+use std::collections::BTreeSet;
+
+use hedui_protocol::agreement::Agreement;
+use serde::Serialize;
+
+use super::answers::{LEVEL_COUNT, Vector};
+
+/// Probabilities of the levels.
+pub type Levels = [f64; LEVEL_COUNT];
+
+/// How often a level is expected on the same person before anything is seen; counts as `PRIOR_COUNT` pairs.
+const M_PRIOR: Levels = [0.84, 0.06, 0.04, 0.02, 0.03, 0.01];
+/// The same on strangers.
+const U_PRIOR: Levels = [0.02, 0.02, 0.04, 0.12, 0.7995, 0.0005];
+/// Weight of the priors, in pairs.
+const PRIOR_COUNT: f64 = 4.0;
+/// Rounds of expectation and maximisation at most.
+const ROUNDS_MAX: usize = 100;
+/// Change of every m below which the fit has converged.
+const CONVERGED: f64 = 1e-5;
+/// Weight of a class-A key that differs: one match in thirty has a wrong identifier on one side.
+const AGAINST_A_BITS: f64 = -4.9;
+/// Share of the smaller side's records that are taken to be on the other side at least.
+const SHARED_LEAST: f64 = 0.01;
+
+/// What is known before the fit.
+#[derive(Default)]
+pub struct Evidence {
+    /// The candidates.
+    pub candidates: Vec<Seen>,
+    /// Vectors of the decoys.
+    pub decoys: Vec<Vector>,
+    /// Pairs that the keys decide as the same person.
+    pub certain: u64,
+    /// Records of both sides.
+    pub sizes: (u64, u64),
+}
+
+/// A candidate as the fit sees it.
+#[derive(Clone)]
+pub struct Seen {
+    /// Agreeing match keys.
+    pub agree: u16,
+    /// Levels.
+    pub vector: Vector,
+    /// Whether a class-A key differs.
+    pub against: bool,
+}
+
+/// A fitted model; kept with the run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Model {
+    /// Fields, in the agreement's order.
+    pub comparisons: Vec<String>,
+    /// P(level | same person).
+    pub m: Vec<Levels>,
+    /// P(level | strangers).
+    pub u: Vec<Levels>,
+    /// log2 of the odds that two records of the two sides are the same person.
+    pub prior_bits: f64,
+    /// Candidates that the fit saw.
+    pub candidates: usize,
+    /// True pairs that it expects among them.
+    pub expected: f64,
+    /// Rounds until nothing changed.
+    pub rounds: usize,
+}
+
+/// For each match key the comparisons whose field it contains.
+pub fn key_comparisons(agreement: &Agreement) -> Vec<BTreeSet<usize>> {
+    let fields = agreement.fields();
+    let place = |field: usize| {
+        let name = fields.get(field).map(|field| &field.name);
+        agreement
+            .text()
+            .comparison
+            .iter()
+            .position(|c| Some(&c.field) == name)
+    };
+    let keys = agreement.match_keys().iter();
+    keys.map(|key| {
+        key.parts
+            .iter()
+            .filter_map(|part| place(part.field))
+            .collect()
+    })
+    .collect()
+}
+
+impl Model {
+    /// Fits m, u and the prior. `keys` has for each match key the comparisons of its fields.
+    pub fn fit(comparisons: Vec<String>, keys: &[BTreeSet<usize>], evidence: &Evidence) -> Self {
+        let count = comparisons.len();
+        let mut model = Self {
+            u: (0..count).map(|at| shares(&evidence.decoys, at)).collect(),
+            m: vec![M_PRIOR; count],
+            comparisons,
+            prior_bits: 0.0,
+            candidates: evidence.candidates.len(),
+            expected: 0.0,
+            rounds: 0,
+        };
+        let speaks: Vec<Vec<usize>> = evidence
+            .candidates
+            .iter()
+            .map(|seen| {
+                (0..count)
+                    .filter(|at| finds_without(keys, seen.agree, *at))
+                    .collect()
+            })
+            .collect();
+        model.set_prior(evidence, 0.0);
+        while model.rounds < ROUNDS_MAX {
+            model.rounds += 1;
+            let mut counts = vec![[0.0; LEVEL_COUNT]; count];
+            let mut expected = 0.0;
+            for (seen, fields) in evidence.candidates.iter().zip(&speaks) {
+                let odds = model.weight(&seen.vector, seen.against).exp2();
+                let same = if odds.is_finite() {
+                    odds / (1.0 + odds)
+                } else {
+                    1.0
+                };
+                expected += same;
+                for at in fields {
+                    if let Some(level) = seen.vector[*at] {
+                        counts[*at][usize::from(level)] += same;
+                    }
+                }
+            }
+            let next: Vec<Levels> = counts.iter().map(|seen| smoothed(seen, &M_PRIOR)).collect();
+            let pairs = next.iter().flatten().zip(model.m.iter().flatten());
+            let change = pairs
+                .map(|(new, old)| (new - old).abs())
+                .fold(0.0, f64::max);
+            let settled = (expected - model.expected).abs() < 0.01;
+            (model.m, model.expected) = (next, expected);
+            model.set_prior(evidence, expected);
+            if change < CONVERGED && settled {
+                break;
+            }
+        }
+        model
+    }
+
+    /// The prior: the share of true pairs among all pairs of the two sides, those that the keys decide and those that
+    /// are expected among the candidates.
+    fn set_prior(&mut self, evidence: &Evidence, expected: f64) {
+        let (left, right) = (evidence.sizes.0 as f64, evidence.sizes.1 as f64);
+        let all = (left * right).max(2.0);
+        let at_least = (left.min(right) * SHARED_LEAST).max(1.0);
+        let matching = (evidence.certain as f64 + expected)
+            .max(at_least)
+            .min(all / 2.0);
+        self.prior_bits = (matching / (all - matching)).log2();
+    }
+
+    /// Weight of a vector in bits, prior included; `against` where a class-A key differs.
+    pub fn weight(&self, vector: &Vector, against: bool) -> f64 {
+        let levels = vector.iter().enumerate();
+        let evidence: f64 = levels
+            .filter_map(|(at, level)| {
+                let level = usize::from((*level)?);
+                Some((self.m.get(at)?.get(level)? / self.u.get(at)?.get(level)?).log2())
+            })
+            .sum();
+        self.prior_bits + evidence + if against { AGAINST_A_BITS } else { 0.0 }
+    }
+}
+
+/// Shares of the levels of a comparison, smoothed.
+fn shares(vectors: &[Vector], at: usize) -> Levels {
+    let mut seen = [0.0; LEVEL_COUNT];
+    for level in vectors.iter().filter_map(|vector| *vector.get(at)?) {
+        seen[usize::from(level)] += 1.0;
+    }
+    smoothed(&seen, &U_PRIOR)
+}
+
+fn smoothed(seen: &Levels, prior: &Levels) -> Levels {
+    let all: f64 = seen.iter().sum::<f64>() + PRIOR_COUNT;
+    std::array::from_fn(|level| (seen[level] + PRIOR_COUNT * prior[level]) / all)
+}
+
+/// Whether one of the agreeing keys does not contain a comparison's field.
+fn finds_without(keys: &[BTreeSet<usize>], agree: u16, at: usize) -> bool {
+    let mut keys = keys.iter().enumerate();
+    keys.any(|(key, fields)| agree & 1 << key != 0 && !fields.contains(&at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Vectors drawn from known m and u: the fit finds m, and the weights sort same from strangers.
+    #[test]
+    fn the_fit_finds_what_made_the_vectors() {
+        let m = [
+            [0.80, 0.10, 0.05, 0.03, 0.02, 0.0],
+            [0.90, 0.04, 0.03, 0.02, 0.01, 0.0],
+            [0.70, 0.10, 0.10, 0.05, 0.05, 0.0],
+        ];
+        let u = [
+            [0.01, 0.02, 0.05, 0.12, 0.80, 0.0],
+            [0.001, 0.01, 0.03, 0.10, 0.859, 0.0],
+            [0.05, 0.05, 0.10, 0.20, 0.60, 0.0],
+        ];
+        let mut random = blake3::Hasher::new().update(b"weights").finalize_xof();
+        let mut draw = |levels: &Levels| -> Option<u8> {
+            let mut bytes = [0; 4];
+            random.fill(&mut bytes);
+            let mut left = f64::from(u32::from_le_bytes(bytes)) / 4_294_967_296.0;
+            let mut levels = (0..).zip(levels);
+            levels
+                .find(|(_, share)| {
+                    left -= **share;
+                    left < 0.0
+                })
+                .map(|(level, _)| level)
+        };
+        let mut evidence = Evidence {
+            sizes: (10_000, 10_000),
+            ..Evidence::default()
+        };
+        // Two keys, on the first and on the second field: there all candidates of the key are equal.
+        for at in 0..16_000 {
+            let source = if at % 8 < 4 { &m } else { &u };
+            let mut vector: Vector = source.iter().map(&mut draw).collect();
+            let key = at % 2;
+            vector[key] = Some(0);
+            evidence.candidates.push(Seen {
+                agree: 1 << key,
+                vector,
+                against: false,
+            });
+            evidence.decoys.push(u.iter().map(&mut draw).collect());
+        }
+        let keys = [BTreeSet::from([0]), BTreeSet::from([1])];
+        let model = Model::fit(
+            ["a", "b", "c"].map(str::to_owned).to_vec(),
+            &keys,
+            &evidence,
+        );
+        for (found, made) in model.u.iter().zip(&u).chain(model.m.iter().zip(&m)) {
+            for (found, made) in found.iter().zip(made) {
+                assert!((found - made).abs() < 0.15, "{found} {made}");
+            }
+        }
+        assert!(
+            (model.expected / 8_000.0 - 1.0).abs() < 0.3,
+            "{}",
+            model.expected
+        );
+        let weight = |level| model.weight(&vec![Some(level); 3], false);
+        assert!(weight(0) > weight(1) && weight(1) > weight(4));
+        assert!((weight(0) - model.weight(&vec![Some(0); 3], true) + AGAINST_A_BITS).abs() < 1e-9);
+        assert!((model.weight(&vec![None; 3], false) - model.prior_bits).abs() < 1e-9);
+    }
+
+    /// Nothing to fit: the priors are used, and every weight is finite.
+    #[test]
+    fn without_evidence_the_priors_speak() {
+        let model = Model::fit(
+            vec!["a".to_owned()],
+            &[BTreeSet::new()],
+            &Evidence::default(),
+        );
+        assert!(
+            model.m[0]
+                .iter()
+                .zip(&M_PRIOR)
+                .all(|(m, prior)| (m - prior).abs() < 1e-12)
+        );
+        assert!(
+            model.u[0]
+                .iter()
+                .zip(&U_PRIOR)
+                .all(|(u, prior)| (u - prior).abs() < 1e-12)
+        );
+        assert!(model.weight(&vec![Some(0)], false).is_finite());
+    }
+}

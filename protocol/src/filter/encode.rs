@@ -1,0 +1,158 @@
+//! Tokens → bits under a key. In: tokens of one field, a 32-byte key. Out: a masked filter.
+//! Every value sets about the same number of bits, however many tokens it has, so lengths do not show; the mask is the
+//! same on both sides of a pair, so of two filters their Hamming distance can be read and nothing else: either alone
+//! is uniform (BLAKE3 in keyed mode taken as a pseudo-random function). Independent positions, no double hashing
+//! (Niedermeyer et al. 2014 broke that). SPEC.md, "Filters".
+
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+
+/// Parameters of one filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilterSpec {
+    /// Bits of the filter: a power of two from 64 to 4096.
+    pub bits: u32,
+    /// Positions that a value's tokens share.
+    pub positions: u32,
+}
+
+impl FilterSpec {
+    /// Whether the parameters can be used.
+    pub fn is_usable(&self) -> bool {
+        self.bits.is_power_of_two()
+            && (64..=4096).contains(&self.bits)
+            && (8..=self.bits / 2).contains(&self.positions)
+    }
+
+    /// Bytes of a filter.
+    pub fn bytes(&self) -> usize {
+        self.bits as usize / 8
+    }
+
+    /// Bits that a value sets on average: l (1 − (1 − 1/l)^k) for k random positions of l.
+    pub fn set_bits(&self) -> f64 {
+        let l = f64::from(self.bits);
+        l * (1.0 - (1.0 - 1.0 / l).powf(f64::from(self.positions)))
+    }
+
+    /// Similarity in [0, 1] of two values whose filters differ in `distance` bits: 1 for equal ones; values without a
+    /// common token come out near `set_bits / bits`, because positions meet by chance.
+    pub fn similarity(&self, distance: u32) -> f64 {
+        (1.0 - f64::from(distance) / (2.0 * self.set_bits())).clamp(0.0, 1.0)
+    }
+}
+
+/// Key of the filters of one candidate pair (scope `pair`).
+pub struct PairKey(Secret<32>);
+
+impl PairKey {
+    /// Wraps a derived key.
+    pub fn new(key: Secret<32>) -> Self {
+        Self(key)
+    }
+
+    /// Writes the masked filter `number` (comparison n has the numbers 2n and, for both fields together, 2n + 1); without tokens the mask alone.
+    ///
+    /// Position j of a token: the j-th u32 (little-endian) of BLAKE3-keyed(key, `0 ‖ number ‖ token`), modulo the bits.
+    /// With n tokens the first `positions mod n` of them have one position more than the others. Mask:
+    /// BLAKE3-keyed(key, `1 ‖ number`).
+    pub fn encode(&self, number: u8, spec: &FilterSpec, tokens: &[String], out: &mut [u8]) {
+        blake3::Hasher::new_keyed(self.0.expose())
+            .update(&[1, number])
+            .finalize_xof()
+            .fill(out);
+        let mut set = zeroize::Zeroizing::new(vec![0_u8; out.len()]);
+        let count = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+        for (index, token) in (0..).zip(tokens) {
+            let share = spec.positions / count + u32::from(index < spec.positions % count);
+            let mut hash = blake3::Hasher::new_keyed(self.0.expose())
+                .update(&[0, number])
+                .update(token.as_bytes())
+                .finalize_xof();
+            for _ in 0..share {
+                let mut position = [0; 4];
+                hash.fill(&mut position);
+                let bit = u32::from_le_bytes(position) & (spec.bits - 1);
+                if let Some(byte) = set.get_mut(bit as usize / 8) {
+                    *byte |= 1 << (bit % 8);
+                }
+            }
+        }
+        for (out, set) in out.iter_mut().zip(set.iter()) {
+            *out ^= set;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::{FieldKind, Gazetteer};
+    use crate::filter::TokenKind;
+
+    const SPEC: FilterSpec = FilterSpec {
+        bits: 512,
+        positions: 128,
+    };
+
+    fn filter(key: u8, kind: FieldKind, raw: &str) -> Vec<u8> {
+        let cell = kind.normalise(raw, &Gazetteer::default());
+        let tokens = TokenKind::of(kind).tokens(kind, &cell);
+        let mut out = vec![0; SPEC.bytes()];
+        PairKey::new(Secret::new([key; 32])).encode(1, &SPEC, &tokens, &mut out);
+        out
+    }
+
+    fn distance(a: &[u8], b: &[u8]) -> u32 {
+        a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum()
+    }
+
+    fn similarity(kind: FieldKind, a: &str, b: &str) -> f64 {
+        SPEC.similarity(distance(&filter(1, kind, a), &filter(1, kind, b)))
+    }
+
+    #[test]
+    fn alike_values_are_near_and_others_far() {
+        use FieldKind::{CnName, Date, PersonName};
+        assert_eq!(similarity(PersonName, "Stephen", "STEPHEN"), 1.0);
+        assert!(similarity(PersonName, "stephen", "stephan") > 0.6);
+        assert!(similarity(PersonName, "stephen", "maria") < 0.4);
+        assert!(similarity(Date, "1964-08-15", "19640816") > 0.8);
+        assert!(
+            similarity(CnName, "张伟明", "章伟明") > 0.7,
+            "the sound is left"
+        );
+        assert!(similarity(CnName, "张伟明", "张卫") < 0.7);
+        assert!(similarity(CnName, "张伟明", "李秀英") < 0.4);
+    }
+
+    /// Equal values under two pairs' keys are as far apart as random bits; so is one filter from nothing.
+    #[test]
+    fn filters_of_two_pairs_are_unrelated_and_each_is_uniform() {
+        let (mut across, mut ones) = (0, 0);
+        for key in 0..200_u8 {
+            let one = filter(key, FieldKind::CnName, "张伟明");
+            across += distance(&one, &filter(key + 1, FieldKind::CnName, "张伟明"));
+            ones += distance(&one, &vec![0; SPEC.bytes()]);
+        }
+        // 200 × 512 fair bits: mean 51,200, deviation 160.
+        assert!((50_400..=52_000).contains(&across), "{across}");
+        assert!((50_400..=52_000).contains(&ones), "{ones}");
+    }
+
+    /// Two characters or four set about the same number of bits: a length does not show in a distance from another
+    /// value.
+    #[test]
+    fn lengths_do_not_show() {
+        let to_other = |name: &str| -> f64 {
+            let all = (0..100_u8).map(|key| {
+                let other = filter(key, FieldKind::CnName, "欧阳修文");
+                f64::from(distance(&filter(key, FieldKind::CnName, name), &other))
+            });
+            all.sum::<f64>() / 100.0
+        };
+        assert!((to_other("张三") - to_other("李国英兰")).abs() < 12.0);
+    }
+}

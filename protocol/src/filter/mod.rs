@@ -1,0 +1,16 @@
+//! Bloom filters of one field for approximate comparison. In: a normalised cell and a key. Out: bits.
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | [`tokens`] | which tokens does a value have? |
+//! | [`encode`] | which bits do they set, and what may be read from them? |
+//!
+//! Scope `pair`: the key is derived for one candidate pair of one request, so nothing is comparable across pairs, and
+//! the filter is masked under the same key, so that of two filters only their distance can be read.
+//! Invariant: every parameter stands in the agreement; nothing is chosen here. SPEC.md, "Filters".
+
+pub mod encode;
+pub mod tokens;
+
+pub use encode::FilterSpec;
+pub use tokens::TokenKind;
