@@ -15,7 +15,6 @@ use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::Name;
-use hedui_protocol::message::result::{Outcome, Pair};
 use hedui_protocol::primitive::sha256;
 use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
@@ -296,9 +295,7 @@ impl Desk {
             console,
         };
         for (pairing, compared) in plan.pairings.iter().zip(compared) {
-            let matches = |pair: &&Pair| pair.outcome == Outcome::Match;
-            let certain = compared.pairs.iter().filter(matches).count() as u64;
-            match desk.round(plan, pairing, &compared.candidates, certain)? {
+            match desk.round(plan, pairing, compared)? {
                 Round::Done(found) => {
                     weights.insert(pairing.register.clone(), found);
                 }

@@ -52,6 +52,8 @@ pub struct Compared {
     pub pairs: Vec<Pair>,
     /// Pairs that they leave to the refinement round, if there is one; those for review are among the others too.
     pub candidates: Vec<Candidate>,
+    /// Pairs that a class-A key decides: how alike the same person's records are.
+    pub certain: Vec<(Handle, Handle)>,
 }
 
 /// Merges all parts of a run, with the match weights of the registers whose refinement is complete.
@@ -162,7 +164,7 @@ fn compare_one(
     let registers: BTreeSet<Handle> = agree.keys().map(|(_, register)| *register).collect();
     let left = presence(&folder(&pairing.roll).join(PRESENCE), &rolls)?;
     let right = presence(&folder(&pairing.submission).join(PRESENCE), &registers)?;
-    let (mut pairs, mut candidates) = (Vec::new(), Vec::new());
+    let (mut pairs, mut candidates, mut certain) = (Vec::new(), Vec::new(), Vec::new());
     for ((roll, register), agree) in agree {
         // A record without a presence row is padding that met a tag by chance: not a person.
         let (Some(l), Some(r)) = (left.get(&roll), right.get(&register)) else {
@@ -178,6 +180,9 @@ fn compare_one(
             });
         }
         if let Some(outcome) = policy.decide(agree, differ) {
+            if outcome == Outcome::Match && policy.has_class_a(agree) {
+                certain.push((roll, register));
+            }
             pairs.push(Pair {
                 weight: None,
                 roll,
@@ -189,7 +194,11 @@ fn compare_one(
         }
     }
     settle_ties(policy, &mut pairs);
-    Ok(Compared { pairs, candidates })
+    Ok(Compared {
+        pairs,
+        candidates,
+        certain,
+    })
 }
 
 /// Least lead of the best of several refined matches of one record, in hundredths of a bit: odds of 8 to 1.
@@ -219,7 +228,7 @@ fn refine_pairs(
             continue;
         };
         let weight = centibits(*bits);
-        if let Some(outcome) = policy.refine(weight) {
+        if let Some(outcome) = policy.refine(weight, candidate.differ) {
             refined.push(Pair {
                 roll: candidate.roll,
                 register: candidate.register,

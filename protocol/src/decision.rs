@@ -115,7 +115,7 @@ impl Policy {
         let possible = pair.agree & pair.differ == 0 && (pair.agree | pair.differ) & !held == 0;
         let decided = self.decide(pair.agree, pair.differ);
         if let Some(weight) = pair.weight {
-            let refined = self.refine(weight);
+            let refined = self.refine(weight, pair.differ);
             let lowered = refined == Some(Outcome::Match) && pair.outcome == Outcome::Review;
             let same = refined == Some(pair.outcome) || lowered;
             return possible && same && self.is_candidate(pair.agree, pair.differ);
@@ -137,10 +137,11 @@ impl Policy {
         self.refined.is_some() && undecided
     }
 
-    /// What a refined pair is by its match weight, in hundredths of a bit.
-    pub fn refine(&self, weight: i16) -> Option<Outcome> {
+    /// What a refined pair is by its match weight, in hundredths of a bit. Two different identifiers are never overruled
+    /// by likeness alone: people decide.
+    pub fn refine(&self, weight: i16, differ: u16) -> Option<Outcome> {
         let (match_from, review_from) = self.refined?;
-        if weight >= match_from {
+        if weight >= match_from && differ & self.class_a == 0 {
             Some(Outcome::Match)
         } else {
             (weight >= review_from).then_some(Outcome::Review)

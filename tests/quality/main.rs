@@ -25,6 +25,7 @@ fn the_town_keeps_the_bars_leaks_nothing_and_repeats() {
     county_run::set_up(&site, &mut stages, (LockKind::Oprf, false));
     county_run::submit(&site, &mut stages, LockKind::Oprf);
     county_run::compare(&site);
+    county_run::refine(&site, &mut stages);
     county_run::clues(&site);
 
     let json = fs::read_to_string(site.root.join("clues/clues.json")).expect("clues");

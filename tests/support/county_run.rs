@@ -283,6 +283,20 @@ pub fn compare(site: &Site) -> Done {
     site.must("hedui-matcher", "hedui", &["run", "--require-all"], &[0])
 }
 
+/// The refinement round: both sides of every register answer, the matcher weighs.
+pub fn refine(site: &Site, stages: &mut Stages) {
+    stages.begin("细化比对 refinement");
+    let mut departments: Vec<&str> = SUBMISSIONS.iter().map(|(_, party)| *party).collect();
+    departments.sort_unstable();
+    departments.dedup();
+    at_once(stages, &departments, |party| {
+        // A department without a request has nothing to answer.
+        let done = site.must("hedui-agent", party, &["refine"], &[0, 75]);
+        vec![((*party).to_owned(), done)]
+    });
+    stages.add(&compare(site));
+}
+
 /// The roll owner's sheets in `clues/`.
 pub fn clues(site: &Site) -> Done {
     let rules = "county-rules.toml";

@@ -92,7 +92,7 @@ fn template(fields: &[usize]) -> String {
     };
     let usable = KEYS
         .iter()
-        .filter(|parts| parts.iter().all(|part| has(&part)));
+        .filter(|parts| parts.iter().all(|part| has(part)));
     for (number, parts) in usable.take(16).enumerate() {
         let parts: Vec<String> = parts.iter().map(|part| format!("'{part}'")).collect();
         text += &format!(

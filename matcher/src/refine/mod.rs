@@ -28,9 +28,11 @@ use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::message::manifest_bytes;
 use hedui_protocol::message::refine::{Answering, Request, refine_of};
+use hedui_protocol::message::result::{Outcome, Pair};
 use hedui_protocol::primitive::sha256;
 
 use crate::intake::State;
+use crate::merge::Compared;
 use crate::plan::{Pairing, Plan};
 use request::Asked;
 use weights::{Evidence, Model, Seen};
@@ -76,20 +78,20 @@ pub struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// One register's round: asks both sides, and weighs their answers if they are there. `certain` is how many pairs
-    /// the keys decide as matches.
+    /// One register's round: asks both sides, and weighs their answers if they are there.
     pub fn round(
         &self,
         plan: &Plan,
         pairing: &Pairing,
-        candidates: &[Candidate],
-        certain: u64,
+        compared: &Compared,
     ) -> Result<Round, Problem> {
-        if candidates.is_empty() {
+        if compared.candidates.is_empty() {
             return Ok(Round::Done(Weights::new()));
         }
+        let matches = |pair: &&Pair| pair.outcome == Outcome::Match;
+        let decided = compared.pairs.iter().filter(matches).count() as u64;
         let most = refine_of(self.agreement)?.pairs_max;
-        let asked = Asked::choose(self.state, plan, pairing, candidates, most)?;
+        let asked = Asked::choose(self.state, plan, pairing, compared, most)?;
         if asked.left_out > 0 {
             self.console.note(&format!(
                 "{}: {} 个候选对超出协议上限，未细化 candidates beyond the agreement's bound are not refined (`pairs_max`)",
@@ -122,7 +124,7 @@ impl Desk<'_> {
             return Ok(Round::Waiting(waiting));
         };
         let vectors = answers::vectors(self.agreement, left, right)?;
-        self.weigh(plan, pairing, &asked, &vectors, certain)
+        self.weigh(plan, pairing, &asked, &vectors, decided)
             .map(Round::Done)
     }
 
@@ -170,7 +172,7 @@ impl Desk<'_> {
         pairing: &Pairing,
         asked: &Asked,
         vectors: &[answers::Vector],
-        certain: u64,
+        decided: u64,
     ) -> Result<Weights, Problem> {
         let agreement = self.agreement;
         let class_a = agreement
@@ -179,14 +181,20 @@ impl Desk<'_> {
             .filter(|key| key.class == KeyClass::A)
             .fold(0, |bits: u16, key| bits | 1 << (key.number - 1));
         let mut evidence = Evidence {
-            certain,
+            decided,
             sizes: asked.sizes,
             ..Evidence::default()
         };
         let mut own = Vec::new();
         for (pair, vector) in asked.pairs.iter().zip(vectors) {
             let Some(candidate) = asked.candidates.get(&(pair.roll, pair.register)) else {
-                evidence.decoys.push(vector.clone());
+                let same = asked.certain.contains(&(pair.roll, pair.register));
+                let list = if same {
+                    &mut evidence.certain
+                } else {
+                    &mut evidence.decoys
+                };
+                list.push(vector.clone());
                 continue;
             };
             let against = candidate.differ & class_a != 0;

@@ -1,7 +1,8 @@
 //! Choosing the pairs of a request. In: candidates, presence tables of both sides. Out: candidates and at least as many
 //! decoys, sorted. Invariant: a function of the run and the candidates; neither side can tell a candidate from a decoy,
 //! so at most every second pair that it is asked about is a likely person of the other side.
-//! Decoys also measure how alike strangers are. SPEC.md, "Refinement".
+//! Decoys also measure how alike strangers are, pairs that a class-A key decides how alike the same person's records.
+//! SPEC.md, "Refinement".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -15,7 +16,11 @@ use hedui_protocol::message::submission::{PRESENCE, PRESENCE_ROW_BYTES};
 
 use super::Candidate;
 use crate::intake::State;
+use crate::merge::Compared;
 use crate::plan::{Pairing, Plan};
+
+/// Most certain pairs of a request.
+const CERTAIN_MAX: usize = 2048;
 
 /// A pair of handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +37,8 @@ pub struct Asked {
     pub pairs: Vec<Pair>,
     /// The candidates among them.
     pub candidates: BTreeMap<(Handle, Handle), Candidate>,
+    /// Pairs among them that a class-A key decides.
+    pub certain: BTreeSet<(Handle, Handle)>,
     /// Candidates that did not fit.
     pub left_out: u64,
     /// Records of both sides, padding included.
@@ -39,23 +46,29 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Takes as many candidates as half of `most` holds, those on which most keys agree first, and fills up with
-    /// decoys.
+    /// Takes as many candidates as half of `most` holds, those on which most keys agree first, a sample of certain
+    /// pairs, and fills up with decoys.
     pub fn choose(
         state: &State,
         plan: &Plan,
         pairing: &Pairing,
-        candidates: &[Candidate],
+        compared: &Compared,
         most: u64,
     ) -> Result<Self, Problem> {
-        let mut sorted = candidates.to_vec();
+        let mut sorted = compared.candidates.clone();
         sorted.sort_by_key(|c| (std::cmp::Reverse(c.agree.count_ones()), *c));
         let fit = usize::try_from(most / 2)
             .unwrap_or(usize::MAX)
             .min(sorted.len());
         let left_out = (sorted.len() - fit) as u64;
         sorted.truncate(fit);
-        let wanted = (fit as u64 * 2).max(fit as u64 + DECOYS_MIN);
+        // Handles are pseudo-random, so the first ones are a sample. What a later candidate is cannot be certain.
+        let room = usize::try_from(most / 4)
+            .unwrap_or(usize::MAX)
+            .min(CERTAIN_MAX);
+        let certain: BTreeSet<_> = compared.certain.iter().take(room).copied().collect();
+        let real = fit as u64 + certain.len() as u64;
+        let wanted = (real * 2).max(real + DECOYS_MIN);
         // Down where the bound is near, up otherwise: whole steps either way.
         let total = wanted
             .next_multiple_of(PAD_PAIRS)
@@ -80,6 +93,10 @@ impl Asked {
                 roll: c.roll,
                 register: c.register,
             })
+            .chain(certain.iter().map(|(roll, register)| Pair {
+                roll: *roll,
+                register: *register,
+            }))
             .collect();
         let possible = left.rows.saturating_mul(right.rows);
         while (all.len() as u64) < total.min(possible) {
@@ -89,6 +106,7 @@ impl Asked {
         Ok(Self {
             pairs: all.into_iter().collect(),
             candidates,
+            certain,
             left_out,
             sizes: (left.rows, right.rows),
         })

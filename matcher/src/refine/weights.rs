@@ -1,6 +1,7 @@
 //! Match weights (Fellegi and Sunter 1969). In: comparison vectors of candidates and of decoys. Out: m and u per
 //! comparison and level, the prior, the weight of a vector in bits.
-//! u is counted on the decoys, which are strangers; m and the prior are fitted together by expectation and maximisation
+//! u is counted on the decoys, which are strangers, m on pairs that a class-A key decides. Where there are few of those,
+//! m is fitted, as the prior always is, by expectation and maximisation
 //! (Winkler 1988) on the candidates. A candidate speaks about a field only if some key found it without that field:
 //! on the fields of its keys it agrees by construction (Splink leaves those out for the same reason). Priors are
 //! counted like observations and shown. Invariant: sums run in a fixed order.
@@ -21,6 +22,8 @@ const M_PRIOR: Levels = [0.84, 0.06, 0.04, 0.02, 0.03, 0.01];
 const U_PRIOR: Levels = [0.02, 0.02, 0.04, 0.12, 0.7995, 0.0005];
 /// Weight of the priors, in pairs.
 const PRIOR_COUNT: f64 = 4.0;
+/// Certain pairs from which they alone say what m is: no guess about candidates is needed then.
+const CERTAIN_ENOUGH: usize = 200;
 /// Rounds of expectation and maximisation at most.
 const ROUNDS_MAX: usize = 100;
 /// Change of every m below which the fit has converged.
@@ -37,8 +40,10 @@ pub struct Evidence {
     pub candidates: Vec<Seen>,
     /// Vectors of the decoys.
     pub decoys: Vec<Vector>,
-    /// Pairs that the keys decide as the same person.
-    pub certain: u64,
+    /// Vectors of pairs that a class-A key decides as the same person.
+    pub certain: Vec<Vector>,
+    /// Number of pairs that the keys decide as the same person.
+    pub decided: u64,
     /// Records of both sides.
     pub sizes: (u64, u64),
 }
@@ -116,10 +121,14 @@ impl Model {
                     .collect()
             })
             .collect();
+        let known: Vec<Levels> = (0..count)
+            .map(|at| counted(&evidence.certain, at))
+            .collect();
+        let enough = evidence.certain.len() >= CERTAIN_ENOUGH;
         model.set_prior(evidence, 0.0);
         while model.rounds < ROUNDS_MAX {
             model.rounds += 1;
-            let mut counts = vec![[0.0; LEVEL_COUNT]; count];
+            let mut counts = known.clone();
             let mut expected = 0.0;
             for (seen, fields) in evidence.candidates.iter().zip(&speaks) {
                 let odds = model.weight(&seen.vector, seen.against).exp2();
@@ -129,7 +138,7 @@ impl Model {
                     1.0
                 };
                 expected += same;
-                for at in fields {
+                for at in fields.iter().filter(|_| !enough) {
                     if let Some(level) = seen.vector[*at] {
                         counts[*at][usize::from(level)] += same;
                     }
@@ -156,7 +165,7 @@ impl Model {
         let (left, right) = (evidence.sizes.0 as f64, evidence.sizes.1 as f64);
         let all = (left * right).max(2.0);
         let at_least = (left.min(right) * SHARED_LEAST).max(1.0);
-        let matching = (evidence.certain as f64 + expected)
+        let matching = (evidence.decided as f64 + expected)
             .max(at_least)
             .min(all / 2.0);
         self.prior_bits = (matching / (all - matching)).log2();
@@ -177,11 +186,16 @@ impl Model {
 
 /// Shares of the levels of a comparison, smoothed.
 fn shares(vectors: &[Vector], at: usize) -> Levels {
+    smoothed(&counted(vectors, at), &U_PRIOR)
+}
+
+/// How often each level of a comparison was seen.
+fn counted(vectors: &[Vector], at: usize) -> Levels {
     let mut seen = [0.0; LEVEL_COUNT];
     for level in vectors.iter().filter_map(|vector| *vector.get(at)?) {
         seen[usize::from(level)] += 1.0;
     }
-    smoothed(&seen, &U_PRIOR)
+    seen
 }
 
 fn smoothed(seen: &Levels, prior: &Levels) -> Levels {

@@ -76,6 +76,7 @@ fn main() {
     county_run::submit(&site, &mut stages, lock);
     stages.begin("比对 matcher");
     stages.add(&county_run::compare(&site));
+    county_run::refine(&site, &mut stages);
     stages.begin("线索 clues");
     let done = county_run::clues(&site);
     stages.add(&done);
