@@ -228,7 +228,7 @@ fn refine_pairs(
             continue;
         };
         let weight = centibits(*bits);
-        if let Some(outcome) = policy.refine(weight, candidate.differ) {
+        if let Some(outcome) = policy.refine(weight, candidate.agree, candidate.differ) {
             refined.push(Pair {
                 roll: candidate.roll,
                 register: candidate.register,
@@ -253,7 +253,7 @@ fn refine_pairs(
         let [first, second] = best.get(&pair.register).copied().unwrap_or_default();
         let leads = pair.weight == Some(first) && first.saturating_sub(second) >= LEAD;
         if pair.outcome == Outcome::Match && (taken.contains(&pair.register) || !leads) {
-            pair.outcome = Outcome::Review;
+            pair.outcome = policy.lowered(pair.agree);
         }
     }
     pairs.extend(refined);

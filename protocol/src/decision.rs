@@ -22,6 +22,8 @@ pub struct Policy {
     review_class_c: bool,
     /// Bits from which a refined pair is a match, and from which it goes to review, in hundredths.
     refined: Option<(i16, i16)>,
+    /// Whether the refinement round may confirm a contradicted identifier.
+    confirm_conflicts: bool,
 }
 
 /// Bits as hundredths, for a row of a result.
@@ -65,6 +67,11 @@ impl Policy {
             review_one_family: decision.review_one_family,
             review_one_family_against_a: decision.review_one_family_against_a,
             review_class_c: decision.review_class_c,
+            confirm_conflicts: agreement
+                .text()
+                .refine
+                .as_ref()
+                .is_some_and(|refine| refine.confirm_conflicts),
             refined: agreement
                 .text()
                 .refine
@@ -115,8 +122,9 @@ impl Policy {
         let possible = pair.agree & pair.differ == 0 && (pair.agree | pair.differ) & !held == 0;
         let decided = self.decide(pair.agree, pair.differ);
         if let Some(weight) = pair.weight {
-            let refined = self.refine(weight, pair.differ);
-            let lowered = refined == Some(Outcome::Match) && pair.outcome == Outcome::Review;
+            let refined = self.refine(weight, pair.agree, pair.differ);
+            let lowered =
+                refined == Some(Outcome::Match) && pair.outcome == self.lowered(pair.agree);
             let same = refined == Some(pair.outcome) || lowered;
             return possible && same && self.is_candidate(pair.agree, pair.differ);
         }
@@ -124,10 +132,11 @@ impl Policy {
         possible && (decided == Some(pair.outcome) || lowered)
     }
 
-    /// Whether the refinement round looks at a pair: one that the keys send to review, or on which they agree
-    /// somewhere without deciding; on two keys at least where class A differs.
+    /// Whether the refinement round looks at a pair: one that the keys send to review or find contradictory, or on which
+    /// they agree somewhere without deciding; on two keys at least where class A differs.
     pub fn is_candidate(&self, agree: u16, differ: u16) -> bool {
         let undecided = match self.decide(agree, differ) {
+            Some(Outcome::IdentityConflict) => self.confirm_conflicts,
             Some(outcome) => outcome == Outcome::Review,
             None => {
                 let needed = if differ & self.class_a == 0 { 1 } else { 2 };
@@ -138,13 +147,30 @@ impl Policy {
     }
 
     /// What a refined pair is by its match weight, in hundredths of a bit. Two different identifiers are never overruled
-    /// by likeness alone: people decide.
-    pub fn refine(&self, weight: i16, differ: u16) -> Option<Outcome> {
+    /// by likeness alone: people decide. A contradicted identifier is confirmed or stays a conflict.
+    pub fn refine(&self, weight: i16, agree: u16, differ: u16) -> Option<Outcome> {
         let (match_from, review_from) = self.refined?;
+        if self.has_class_a(agree) {
+            let confirmed = weight >= match_from;
+            return Some(if confirmed {
+                Outcome::Match
+            } else {
+                Outcome::IdentityConflict
+            });
+        }
         if weight >= match_from && differ & self.class_a == 0 {
             Some(Outcome::Match)
         } else {
             (weight >= review_from).then_some(Outcome::Review)
+        }
+    }
+
+    /// What a refined match becomes where another pair has a better claim.
+    pub fn lowered(&self, agree: u16) -> Outcome {
+        if self.has_class_a(agree) {
+            Outcome::IdentityConflict
+        } else {
+            Outcome::Review
         }
     }
 
@@ -176,6 +202,7 @@ mod tests {
             review_one_family_against_a: false,
             review_class_c: true,
             refined: Some((430, -300)),
+            confirm_conflicts: false,
         }
     }
 

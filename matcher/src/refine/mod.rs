@@ -35,7 +35,7 @@ use crate::intake::State;
 use crate::merge::Compared;
 use crate::plan::{Pairing, Plan};
 use request::Asked;
-use weights::{Evidence, Model, Seen};
+use weights::{Evidence, Identifier, Model, Seen};
 
 /// A pair that the keys leave undecided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,19 +197,26 @@ impl Desk<'_> {
                 list.push(vector.clone());
                 continue;
             };
-            let against = candidate.differ & class_a != 0;
-            own.push((candidate, vector, against));
+            let identifier = if candidate.agree & class_a != 0 {
+                Identifier::Agrees
+            } else if candidate.differ & class_a != 0 {
+                Identifier::Differs
+            } else {
+                Identifier::Absent
+            };
+            own.push((candidate, vector, identifier));
             evidence.candidates.push(Seen {
                 agree: candidate.agree,
                 vector: vector.clone(),
-                against,
+                identifier,
             });
         }
-        let names = agreement
-            .text()
-            .comparison
-            .iter()
-            .map(|c| c.field.to_string());
+        let derived = |name: &Name| {
+            let field = agreement.fields().iter().find(|field| field.name == *name);
+            field.is_some_and(|field| !field.derive.is_empty())
+        };
+        let comparisons = agreement.text().comparison.iter();
+        let names = comparisons.map(|c| (c.field.to_string(), derived(&c.field)));
         let fields = weights::key_comparisons(agreement);
         let model = Model::fit(names.collect(), &fields, &evidence);
         let path = plan
@@ -220,25 +227,24 @@ impl Desk<'_> {
         files::write_bytes(&path, &json)?;
         let explained = plan.folder.join(format!("refine-{}.csv", pairing.register));
         explain(&explained, &model, &own)?;
-        let weight = |(candidate, vector, against): &(&Candidate, &answers::Vector, bool)| {
+        let weight = |(candidate, vector, identifier): &Weighed<'_>| {
             let pair = (candidate.roll, candidate.register);
-            (pair, model.weight(vector, *against))
+            (pair, model.weight(vector, *identifier))
         };
         Ok(own.iter().map(weight).collect())
     }
 }
 
+/// A candidate with what is known about it.
+type Weighed<'a> = (&'a Candidate, &'a answers::Vector, Identifier);
+
 /// Keeps what each candidate's weight is made of: levels, not values, so that any decision can be explained.
-fn explain(
-    path: &Path,
-    model: &Model,
-    candidates: &[(&Candidate, &answers::Vector, bool)],
-) -> Result<(), Problem> {
+fn explain(path: &Path, model: &Model, candidates: &[Weighed<'_>]) -> Result<(), Problem> {
     files::write_whole(path, |out| {
         let wrap = |error| Problem::io(path, error);
         let names = model.comparisons.join(",");
         writeln!(out, "roll,register,agree,differ,{names},weight_bits").map_err(wrap)?;
-        for (candidate, vector, against) in candidates {
+        for (candidate, vector, identifier) in candidates {
             let word =
                 |level: &Option<u8>| level.map_or_else(String::new, |level| level.to_string());
             let levels: Vec<String> = vector.iter().map(word).collect();
@@ -250,7 +256,7 @@ fn explain(
                 candidate.agree,
                 candidate.differ,
                 levels.join(","),
-                model.weight(vector, *against)
+                model.weight(vector, *identifier)
             )
             .map_err(wrap)?;
         }

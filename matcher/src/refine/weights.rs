@@ -28,6 +28,8 @@ const CERTAIN_ENOUGH: usize = 200;
 const ROUNDS_MAX: usize = 100;
 /// Change of every m below which the fit has converged.
 const CONVERGED: f64 = 1e-5;
+/// Prior of a pair whose class-A keys agree: one in a hundred such pairs is two persons with one number.
+const AGREED_BITS: f64 = 6.63;
 /// Weight of a class-A key that differs: one match in thirty has a wrong identifier on one side.
 const AGAINST_A_BITS: f64 = -4.9;
 /// Share of the smaller side's records that are taken to be on the other side at least.
@@ -55,8 +57,19 @@ pub struct Seen {
     pub agree: u16,
     /// Levels.
     pub vector: Vector,
-    /// Whether a class-A key differs.
-    pub against: bool,
+    /// What the class-A keys say.
+    pub identifier: Identifier,
+}
+
+/// What the class-A keys say about a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identifier {
+    /// Absent on a side.
+    Absent,
+    /// One agrees.
+    Agrees,
+    /// One differs and none agrees.
+    Differs,
 }
 
 /// A fitted model; kept with the run.
@@ -68,6 +81,8 @@ pub struct Model {
     pub m: Vec<Levels>,
     /// P(level | strangers).
     pub u: Vec<Levels>,
+    /// Comparisons whose field may be derived from another, and says nothing beside an agreeing identifier.
+    pub derived: Vec<bool>,
     /// log2 of the odds that two records of the two sides are the same person.
     pub prior_bits: f64,
     /// Candidates that the fit saw.
@@ -100,13 +115,19 @@ pub fn key_comparisons(agreement: &Agreement) -> Vec<BTreeSet<usize>> {
 }
 
 impl Model {
-    /// Fits m, u and the prior. `keys` has for each match key the comparisons of its fields.
-    pub fn fit(comparisons: Vec<String>, keys: &[BTreeSet<usize>], evidence: &Evidence) -> Self {
+    /// Fits m, u and the prior. `comparisons` says of each whether its field may be derived from another; `keys` has for
+    /// each match key the comparisons of its fields.
+    pub fn fit(
+        comparisons: Vec<(String, bool)>,
+        keys: &[BTreeSet<usize>],
+        evidence: &Evidence,
+    ) -> Self {
         let count = comparisons.len();
         let mut model = Self {
             u: (0..count).map(|at| shares(&evidence.decoys, at)).collect(),
             m: vec![M_PRIOR; count],
-            comparisons,
+            derived: comparisons.iter().map(|(_, derived)| *derived).collect(),
+            comparisons: comparisons.into_iter().map(|(name, _)| name).collect(),
             prior_bits: 0.0,
             candidates: evidence.candidates.len(),
             expected: 0.0,
@@ -131,7 +152,7 @@ impl Model {
             let mut counts = known.clone();
             let mut expected = 0.0;
             for (seen, fields) in evidence.candidates.iter().zip(&speaks) {
-                let odds = model.weight(&seen.vector, seen.against).exp2();
+                let odds = model.weight(&seen.vector, seen.identifier).exp2();
                 let same = if odds.is_finite() {
                     odds / (1.0 + odds)
                 } else {
@@ -171,16 +192,23 @@ impl Model {
         self.prior_bits = (matching / (all - matching)).log2();
     }
 
-    /// Weight of a vector in bits, prior included; `against` where a class-A key differs.
-    pub fn weight(&self, vector: &Vector, against: bool) -> f64 {
-        let levels = vector.iter().enumerate();
+    /// Weight of a vector in bits, prior included.
+    pub fn weight(&self, vector: &Vector, identifier: Identifier) -> f64 {
+        let agrees = identifier == Identifier::Agrees;
+        let levels = vector.iter().zip(&self.derived).enumerate();
         let evidence: f64 = levels
-            .filter_map(|(at, level)| {
+            .filter(|(_, (_, derived))| !(agrees && **derived))
+            .filter_map(|(at, (level, _))| {
                 let level = usize::from((*level)?);
                 Some((self.m.get(at)?.get(level)? / self.u.get(at)?.get(level)?).log2())
             })
             .sum();
-        self.prior_bits + evidence + if against { AGAINST_A_BITS } else { 0.0 }
+        evidence
+            + match identifier {
+                Identifier::Absent => self.prior_bits,
+                Identifier::Agrees => AGREED_BITS,
+                Identifier::Differs => self.prior_bits + AGAINST_A_BITS,
+            }
     }
 }
 
@@ -252,13 +280,15 @@ mod tests {
             evidence.candidates.push(Seen {
                 agree: 1 << key,
                 vector,
-                against: false,
+                identifier: Identifier::Absent,
             });
             evidence.decoys.push(u.iter().map(&mut draw).collect());
         }
         let keys = [BTreeSet::from([0]), BTreeSet::from([1])];
         let model = Model::fit(
-            ["a", "b", "c"].map(str::to_owned).to_vec(),
+            ["a", "b", "c"]
+                .map(|name| (name.to_owned(), false))
+                .to_vec(),
             &keys,
             &evidence,
         );
@@ -272,17 +302,21 @@ mod tests {
             "{}",
             model.expected
         );
-        let weight = |level| model.weight(&vec![Some(level); 3], false);
+        let weight = |level| model.weight(&vec![Some(level); 3], Identifier::Absent);
         assert!(weight(0) > weight(1) && weight(1) > weight(4));
-        assert!((weight(0) - model.weight(&vec![Some(0); 3], true) + AGAINST_A_BITS).abs() < 1e-9);
-        assert!((model.weight(&vec![None; 3], false) - model.prior_bits).abs() < 1e-9);
+        assert!(
+            (weight(0) - model.weight(&vec![Some(0); 3], Identifier::Differs) + AGAINST_A_BITS)
+                .abs()
+                < 1e-9
+        );
+        assert!((model.weight(&vec![None; 3], Identifier::Absent) - model.prior_bits).abs() < 1e-9);
     }
 
     /// Nothing to fit: the priors are used, and every weight is finite.
     #[test]
     fn without_evidence_the_priors_speak() {
         let model = Model::fit(
-            vec!["a".to_owned()],
+            vec![("a".to_owned(), false)],
             &[BTreeSet::new()],
             &Evidence::default(),
         );
@@ -298,6 +332,6 @@ mod tests {
                 .zip(&U_PRIOR)
                 .all(|(u, prior)| (u - prior).abs() < 1e-12)
         );
-        assert!(model.weight(&vec![Some(0)], false).is_finite());
+        assert!(model.weight(&vec![Some(0)], Identifier::Absent).is_finite());
     }
 }

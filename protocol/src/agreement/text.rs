@@ -219,6 +219,10 @@ pub struct Refine {
     /// Most pairs, decoys included, that an agent answers per register and epoch.
     #[serde(default = "hundred_thousand")]
     pub pairs_max: u64,
+    /// Whether a contradicted identifier may be confirmed by likeness. Not where members of a household share address,
+    /// telephone and, by mistake, a number: what is alike then says nothing about the person.
+    #[serde(default)]
+    pub confirm_conflicts: bool,
     /// Match weight, prior included, from which a pair is a match, in bits: log2 of the odds.
     #[serde(default = "match_bits")]
     pub match_bits: f64,
