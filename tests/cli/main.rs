@@ -4,6 +4,7 @@
 
 mod malformed;
 mod one_error;
+mod refine;
 mod snapshots;
 
 use std::path::PathBuf;

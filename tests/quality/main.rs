@@ -40,7 +40,7 @@ fn the_town_keeps_the_bars_leaks_nothing_and_repeats() {
         result.recall_with_review
     );
     assert!(
-        result.review_items <= 400,
+        result.review_items <= 200,
         "review items {}",
         result.review_items
     );
@@ -236,7 +236,25 @@ fn febrl4_keeps_its_floor() {
     let quality = febrl::link(&Site::new(folder.path(), &build_binaries(), "2026-01-02"));
     println!("{}", serde_json::to_string(&quality).expect("JSON"));
     assert!(
-        quality.precision >= 0.99 && quality.recall >= 0.96,
+        quality.precision >= 0.99 && quality.recall >= 0.98,
         "{quality:?}"
     );
+}
+
+/// Decided by match weights alone, thresholds without any truth. The figures vary a little with the decoys.
+#[test]
+fn febrl4_by_weights_keeps_its_floors() {
+    for ((name, number, fields), floor) in febrl::SETS.into_iter().zip([0.998, 0.980, 0.940]) {
+        let folder = tempfile::tempdir().expect("folder");
+        let site = Site::new(folder.path(), &build_binaries(), "2026-01-02");
+        let quality = febrl::link_by_weights(&site, fields);
+        println!(
+            "{number} {}",
+            serde_json::to_string(&quality).expect("JSON")
+        );
+        assert!(
+            quality.f1 >= floor && quality.precision >= 0.998,
+            "{name}: {quality:?}"
+        );
+    }
 }

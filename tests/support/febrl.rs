@@ -90,9 +90,7 @@ fn template(fields: &[usize]) -> String {
         let field = part.split(':').next();
         named.iter().any(|(_, name, _)| Some(*name) == field)
     };
-    let usable = KEYS
-        .iter()
-        .filter(|parts| parts.iter().all(|part| has(part)));
+    let usable = KEYS.iter().filter(|parts| parts.iter().all(&has));
     for (number, parts) in usable.take(16).enumerate() {
         let parts: Vec<String> = parts.iter().map(|part| format!("'{part}'")).collect();
         text += &format!(
