@@ -131,8 +131,17 @@ fn join(
     let mut run: Vec<Row> = Vec::new();
     while let (Some(left_row), Some(right_row)) = (l, r) {
         match left_row[..16].cmp(&right_row[..16]) {
-            std::cmp::Ordering::Less => l = next(&mut left, &cell.left)?,
-            std::cmp::Ordering::Greater => r = next(&mut right, &cell.right)?,
+            std::cmp::Ordering::Less => {
+                left.skip_below(&right_row[..16])
+                    .map_err(|e| Problem::io(&cell.left, e))?;
+                l = next(&mut left, &cell.left)?;
+            }
+            std::cmp::Ordering::Greater => {
+                right
+                    .skip_below(&left_row[..16])
+                    .map_err(|e| Problem::io(&cell.right, e))?;
+                r = next(&mut right, &cell.right)?;
+            }
             std::cmp::Ordering::Equal => {
                 // A tag occurs at most 20 times on a side (checked at intake), so a run is short.
                 run.clear();

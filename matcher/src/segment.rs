@@ -77,7 +77,8 @@ pub fn build(
     write(path, &index, Merge::new(readers, path)?)
 }
 
-fn write(
+/// Writes a segment of rows that are sorted; `counts` has the rows of each first byte.
+pub fn write(
     path: &Path,
     counts: &[u64; 256],
     rows: impl Iterator<Item = Result<Row, Problem>>,
@@ -182,9 +183,16 @@ fn read_row(reader: &mut impl Read) -> std::io::Result<Option<Row>> {
     }
 }
 
+/// Bytes read at a time: they stay in a second-level cache while their rows are looked at.
+const READ_BYTES: usize = 1 << 18;
+
 /// Reads the rows of a segment whose first byte lies in `from..=to`.
 pub struct Range {
-    reader: BufReader<File>,
+    file: File,
+    /// Whole rows; those from `at` on are not taken yet.
+    buffer: Vec<u8>,
+    at: usize,
+    /// Rows of the range that are not in the buffer yet.
     left: u64,
 }
 
@@ -212,20 +220,53 @@ impl Range {
             .map_err(wrap)?;
         let left = end.saturating_sub(first);
         Ok(Self {
-            reader: BufReader::with_capacity(1 << 18, file),
+            file,
+            buffer: Vec::new(),
+            at: 0,
             left,
         })
     }
 
+    /// Reads the next rows over those that were taken; `false` at the end of the range.
+    fn refill(&mut self) -> std::io::Result<bool> {
+        let rows = self.left.min(READ_BYTES as u64 / 32);
+        self.left -= rows;
+        self.at = 0;
+        self.buffer
+            .resize(usize::try_from(rows * 32).unwrap_or(READ_BYTES), 0);
+        self.file.read_exact(&mut self.buffer)?;
+        Ok(rows > 0)
+    }
+
+    /// Passes over rows whose tag is less than `tag`. Rows are looked at in growing steps, because most lie far apart.
+    pub fn skip_below(&mut self, tag: &[u8]) -> std::io::Result<()> {
+        loop {
+            let (rows, _) = self.buffer[self.at..].as_chunks::<32>();
+            if rows.last().is_none_or(|last| last[..16] < *tag) {
+                if !self.refill()? {
+                    return Ok(());
+                }
+                continue;
+            }
+            let mut step = 1;
+            while rows.get(step).is_some_and(|row| row[..16] < *tag) {
+                step *= 2;
+            }
+            let within = &rows[step / 2..(step + 1).min(rows.len())];
+            let below = step / 2 + within.partition_point(|row| row[..16] < *tag);
+            self.at += below * 32;
+            return Ok(());
+        }
+    }
+
     /// The next row, or `None` at the end of the range.
     pub fn next_row(&mut self) -> std::io::Result<Option<Row>> {
-        if self.left == 0 {
+        if self.at == self.buffer.len() && !self.refill()? {
             return Ok(None);
         }
-        self.left -= 1;
-        let mut row = [0; 32];
-        self.reader.read_exact(&mut row)?;
-        Ok(Some(row))
+        let row = self.buffer[self.at..].first_chunk::<32>().copied();
+        self.at += 32;
+        Ok(row)
     }
 }
 
@@ -295,6 +336,20 @@ mod tests {
         }
         assert_eq!(all.len(), 5000);
         assert!(all.is_sorted());
+        // Skipping to any tag, present or not, ends where looking at every row would.
+        for at in (0..5000).step_by(37) {
+            for change in [0, 1] {
+                let mut tag = all[at];
+                tag[15] ^= change;
+                let mut range = Range::open(&path, 0, 255).ok().unwrap();
+                for _ in 0..at / 3 {
+                    range.next_row().unwrap();
+                }
+                range.skip_below(&tag[..16]).unwrap();
+                let expected = all[at / 3..].iter().find(|row| row[..16] >= tag[..16]);
+                assert_eq!(range.next_row().unwrap().as_ref(), expected);
+            }
+        }
     }
 
     #[test]

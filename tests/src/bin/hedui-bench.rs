@@ -6,7 +6,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use hedui_tests::bench::{oprf, similarity};
+use hedui_tests::bench::{join, oprf, similarity};
+use hedui_tests::run::build_binaries;
 
 /// 性能测量 | Measure beside a peer in the same run
 #[derive(Parser)]
@@ -28,6 +29,20 @@ enum Command {
         /// Rounds; the best of each figure counts
         #[arg(long, default_value_t = 3)]
         rounds: usize,
+    },
+    /// The exact join of segments beside DuckDB's inner join
+    Join {
+        /// Folder for the files (3.2 GB and as much again for 100 million rows)
+        folder: PathBuf,
+        /// Rows of the small side
+        #[arg(long, default_value_t = 1_000_000)]
+        left: u64,
+        /// Rows of the large side (repeat)
+        #[arg(long = "rows", default_values_t = [10_000_000, 30_000_000, 100_000_000])]
+        rows: Vec<u64>,
+        /// Python with the peer installed
+        #[arg(long)]
+        python: Option<PathBuf>,
     },
     /// All pairs of filters with Dice >= t beside anonlink
     Similarity {
@@ -62,6 +77,32 @@ fn main() {
                 println!("{}", serde_json::to_string(&figures).expect("JSON"));
             } else {
                 print(&figures);
+            }
+        }
+        Command::Join {
+            folder,
+            left,
+            rows,
+            python,
+        } => {
+            let bins = build_binaries();
+            let figures = join::measure(&folder, left, &rows, &bins, python.as_deref());
+            if arguments.json {
+                println!("{}", serde_json::to_string(&figures).expect("JSON"));
+                return;
+            }
+            for figure in figures {
+                let ratio = figure
+                    .ratio
+                    .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}x"));
+                println!(
+                    "{left} x {}: {:.2} s, {:.0} MiB, {} pairs; DuckDB {:.2} s, ratio {ratio}",
+                    figure.rows,
+                    figure.seconds,
+                    figure.peak_mib,
+                    figure.pairs,
+                    figure.peer_seconds.unwrap_or(f64::NAN)
+                );
             }
         }
         Command::Similarity {
