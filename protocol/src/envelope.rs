@@ -127,7 +127,11 @@ pub struct Checked<F> {
 }
 
 /// A file whose signature verifies under the sender's key in the agreement.
-pub struct Verified<F>(Checked<F>);
+pub struct Verified<F> {
+    checked: Checked<F>,
+    /// SHA-256 of what the signature covers behind the header.
+    digest: [u8; 32],
+}
 
 impl<F> std::fmt::Debug for Checked<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -225,26 +229,31 @@ impl<F: Read + Seek> Checked<F> {
         }
         let mut signature = [0; SIGNATURE_BYTES as usize];
         self.file.read_exact(&mut signature)?;
-        let signed = signed_bytes(self.header.kind, &self.head_digest, &hash.finish());
+        let digest = hash.finish();
+        let signed = signed_bytes(self.header.kind, &self.head_digest, &digest);
         if !self.sender.verify(&signed, &signature) {
             return Err(Refusal::BadSignature.into());
         }
-        Ok(Verified(self))
+        Ok(Verified {
+            checked: self,
+            digest,
+        })
     }
 }
 
 impl<F: Read + Seek> Verified<F> {
     /// The verified header.
     pub fn header(&self) -> &Header {
-        &self.0.header
+        &self.checked.header
     }
 
     /// `SHA-256(header)`: names this message in ledgers and logs.
     pub fn header_digest(&self) -> [u8; 32] {
-        self.0.head_digest
+        self.checked.head_digest
     }
 
-    /// Decrypts the body into `out`. On an error the caller discards what was written.
+    /// Decrypts the body into `out`. On an error the caller discards what was written. The file is read a second time
+    /// here, and may have been changed by whoever can write it: what is read must be what was verified.
     pub fn open(&mut self, me: &Identity, out: &mut impl Write) -> Result<(), EnvelopeError> {
         let Checked {
             header,
@@ -252,10 +261,12 @@ impl<F: Read + Seek> Verified<F> {
             head_bytes,
             file,
             ..
-        } = &mut self.0;
+        } = &mut self.checked;
         file.seek(SeekFrom::Start(*head_bytes))?;
         let mut enc = [0; ENC_BYTES as usize];
         file.read_exact(&mut enc)?;
+        let mut hash = Sha256::default();
+        hash.update(&enc);
         let enc = <Kem as hpke::Kem>::EncappedKey::from_bytes(&enc);
         let context = hpke::setup_receiver::<HpkeAead, Kdf, Kem>(
             &OpModeR::Base,
@@ -275,11 +286,17 @@ impl<F: Read + Seek> Verified<F> {
             left -= len as u64;
             let chunk = &mut buffer[..len + AEAD_TAG_BYTES];
             file.read_exact(chunk)?;
+            hash.update(chunk);
             let plain = aead.open(stream_nonce(counter, left == 0), &[], chunk);
             out.write_all(plain.ok_or(Refusal::Unreadable)?)?;
             counter += 1;
             if left == 0 {
-                return Ok(());
+                let same = hash.finish() == self.digest;
+                return if same {
+                    Ok(())
+                } else {
+                    Err(Refusal::BadSignature.into())
+                };
             }
         }
     }

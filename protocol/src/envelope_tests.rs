@@ -128,3 +128,70 @@ fn another_recipient_sender_agreement_or_epoch_is_named() {
     let impostor = identity("police", 8);
     assert_eq!(ask(to.card(), 7, 1, impostor.card().clone()), 13);
 }
+
+/// A file that is honest while it is verified and another one afterwards, as a hostile share can serve it.
+struct TwoFaced {
+    honest: Cursor<Vec<u8>>,
+    other: Cursor<Vec<u8>>,
+    turned: std::rc::Rc<std::cell::Cell<bool>>,
+}
+
+impl Read for TwoFaced {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.turned.get() {
+            self.other.read(out)
+        } else {
+            self.honest.read(out)
+        }
+    }
+}
+
+impl Seek for TwoFaced {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.honest.seek(to)?;
+        self.other.seek(to)
+    }
+}
+
+#[test]
+fn what_is_opened_must_be_what_was_verified() {
+    let (from, to, honest) = sealed(b"an honest body");
+    // Anybody can seal another body of that length to the same recipient under the same header; the signature is
+    // only looked at in the first pass.
+    let impostor = identity("police", 1);
+    let mut other = Vec::new();
+    let head = header(&from, &to, 14);
+    let mut body = Cursor::new(&b"another's body"[..]);
+    seal(&head, &impostor, to.card(), &mut body, &mut other).unwrap();
+    let card = from.card().clone();
+    let expected = Expectation {
+        me: to.card(),
+        agreement: AgreementDigest([7; 32]),
+        epoch: Epoch(1),
+        kinds: &[MessageType::Submission],
+        party: &move |name| (*name == card.name).then(|| card.clone()),
+    };
+    for turns in [false, true] {
+        let turned = std::rc::Rc::new(std::cell::Cell::new(false));
+        let file = TwoFaced {
+            honest: Cursor::new(honest.clone()),
+            other: Cursor::new(other.clone()),
+            turned: turned.clone(),
+        };
+        let mut verified = Checked::read(file, &expected)
+            .and_then(Checked::verify)
+            .ok()
+            .unwrap();
+        turned.set(turns);
+        let mut out = Vec::new();
+        let opened = verified.open(&to, &mut out);
+        if turns {
+            assert!(matches!(
+                opened,
+                Err(EnvelopeError::Refused(Refusal::BadSignature))
+            ));
+        } else {
+            assert!(opened.is_ok() && out == b"an honest body");
+        }
+    }
+}

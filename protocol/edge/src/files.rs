@@ -76,7 +76,14 @@ pub fn deliver<T>(
         .into_owned();
     let part = folder.join(format!(".{name}.part"));
     let mut options = File::options();
-    options.write(true).create(true).truncate(true);
+    // Made anew: a link that somebody put there would lead the bytes elsewhere.
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Problem::io(&part, error));
+        }
+        _ => {}
+    }
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options
