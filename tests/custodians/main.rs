@@ -238,6 +238,55 @@ fn wrong_answers_are_named_before_a_token_exists() {
     deliver(&site, "police", "finish", "police", &[], &[0]);
 }
 
+/// A custodian that answers wrongly is like one that is silent: another is asked, and the two right answers do.
+#[test]
+fn a_wrong_answer_does_not_stand_before_two_right_ones() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    answer(&site, "c2", &[0]);
+    let (forged, code, words) = forgery::answers(&site, "police", "c1")
+        .next()
+        .expect("a forgery");
+    let done = deliver(&site, "police", "finish", "police", &[], &[code]);
+    refused(&done, code, &[&forged, words]);
+    let other = ["--custodian", "c3"];
+    deliver(&site, "police", "prepare", "police", &other, &[0]);
+    answer(&site, "c3", &[0]);
+    let log = |party: &str| {
+        let args = ["custodian", "log"];
+        site.must("hedui-keys", party, &args, &[0]).stdout
+    };
+    let before = log("c2");
+    // The kit of the register comes with the roll.
+    deliver(&site, "office", "submit", "roll", &[], &[75]);
+    let done = deliver(&site, "police", "finish", "police", &[], &[0]);
+    assert!(
+        done.stderr.contains(words),
+        "the wrong answer is named\n{}",
+        done.stderr
+    );
+    assert!(tokens(&site, "police") > 0);
+    assert_eq!(log("c2"), before, "nobody is charged again");
+}
+
+/// What custodians have answered is not thrown away because a row was added before it was taken.
+#[test]
+fn answers_that_are_paid_for_serve_a_changed_file() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    answer(&site, "c2", &[0]);
+    let mut register = fs::read_to_string(site.root.join("police.csv")).expect("register");
+    register += "赵敏,420525197003030024,女,1970-03-03\n";
+    fs::write(site.root.join("police.csv"), register).expect("register");
+    let again = deliver(&site, "police", "prepare", "police", &[], &[0]);
+    assert!(again.stdout.contains(" 3 个新取值"), "{}", again.stdout);
+    assert!(tokens(&site, "police") > 0, "the first answers are kept");
+}
+
 /// Requests that a custodian must not answer.
 #[test]
 fn requests_that_do_not_belong_here_are_refused() {

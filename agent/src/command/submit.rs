@@ -145,10 +145,17 @@ impl Run<'_> {
         let mut values = Values::collect(workshop, prepared)?;
         let batch = Batch::of(workshop, &prepared.dataset.name);
         let mut waiting = Vec::new();
-        if reach != Reach::Prepare
-            && let Some(card) = batch.card()?
-        {
-            match absorb(workshop, &batch, &card)? {
+        if let Some(card) = batch.card()? {
+            let absorbed = match absorb(workshop, &batch, &card) {
+                // Asking another custodian is the way out of a wrong answer.
+                Err(problem @ Problem::Refused { .. }) if reach == Reach::Prepare => {
+                    self.console.note(&problem.to_string());
+                    Answers::Waiting(Vec::new())
+                }
+                other => other?,
+            };
+            // Also before more is asked: what was answered is paid for, whatever the data are by now.
+            match absorbed {
                 Answers::Absorbed(count) => self.console.say(&format!(
                     "已验证密钥保管方的答复 answers verified: {count} 个取值 values"
                 )),

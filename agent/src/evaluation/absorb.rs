@@ -1,6 +1,6 @@
 //! Answers of custodians become tokens. In: a batch and the answers to it. Out: tokens in the sealed cache.
 //! Invariant: every chunk's proofs are verified before its tokens exist (the types say so); a custodian whose
-//! answer does not hold is named, and nothing of it is used.
+//! answer does not hold is named; with a spare answer the others go on without it.
 //! Specification: protocol/SPEC.md, "Evaluation"; RFC 9497 §3.3.2.
 
 use std::fs::File;
@@ -39,11 +39,43 @@ pub enum Answers {
 /// Looks for answers to a batch; with enough of them, verifies, combines and keeps the tokens.
 pub fn absorb(workshop: &Workshop<'_>, batch: &Batch<'_>, card: &Card) -> Result<Answers, Problem> {
     let needed = workshop.agreement.text().oprf.threshold as usize;
-    let (mut answers, waiting) = arrived(workshop, card)?;
-    if answers.len() < needed {
-        return Ok(Answers::Waiting(waiting));
+    let mut wrong: Vec<(PathBuf, Problem)> = Vec::new();
+    loop {
+        let (mut answers, waiting, refused) = arrived(workshop, card, &wrong)?;
+        if answers.len() < needed {
+            let first = wrong.into_iter().next().map(|(_, problem)| problem);
+            return first.or(refused).map_or(Ok(Answers::Waiting(waiting)), Err);
+        }
+        let spare = answers.len() > needed;
+        answers.truncate(needed);
+        let places: Vec<PathBuf> = answers.iter().map(|answer| answer.path.clone()).collect();
+        match verify(workshop, batch, card, answers) {
+            // With a spare answer one custodian that answers wrongly is like one that is silent.
+            Err(problem @ Problem::Refused { .. }) if spare => {
+                let Problem::Refused {
+                    place: Some(place), ..
+                } = &problem
+                else {
+                    return Err(problem);
+                };
+                if !places.contains(place) {
+                    return Err(problem);
+                }
+                workshop.console.note(&problem.to_string());
+                wrong.push((place.clone(), problem));
+            }
+            other => return other.map(Answers::Absorbed),
+        }
     }
-    answers.truncate(needed);
+}
+
+/// Verifies as many answers as are needed, combines them and keeps the tokens.
+fn verify(
+    workshop: &Workshop<'_>,
+    batch: &Batch<'_>,
+    card: &Card,
+    answers: Vec<Answer>,
+) -> Result<u64, Problem> {
     let key = epoch_key::load(workshop.agreement, workshop.state, workshop.exchange)?;
     let mut absorber = Absorber {
         workshop,
@@ -59,7 +91,7 @@ pub fn absorb(workshop: &Workshop<'_>, batch: &Batch<'_>, card: &Card) -> Result
     let blinds = batch.read(|blinds, asked| absorber.take(blinds, asked))?;
     let done = absorber.finish(&blinds)?;
     batch.remove()?;
-    Ok(Answers::Absorbed(done))
+    Ok(done)
 }
 
 /// One custodian's answer, opened and laid out, not yet verified.
@@ -72,11 +104,19 @@ struct Answer {
     _file: Scratch,
 }
 
-/// Answers that came, in the order of the custodians, and the custodians whose answers did not.
-fn arrived(workshop: &Workshop<'_>, card: &Card) -> Result<(Vec<Answer>, Vec<Name>), Problem> {
+/// Answers, custodians without one, and why one that came cannot be used.
+type Arrived = (Vec<Answer>, Vec<Name>, Option<Problem>);
+
+/// Answers that came, in the order of the custodians, but for those known to be wrong; the custodians whose answers did
+/// not; why an answer that came cannot be used.
+fn arrived(
+    workshop: &Workshop<'_>,
+    card: &Card,
+    wrong: &[(PathBuf, Problem)],
+) -> Result<Arrived, Problem> {
     let me = workshop.identity.card();
     let found = exchange::addressed_to(workshop.exchange, &me.name)?;
-    let (mut answers, mut waiting) = (Vec::new(), Vec::new());
+    let (mut answers, mut waiting, mut unusable) = (Vec::new(), Vec::new(), None);
     for (index, name) in (1..).zip(workshop.agreement.custodians()) {
         let Some(request) = card.requests.get(name) else {
             continue;
@@ -85,6 +125,7 @@ fn arrived(workshop: &Workshop<'_>, card: &Card) -> Result<(Vec<Answer>, Vec<Nam
         let claimed = found.iter().filter(|file| {
             let header = &file.header;
             header.kind == MessageType::EvalAnswer
+                && !wrong.iter().any(|(path, _)| *path == file.path)
                 && header.from.0 == *name
                 && header.in_reply_to.is_some_and(|id| id.to_hex() == *request)
         });
@@ -106,11 +147,15 @@ fn arrived(workshop: &Workshop<'_>, card: &Card) -> Result<(Vec<Answer>, Vec<Nam
                 }
                 answers.push(answer);
             }
-            (None, Some(problem)) => return Err(problem),
+            (None, Some(problem)) => {
+                if unusable.is_none() {
+                    unusable = Some(problem);
+                }
+            }
             (None, None) => waiting.push(name.clone()),
         }
     }
-    Ok((answers, waiting))
+    Ok((answers, waiting, unusable))
 }
 
 fn open(
@@ -137,7 +182,13 @@ fn open(
         .map_err(|error| Problem::envelope(path, error))?;
     out.flush().map_err(|error| Problem::io(path, error))?;
     drop(out);
-    let wrap = |error| Problem::io(path, error);
+    let wrap = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            let short = Refusal::malformed("evaluation answer", "it is too short");
+            Problem::refused(path, short)
+        }
+        _ => Problem::io(path, error),
+    };
     let mut reader = BufReader::with_capacity(1 << 20, file.reopen().map_err(wrap)?);
     let mut prefix = [0; 4];
     reader.read_exact(&mut prefix).map_err(wrap)?;

@@ -242,7 +242,10 @@ fn say(console: &Console, answered: &Answered) {
 
 fn log(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
     let agreement = home.read_agreement()?;
-    let ledger = Ledger::open(&home.state(), &agreement)?;
+    let state = home.state();
+    // Opening the log mends a torn last line, so nobody may be writing it.
+    let _guard = files::guard(&state)?;
+    let ledger = Ledger::open(&state, &agreement)?;
     console.say(&format!("期次 epoch: {}", place(&agreement)));
     for entry in ledger.entries() {
         let what = match &entry.event {
@@ -357,6 +360,7 @@ fn destroy(
             format!("if that is meant: hedui-keys custodian destroy --confirm {name}"),
         ));
     }
+    let _guard = files::guard(&state)?;
     let vault = Vault::new(&state, "custodian", &identity, &agreement);
     let mut gone = 0;
     for file in ceremony::FILES {

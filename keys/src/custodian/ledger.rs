@@ -99,6 +99,7 @@ impl Ledger {
     /// same identifier, and more than the quota.
     pub fn charge(&mut self, event: Event, quota: u64, time: &str) -> Result<bool, Problem> {
         let Event::Request {
+            from,
             dataset,
             request,
             content_sha256,
@@ -109,12 +110,14 @@ impl Ledger {
             return Ok(false);
         };
         for entry in &self.entries {
+            // An identifier stands in clear in a header: another sender's use of it is another request.
             if let Event::Request {
+                from: sender,
                 request: held,
                 content_sha256: digest,
                 ..
             } = &entry.event
-                && held == request
+                && (sender, held) == (from, request)
             {
                 let same = digest == content_sha256;
                 return if same {
