@@ -1,7 +1,7 @@
 //! Answering the refinement round: filters of named pairs under keys of their own. In: a request's pairs and the
 //! persons that were delivered. Out: one row of filters per pair, in the request's order.
-//! Invariant: a handle that is no person's (padding, canaries) gets filters that look like a person's; the answer to a
-//! request is always the same bytes. Specification: protocol/SPEC.md, "Refinement"; design §5.
+//! Invariant: a handle that is no person's (padding, canaries) gets filters of an invented value, like nobody's; the
+//! answer to a request is always the same bytes. Specification: protocol/SPEC.md, "Refinement"; design §5.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -212,11 +212,20 @@ fn refine_pairs(
     candidates: &[Candidate],
     weights: &Weights,
 ) {
-    let taken: BTreeSet<Handle> = pairs
+    // A claim by keys that a tie lowered to review, or that is contradicted, is a claim all the same.
+    let claimed = |pair: &&Pair| {
+        policy.has_class_a(pair.agree)
+            || policy.decide(pair.agree, pair.differ) == Some(Outcome::Match)
+    };
+    let claims: Vec<(Handle, Handle)> = pairs
         .iter()
-        .filter(|pair| pair.outcome == Outcome::Match)
-        .map(|pair| pair.register)
+        .filter(claimed)
+        .map(|pair| (pair.register, pair.roll))
         .collect();
+    let mut taken: BTreeMap<Handle, BTreeSet<Handle>> = BTreeMap::new();
+    for (register, roll) in claims {
+        taken.entry(register).or_default().insert(roll);
+    }
     // What was not asked about, or settled into review by a tie, stays as the keys left it.
     pairs.retain(|pair| {
         let open = policy.is_candidate(pair.agree, pair.differ);
@@ -239,10 +248,12 @@ fn refine_pairs(
             });
         }
     }
+    // Every candidate is a rival, whatever becomes of it; one that was not asked about may be any.
     let mut best: BTreeMap<Handle, [i16; 2]> = BTreeMap::new();
-    for pair in &refined {
-        let weight = pair.weight.unwrap_or(i16::MIN);
-        let [first, second] = best.entry(pair.register).or_insert([i16::MIN; 2]);
+    for candidate in candidates {
+        let asked = weights.get(&(candidate.roll, candidate.register));
+        let weight = asked.map_or(i16::MAX, |bits| centibits(*bits));
+        let [first, second] = best.entry(candidate.register).or_insert([i16::MIN; 2]);
         if weight > *first {
             (*first, *second) = (weight, *first);
         } else {
@@ -252,7 +263,10 @@ fn refine_pairs(
     for pair in &mut refined {
         let [first, second] = best.get(&pair.register).copied().unwrap_or_default();
         let leads = pair.weight == Some(first) && first.saturating_sub(second) >= LEAD;
-        if pair.outcome == Outcome::Match && (taken.contains(&pair.register) || !leads) {
+        let others = taken
+            .get(&pair.register)
+            .is_some_and(|rolls| rolls.iter().any(|roll| *roll != pair.roll));
+        if pair.outcome == Outcome::Match && (others || !leads) {
             pair.outcome = policy.lowered(pair.agree);
         }
     }

@@ -1,6 +1,7 @@
 //! Deciding a candidate pair by the classes of its keys. In: which match keys agree and which both records
 //! have. Out: match, review, identity conflict, or nothing. Invariant: a pure function of the agreement and
-//! two bitmaps: the matcher decides with it, the roll owner replays it, a reviewer can do the same.
+//! two bitmaps: the matcher decides with it, the roll owner replays it, a reviewer can do the same. Of a refined pair
+//! only the thresholds can be replayed: its weight is the matcher's word.
 //! Specification: protocol/SPEC.md, "Decision"; design §5.
 
 use std::collections::BTreeSet;

@@ -24,7 +24,7 @@ const REGISTER: &str = "姓名;出生日期;手机\n\
 #[test]
 fn the_round_refines_what_is_open_and_a_run_never_waits() {
     let folder = tempfile::tempdir().expect("folder");
-    let site = site_with(folder.path(), &[]);
+    let site = site_with(folder.path(), &["--refine"]);
     fs::write(site.root.join("roll.csv"), ROLL).expect("roll");
     fs::write(site.root.join("register.csv"), REGISTER).expect("register");
     let early = site.run("hedui-agent", "office", &["refine"]);
@@ -97,7 +97,7 @@ fn the_round_refines_what_is_open_and_a_run_never_waits() {
 #[test]
 fn more_pairs_than_the_agreement_allows_are_not_answered() {
     let folder = tempfile::tempdir().expect("folder");
-    let site = site_with(folder.path(), &[]);
+    let site = site_with(folder.path(), &["--refine"]);
     // The same agreement with a smaller bound, signed anew by everybody.
     let path = site.root.join("agreement.toml");
     let text = fs::read_to_string(&path).expect("agreement");

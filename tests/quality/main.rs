@@ -22,7 +22,7 @@ fn the_town_keeps_the_bars_leaks_nothing_and_repeats() {
     let county = generate(Scale::Town, SEED);
     write::write(&county, &site.root.join("county")).expect("written");
     let mut stages = Stages::new(&site, true);
-    county_run::set_up(&site, &mut stages, (LockKind::Oprf, false));
+    county_run::set_up(&site, &mut stages, LockKind::Oprf, &["--refine"]);
     county_run::submit(&site, &mut stages, LockKind::Oprf);
     county_run::compare(&site);
     county_run::refine(&site, &mut stages);

@@ -72,11 +72,7 @@ fn fifty_kills_leave_the_bytes_of_an_undisturbed_run() {
     let folder = tempfile::tempdir().expect("folder");
     let base = Site::new(&folder.path().join("base"), &bins, "2016-06-30");
     write::write(&generate(Scale::Town, 3), &base.root.join("county")).expect("written");
-    county_run::set_up(
-        &base,
-        &mut Stages::new(&base, true),
-        (LockKind::Oprf, false),
-    );
+    county_run::set_up(&base, &mut Stages::new(&base, true), LockKind::Oprf, &[]);
     // The kits' secrets and the keys of the blinds are random: they are made once here, so that every round has
     // the same. The custodians' records stay.
     for (party, bin, args) in &steps(&base)[..3] {

@@ -110,8 +110,8 @@ impl Stages {
     }
 }
 
-/// Every party's key, the agreement, all signatures.
-pub fn set_up(site: &Site, stages: &mut Stages, (lock, allow_id_errors): (LockKind, bool)) {
+/// Every party's key, the agreement with further options of its draft, all signatures.
+pub fn set_up(site: &Site, stages: &mut Stages, lock: LockKind, options: &[&str]) {
     stages.begin("密钥与协议 keys, agreement, signatures");
     let mut parties: Vec<&str> = SUBMISSIONS.iter().map(|(_, party)| *party).collect();
     parties.push("hedui");
@@ -162,9 +162,7 @@ pub fn set_up(site: &Site, stages: &mut Stages, (lock, allow_id_errors): (LockKi
     if lock == LockKind::Keyed {
         args.extend(["--lock".to_owned(), "keyed".to_owned()]);
     }
-    if allow_id_errors {
-        args.push("--allow-id-errors".to_owned());
-    }
+    args.extend(options.iter().map(|option| (*option).to_owned()));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     stages.add(&site.must("hedui-agent", "minzheng", &args, &[0]));
     for party in parties.iter().filter(|party| **party != "minzheng") {

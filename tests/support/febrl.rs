@@ -123,7 +123,7 @@ pub fn link(site: &Site) -> Febrl {
         )
         .expect("copied");
     }
-    run(site, "person");
+    run(site, "person", &["--refine"]);
     score(site, &data)
 }
 
@@ -136,7 +136,7 @@ pub fn link_by_weights(site: &Site, fields: &[usize]) -> Febrl {
     }
     let path = data.join("template.toml");
     std::fs::write(&path, template(fields)).expect("written");
-    run(site, &path.to_string_lossy());
+    run(site, &path.to_string_lossy(), &[]);
     score(site, &data)
 }
 
@@ -152,7 +152,7 @@ fn data_folder(site: &Site) -> std::path::PathBuf {
 }
 
 /// Runs all parties from keys to results, the refinement round included.
-fn run(site: &Site, template: &str) {
+fn run(site: &Site, template: &str, options: &[&str]) {
     for party in ["registry", "hospital", "centre"] {
         site.must("hedui-keys", party, &["new", party], &[0]);
     }
@@ -183,7 +183,7 @@ fn run(site: &Site, template: &str) {
     site.must(
         "hedui-agent",
         "registry",
-        &[&new[..], &parties, &words].concat(),
+        &[&new[..], &parties, &words, options].concat(),
         &[0],
     );
     for party in ["hospital", "centre"] {

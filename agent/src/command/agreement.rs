@@ -23,6 +23,8 @@ use crate::evaluation::cost;
 const CN_PERSON: &str = include_str!("../../templates/cn-person.toml");
 const PERSON: &str = include_str!("../../templates/person.toml");
 const COUNTY: &str = include_str!("../../templates/county.toml");
+/// Templates that are shipped.
+const BUILT_IN: [&str; 3] = ["cn-person", "person", "county"];
 /// The county's rule file, written beside a county agreement.
 pub const COUNTY_RULES: &str = include_str!("../../templates/county-rules.toml");
 
@@ -89,6 +91,9 @@ pub struct NewOptions {
     /// Rule file that turns matches into clues
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// Compare what the keys leave open field by field (refinement; weaker than the keys' two locks, see OPERATIONS)
+    #[arg(long)]
+    refine: bool,
     /// Also find registers' identity numbers with one slip: a match key with 180 values per person of the roll
     #[arg(long)]
     allow_id_errors: bool,
@@ -177,6 +182,18 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
         add_party(&mut text, &read_card(card)?, Role::Custodian);
     }
     set_lock(&mut text, options)?;
+    // A template of one's own says itself whether it refines.
+    if !options.refine && BUILT_IN.contains(&options.template.as_str()) {
+        text.refine = None;
+        text.comparison.clear();
+        text.match_key.retain(|key| key.class != KeyClass::D);
+    }
+    if options.refine && text.refine.is_none() {
+        return Err(Problem::usage(
+            "the template has no `[refine]`",
+            "add it with its comparisons, or leave out --refine",
+        ));
+    }
     if options.allow_id_errors {
         add_error_key(&mut text)?;
     }

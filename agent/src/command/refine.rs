@@ -44,7 +44,13 @@ pub fn answer(
     let mut latest = BTreeMap::new();
     for (path, mut verified) in received(folder, &identity, &agreement, expected, console)? {
         let body = exchange::open_small(&path, &mut verified, &identity, limit)?;
-        let (request, pairs) = parse(&agreement, &body).map_err(|r| Problem::refused(&path, r))?;
+        let (request, pairs) = match parse(&agreement, &body) {
+            Ok(parsed) => parsed,
+            Err(refusal) => {
+                console.note(&Problem::refused(&path, refusal).to_string());
+                continue;
+            }
+        };
         // A later request replaces an earlier one about the same register: its data are older.
         let place = (request.register.clone(), request.side == Answering::Roll);
         latest.insert(place, (request, pairs, verified.header().request));
@@ -57,11 +63,22 @@ pub fn answer(
         state: &state,
         folder,
     };
-    let mut answered = 0;
+    // One register's request that must be refused does not keep the others from their answers.
+    let (mut answered, mut refused) = (0, None);
     for (request, pairs, in_reply_to) in latest.into_values() {
-        answered += u64::from(desk.answer(&request, &pairs, in_reply_to)?);
+        match desk.answer(&request, &pairs, in_reply_to) {
+            Ok(done) => answered += u64::from(done),
+            Err(problem @ Problem::Refused { .. }) => {
+                console.note(&format!("{}: {problem}", request.register));
+                refused.get_or_insert(problem);
+            }
+            Err(problem) => return Err(problem),
+        }
     }
     console.object(&serde_json::json!({ "answered": answered }));
+    if let Some(problem) = refused {
+        return Err(problem);
+    }
     if answered == 0 {
         return Err(Problem::not_yet(
             "no request of the matcher fits the data that were delivered",

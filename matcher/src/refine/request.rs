@@ -1,8 +1,7 @@
-//! Choosing the pairs of a request. In: candidates, presence tables of both sides. Out: candidates and at least as many
-//! decoys, sorted. Invariant: a function of the run and the candidates; neither side can tell a candidate from a decoy,
-//! so at most every second pair that it is asked about is a likely person of the other side.
-//! Decoys also measure how alike strangers are, pairs that a class-A key decides how alike the same person's records.
-//! SPEC.md, "Refinement".
+//! Choosing the pairs of a request. In: candidates, presence tables of both sides. Out: candidates, a sample of certain
+//! pairs and decoys, sorted. Invariant: a function of the run and the candidates. Within one request a department cannot
+//! tell a candidate from a decoy of persons; across requests it can (docs/OPERATIONS.md, "Refinement", limits).
+//! Decoys also measure how alike strangers are, certain pairs how alike the same person's records. SPEC.md, "Refinement".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

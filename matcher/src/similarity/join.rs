@@ -65,6 +65,11 @@ impl<'a> Join<'a> {
         threshold: &'a Threshold,
     ) -> Self {
         assert_eq!(a.bits(), b.bits(), "filters of unequal width");
+        assert!(
+            Kernel::available().contains(&kernel),
+            "a kernel of another machine"
+        );
+        assert!(width != Some(0), "a sketch without bits");
         let width = width.unwrap_or_else(|| width_for(a, b, threshold, kernel.symbol_bits()));
         let shape = kernel.shape(width);
         let tile = shape.tile();

@@ -99,7 +99,7 @@ impl Kernel {
 
     /// Scans rows against a tile.
     pub(crate) fn scan(self, task: &Task<'_>, out: &mut Vec<(u32, u32)>) {
-        // SAFETY: `available` is the only source of kernels, and it looks at the processor.
+        // SAFETY: `Join::on`, the only caller, asks `available`, which looks at the processor.
         unsafe {
             match self {
                 #[cfg(target_arch = "x86_64")]

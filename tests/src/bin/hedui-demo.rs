@@ -24,6 +24,9 @@ struct Arguments {
     /// First lock: custodians, or the shared key of trials
     #[arg(long, value_enum, default_value = "oprf")]
     lock: Lock,
+    /// Compare what the keys leave open field by field
+    #[arg(long)]
+    refine: bool,
     /// Also find identity numbers with one slip (slower: 180 values per person of the roll)
     #[arg(long)]
     allow_id_errors: bool,
@@ -72,11 +75,20 @@ fn main() {
         Lock::Oprf => LockKind::Oprf,
         Lock::Keyed => LockKind::Keyed,
     };
-    county_run::set_up(&site, &mut stages, (lock, arguments.allow_id_errors));
+    let mut options = Vec::new();
+    for (wanted, option) in [
+        (arguments.allow_id_errors, "--allow-id-errors"),
+        (arguments.refine, "--refine"),
+    ] {
+        options.extend(wanted.then_some(option));
+    }
+    county_run::set_up(&site, &mut stages, lock, &options);
     county_run::submit(&site, &mut stages, lock);
     stages.begin("比对 matcher");
     stages.add(&county_run::compare(&site));
-    county_run::refine(&site, &mut stages);
+    if arguments.refine {
+        county_run::refine(&site, &mut stages);
+    }
     stages.begin("线索 clues");
     let done = county_run::clues(&site);
     stages.add(&done);
