@@ -1,7 +1,7 @@
 //! Answering the refinement round: filters of named pairs under keys of their own. In: a request's pairs and the
 //! persons that were delivered. Out: one row of filters per pair, in the request's order.
-//! Invariant: a handle that is no person's (padding, canaries) gets filters of an invented value, like nobody's; the
-//! answer to a request is always the same bytes. Specification: protocol/SPEC.md, "Refinement"; design §5.
+//! Invariant: a padding handle gets the filters of some person of this side, always the same one, so that it cannot be
+//! told from a person and does not make strangers less alike; the answer to a request is always the same bytes. Specification: protocol/SPEC.md, "Refinement"; design §5.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -51,28 +51,74 @@ pub fn keep(
     })
 }
 
-/// The wanted persons of a delivery, and the name of the delivered data.
+/// The persons behind the wanted handles of a delivery, and the name of the delivered data. A handle that is neither
+/// a person's nor in `canaries` is padding: somebody stands in for it.
 pub fn load(
     path: &Path,
     identity: &Identity,
     agreement: &InForce,
     wanted: &BTreeSet<Handle>,
+    canaries: &BTreeMap<Handle, u16>,
 ) -> Result<(String, BTreeMap<Handle, Person>), Problem> {
-    let (mut snapshot, mut persons) = (None, BTreeMap::new());
-    let damaged = || Problem::data("the file of delivered persons is damaged", "submit again");
+    let (mut count, mut padding) = (0, wanted.clone());
+    let snapshot = delivered(path, identity, &mut |handle, _| {
+        padding.remove(&handle);
+        count += 1;
+        Ok(())
+    })?;
+    padding.retain(|handle| !canaries.contains_key(handle));
+    let mut stand_ins: BTreeMap<usize, Vec<Handle>> = BTreeMap::new();
+    for handle in padding {
+        let number = stand_in(identity, &handle, count);
+        stand_ins.entry(number).or_default().push(handle);
+    }
+    let (mut number, mut persons) = (0, BTreeMap::new());
+    delivered(path, identity, &mut |handle, rest| {
+        let own = wanted.get(&handle).into_iter();
+        let others = stand_ins.get(&number).into_iter().flatten();
+        for handle in own.chain(others) {
+            let cells = read_cells(&mut Reader::new(rest), agreement);
+            let person = Person::new(agreement, cells.map_err(|_| damaged())?);
+            persons.insert(*handle, person);
+        }
+        number += 1;
+        Ok(())
+    })?;
+    Ok((snapshot, persons))
+}
+
+/// Which of `count` persons stands in for a padding handle: pseudo-random, the same in every request.
+pub fn stand_in(identity: &Identity, handle: &Handle, count: usize) -> usize {
+    let key = identity.local_key(&[b"stand-in", &[0], &handle.0]);
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&key.expose()[..8]);
+    let drawn = u64::from_le_bytes(bytes) % (count.max(1) as u64);
+    usize::try_from(drawn).unwrap_or(0)
+}
+
+fn damaged() -> Problem {
+    Problem::data("the file of delivered persons is damaged", "submit again")
+}
+
+/// Takes a record of a delivery: handle and cells.
+type TakeRecord<'a> = dyn FnMut(Handle, &[u8]) -> Result<(), Problem> + 'a;
+
+/// Hands over every record of a delivery; returns the name of the delivered data.
+fn delivered(
+    path: &Path,
+    identity: &Identity,
+    take: &mut TakeRecord<'_>,
+) -> Result<String, Problem> {
+    let mut snapshot = None;
     sealed_file::read(path, identity, PURPOSE, |record| {
         let Some(_) = &snapshot else {
             snapshot = Some(String::from_utf8(record.to_vec()).map_err(|_| damaged())?);
             return Ok(());
         };
         let (handle, rest) = record.split_first_chunk::<16>().ok_or_else(damaged)?;
-        if wanted.contains(&Handle(*handle)) {
-            let cells = read_cells(&mut Reader::new(rest), agreement).map_err(|_| damaged())?;
-            persons.insert(Handle(*handle), Person::new(agreement, cells));
-        }
-        Ok(())
+        take(Handle(*handle), rest)
     })?;
-    Ok((snapshot.ok_or_else(damaged)?, persons))
+    snapshot.ok_or_else(damaged)
 }
 
 /// Handles of the canaries of one side, by their numbers.
@@ -123,7 +169,7 @@ pub fn rows<'p>(
                     cell.map(|cell| kind.tokens(part.kind, cell))
                         .unwrap_or_default()
                 }
-                // A canary is like its other half and like nobody else; padding is like nobody. Both are like a value.
+                // A canary is like its other half and like nobody else.
                 None => zeroize::Zeroizing::new(vec![match canaries.get(&handle) {
                     Some(canary) => format!("canary {canary}"),
                     None => handle.to_hex(),

@@ -3,6 +3,7 @@
 //! name, so that no file can be put in another's place; written whole or not at all.
 //! Specification: protocol/SPEC.md, "Secrets"; docs/OPERATIONS.md, "A party's folder".
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hedui_edge::{Problem, files};
@@ -73,10 +74,20 @@ impl<'a> Vault<'a> {
         let Ok(meta) = std::fs::metadata(&path) else {
             return Ok(false);
         };
-        // Journalled and flash storage may keep old blocks: they hold ciphertext under the party's own key.
+        // In place: a new file beside it would leave the old blocks as they are. Journalled and flash storage may
+        // keep them all the same: they hold ciphertext under the party's own key.
         let len = usize::try_from(meta.len()).unwrap_or(0);
-        files::write_bytes(&path, &vec![0; len])?;
-        std::fs::remove_file(&path).map_err(|error| Problem::io(&path, error))?;
+        let mut options = std::fs::File::options();
+        options
+            .write(true)
+            .open(&path)
+            .and_then(|mut file| {
+                file.write_all(&vec![0; len])?;
+                file.sync_all()
+            })
+            .and_then(|()| std::fs::remove_file(&path))
+            .map_err(|error| Problem::io(&path, error))?;
+        files::sync_folder(&self.folder);
         Ok(true)
     }
 

@@ -127,6 +127,24 @@ impl EpochRecord {
         [Label::EpochRecord.bytes(), &[0], &digest].concat()
     }
 
+    /// Reads a record with its signatures; returns the custodians who signed it. A signature that does not hold, or
+    /// of somebody else, is a refusal.
+    pub fn signed(agreement: &Agreement, text: &str) -> Result<(Self, Vec<Name>), Refusal> {
+        let (record, signatures) = Self::parse(text)?;
+        record.fits(agreement)?;
+        let mut signers = Vec::with_capacity(signatures.len());
+        for (name, signature) in signatures {
+            let known = agreement.custodians().contains(&&name);
+            let card = agreement.card(&name).filter(|_| known);
+            let card = card.ok_or_else(|| Refusal::UnknownSender(name.to_string()))?;
+            if !card.verify(&record.signed_bytes(), &signature) {
+                return Err(Refusal::BadSignature);
+            }
+            signers.push(name);
+        }
+        Ok((record, signers))
+    }
+
     /// Checks that the record is for this agreement and its epoch and names its custodians in order.
     fn fits(&self, agreement: &Agreement) -> Result<(), Refusal> {
         if self.agreement != agreement.digest() {
@@ -176,19 +194,8 @@ impl ConfirmedEpoch {
         let mut agreed: Option<EpochRecord> = None;
         let mut signers: Vec<Name> = Vec::new();
         for text in texts {
-            let (record, signatures) = EpochRecord::parse(text)?;
-            record.fits(agreement)?;
-            for (name, signature) in signatures {
-                let card = agreement.card(&name).filter(|_| {
-                    let custodians = agreement.custodians();
-                    custodians.contains(&&name)
-                });
-                let card = card.ok_or_else(|| Refusal::UnknownSender(name.to_string()))?;
-                if !card.verify(&record.signed_bytes(), &signature) {
-                    return Err(Refusal::BadSignature);
-                }
-                signers.push(name);
-            }
+            let (record, signed_by) = EpochRecord::signed(agreement, text)?;
+            signers.extend(signed_by);
             match &agreed {
                 Some(first) if *first != record => {
                     return Err(Refusal::malformed(

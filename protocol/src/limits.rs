@@ -7,6 +7,8 @@
 pub const HEADER_BYTES_MAX: usize = 4096;
 /// Longest agreement, mapping or rule file, in bytes.
 pub const TEXT_FILE_BYTES_MAX: u64 = 4 << 20;
+/// Longest state file of a party's own, in bytes.
+pub const STATE_FILE_BYTES_MAX: u64 = 1 << 30;
 /// Longest identifier of a party, dataset, field, key or rule, in bytes.
 pub const ID_BYTES_MAX: usize = 64;
 /// Plaintext bytes of one STREAM chunk (C2SP age uses the same 64 KiB).
@@ -39,6 +41,8 @@ pub const COMPARISONS_MAX: usize = 16;
 pub const PAD_PAIRS: u64 = 512;
 /// Fewest decoys of a request: they also measure how alike strangers are.
 pub const DECOYS_MIN: u64 = 4096;
+/// Part of an epoch's bound of pairs that one request may ask about: a year has four quarters.
+pub const PAIRS_SHARE: u64 = 4;
 /// Most fields of one agreement.
 pub const FIELDS_MAX: usize = 64;
 /// Longest raw value that a field kind looks at, in characters; longer ones are damaged.

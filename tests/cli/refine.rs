@@ -101,7 +101,7 @@ fn more_pairs_than_the_agreement_allows_are_not_answered() {
     // The same agreement with a smaller bound, signed anew by everybody.
     let path = site.root.join("agreement.toml");
     let text = fs::read_to_string(&path).expect("agreement");
-    let small = text.replace("pairs_max = 100000", "pairs_max = 1024");
+    let small = text.replace("pairs_max = 100000", "pairs_max = 2048");
     assert_ne!(small, text);
     fs::write(&path, small).expect("written");
     for party in ["office", "police", "centre"] {
@@ -115,10 +115,18 @@ fn more_pairs_than_the_agreement_allows_are_not_answered() {
     };
     submit("office", "roll.csv", "roll");
     submit("police", "register.csv", "police");
-    site.must("hedui-matcher", "centre", &["run"], &[0]);
-    site.must("hedui-agent", "police", &["refine"], &[0]);
-    // Another delivery makes another request; both together are over the bound.
-    let later = format!("{REGISTER}吴九;19700707;13107171239\n");
+    // Every delivery makes another request of a quarter of the bound; the fifth is over it.
+    let mut later = REGISTER.to_owned();
+    for row in ["", "吴九", "郑十", "冯一"] {
+        if !row.is_empty() {
+            later += &format!("{row};19700707;13107171239\n");
+            fs::write(site.root.join("register.csv"), &later).expect("register");
+            submit("police", "register.csv", "police");
+        }
+        site.must("hedui-matcher", "centre", &["run"], &[0]);
+        site.must("hedui-agent", "police", &["refine"], &[0]);
+    }
+    later += "陈二;19700707;13107171239\n";
     fs::write(site.root.join("register.csv"), later).expect("register");
     submit("police", "register.csv", "police");
     site.must("hedui-matcher", "centre", &["run"], &[0]);

@@ -131,6 +131,7 @@ fn more_than_the_quota_is_refused_and_nothing_is_evaluated() {
     let site = open_site(folder.path(), &[edit]);
     deliver(&site, "police", "prepare", "police", &[], &[0]);
     answer(&site, "c1", &[0]);
+    answer(&site, "c2", &[0]);
     fs::write(
         site.root.join("police.csv"),
         "姓名,身份证号,性别,出生日期\n孙立,,男,1990-01-02\n",
@@ -287,6 +288,33 @@ fn answers_that_are_paid_for_serve_a_changed_file() {
     assert!(tokens(&site, "police") > 0, "the first answers are kept");
 }
 
+/// A file that changed while answers are outstanding does not throw away what may be counted already; only on request.
+#[test]
+fn an_outstanding_request_is_waited_for() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    let requests = sealed(&site, "eval-request-police").len();
+    let register = fs::read_to_string(site.root.join("police.csv")).expect("register");
+    let more = format!("{register}赵敏,420525197003030024,女,1970-03-03\n");
+    fs::write(site.root.join("police.csv"), more).expect("register");
+    let done = deliver(&site, "police", "prepare", "police", &[], &[75]);
+    refused(&done, 75, &["earlier request", "--anew"]);
+    assert_eq!(sealed(&site, "eval-request-police").len(), requests);
+    answer(&site, "c2", &[0]);
+    let done = deliver(&site, "police", "prepare", "police", &[], &[0]);
+    assert!(done.stdout.contains(" 3 个新取值"), "{}", done.stdout);
+    // The second request is dropped: a third one asks for the values of the file as it is now.
+    let again = format!("{register}钱强,420525197102020018,男,1971-02-02\n");
+    fs::write(site.root.join("police.csv"), again).expect("register");
+    deliver(&site, "police", "prepare", "police", &["--anew"], &[0]);
+    answer(&site, "c1", &[0]);
+    answer(&site, "c2", &[0]);
+    deliver(&site, "office", "submit", "roll", &[], &[75]);
+    deliver(&site, "police", "finish", "police", &[], &[0]);
+}
+
 /// Requests that a custodian must not answer.
 #[test]
 fn requests_that_do_not_belong_here_are_refused() {
@@ -399,6 +427,101 @@ fn a_share_survives_on_paper_and_dies_on_command() {
             .expect("text")
             .contains("signature c1 ")
     );
+}
+
+/// A custodian whose state is lost makes no second key under an epoch that has one, and gets no fresh quota; what was
+/// destroyed stays destroyed, with a dealer too.
+#[test]
+fn an_epoch_has_one_ceremony_and_one_log() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[("dealer = \"\"", "dealer = \"c2\"")]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    site.must("hedui-keys", "c1", &["custodian", "backup", "paper"], &[0]);
+    let own = |name: &str| {
+        files_below(&site.home("c1"))
+            .into_iter()
+            .find(|path| path.to_string_lossy().ends_with(name))
+            .expect(name)
+    };
+    let (share, log, anchor) = (own("/share"), own(".jsonl"), own("log-anchor"));
+    let ceremony = || site.run("hedui-keys", "c1", &["custodian", "ceremony"]);
+    let records = || {
+        sealed(&site, "epoch-")
+            .iter()
+            .map(|p| fs::read(p).expect("record"))
+            .collect::<Vec<_>>()
+    };
+    let before = records();
+
+    // The log alone, cut back or gone: nothing is answered.
+    let text = fs::read_to_string(&log).expect("log");
+    let first = text.split_inclusive('\n').next().expect("a line");
+    fs::write(&log, first).expect("cut back");
+    refused(
+        &site.run("hedui-keys", "c1", &["custodian", "answer"]),
+        2,
+        &["1 lines, and had"],
+    );
+    fs::remove_file(&log).expect("gone");
+    refused(
+        &site.run("hedui-keys", "c1", &["custodian", "answer"]),
+        2,
+        &["0 lines, and had"],
+    );
+    // The whole state gone: no second ceremony, and no share from paper without saying that the log is lost.
+    fs::remove_file(&share).expect("gone");
+    fs::remove_file(&anchor).expect("gone");
+    refused(&ceremony(), 2, &["this epoch has its key", "restore"]);
+    assert!(records() == before, "a record was changed");
+    let sheets = ["paper/sheet-1.txt", "paper/sheet-2.txt"];
+    let restore = |more: &[&str]| {
+        let args = [&["custodian", "restore"], &sheets[..], more].concat();
+        site.run("hedui-keys", "c1", &args)
+    };
+    refused(&restore(&[]), 2, &["log of this epoch", "--without-log"]);
+    // Nor against a record that too few have signed.
+    let others = sealed(&site, "epoch-");
+    let kept: Vec<_> = others[1..]
+        .iter()
+        .map(|p| (p, fs::read(p).expect("record")))
+        .collect();
+    kept.iter()
+        .for_each(|(path, _)| fs::remove_file(path).expect("removed"));
+    refused(&restore(&["--without-log"]), 75, &["signed by 1"]);
+    kept.iter()
+        .for_each(|(path, bytes)| fs::write(path, bytes).expect("put back"));
+    assert_eq!(restore(&["--without-log"]).code, 0);
+    let shown = site.must("hedui-keys", "c1", &["custodian", "log"], &[0]);
+    assert!(
+        shown.stdout.contains("restored without its log"),
+        "{}",
+        shown.stdout
+    );
+    answer(&site, "c1", &[0]);
+
+    let asked = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
+    let name = asked
+        .stderr
+        .split("--confirm ")
+        .nth(1)
+        .expect("the name")
+        .trim()
+        .to_owned();
+    let nobody = site.run(
+        "hedui-keys",
+        "police",
+        &["custodian", "destroy", "--confirm", &name],
+    );
+    refused(&nobody, 2, &["no custodian"]);
+    site.must(
+        "hedui-keys",
+        "c1",
+        &["custodian", "destroy", "--confirm", &name],
+        &[0],
+    );
+    refused(&ceremony(), 2, &["was destroyed"]);
+    refused(&restore(&["--without-log"]), 2, &["was destroyed"]);
 }
 
 /// A new epoch has a new key; nothing of the old one fits it.

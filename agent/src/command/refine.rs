@@ -212,7 +212,14 @@ impl Desk<'_> {
             let path = roll::snapshot_path(self.state, agreement);
             let roll = roll::load(&path, self.identity, agreement)?;
             let handles = roll.handles(&pseudonyms, name);
-            let person = |handle: &Handle| handles.get(handle).map(|at| &roll.persons[*at].person);
+            let person = |handle: &Handle| {
+                let padding = || {
+                    let somebody = refine::stand_in(self.identity, handle, roll.persons.len());
+                    (!canaries.contains_key(handle)).then_some(somebody)
+                };
+                let at = handles.get(handle).copied().or_else(padding);
+                at.and_then(|at| roll.persons.get(at)).map(|p| &p.person)
+            };
             let rows = refine::rows(agreement, keys, pairs, |pair| pair.0, person, &canaries);
             return Ok((roll.snapshot == request.snapshot).then_some(rows));
         }
@@ -221,7 +228,8 @@ impl Desk<'_> {
             return Ok(None);
         }
         let wanted: BTreeSet<Handle> = pairs.iter().map(|pair| pair.1).collect();
-        let (snapshot, persons) = refine::load(&path, self.identity, agreement, &wanted)?;
+        let (snapshot, persons) =
+            refine::load(&path, self.identity, agreement, &wanted, &canaries)?;
         let person = |handle: &Handle| persons.get(handle);
         let rows = refine::rows(agreement, keys, pairs, |pair| pair.1, person, &canaries);
         Ok((snapshot == request.snapshot).then_some(rows))

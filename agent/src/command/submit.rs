@@ -49,6 +49,9 @@ pub struct SubmitOptions {
     /// Say what the evaluations will cost, and stop
     #[arg(long)]
     estimate: bool,
+    /// Drop an earlier request whose answers will never come (custodians may have counted it)
+    #[arg(long)]
+    anew: bool,
 }
 
 /// How far a command goes.
@@ -171,7 +174,12 @@ impl Run<'_> {
             }
             return Ok(Some(values).filter(|_| reach != Reach::Prepare));
         }
-        let asked = batch.card()?.filter(|card| card.values_sha256 == digest);
+        let asked = batch.card()?.filter(|_| !self.options.anew);
+        let (asked, earlier) = match asked {
+            Some(card) if card.values_sha256 == digest => (Some(card), None),
+            // What was asked may have been counted already: it is waited for before more is asked.
+            earlier => (None, earlier.filter(|card| !card.requests.is_empty())),
+        };
         if reach == Reach::Finish {
             let names: Vec<String> = waiting.iter().map(ToString::to_string).collect();
             return Err(match asked {
@@ -196,6 +204,15 @@ impl Run<'_> {
             return Ok(None);
         }
         let custodians = request::choose(workshop, &self.options.custodians)?;
+        if let Some(card) = earlier {
+            let count = card.values;
+            request::send(workshop, &batch, card, &custodians, &self.home.clock()?)?;
+            return Err(Problem::not_yet(
+                format!("the answers to an earlier request of {count} values are still to come"),
+                "run the same command when they are there: what is new since then is asked after that; if a \
+                 custodian is down, name another with --custodian; if they refused, drop the request with --anew",
+            ));
+        }
         let card = match asked {
             Some(card) => card,
             None => batch.make(&mut values, missing, digest)?,

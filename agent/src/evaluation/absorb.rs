@@ -17,7 +17,7 @@ use hedui_keys::oprf::suite::{ELEMENT_BYTES, PROOF_BYTES, decode};
 use hedui_keys::oprf::threshold::Index;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::ids::Name;
-use hedui_protocol::limits::EVALUATION_CHUNK;
+use hedui_protocol::limits::{EVALUATION_CHUNK, MANIFEST_BYTES_MAX};
 use hedui_protocol::lock::Token;
 use hedui_protocol::message::evaluation::{AnswerManifest, ELEMENTS, PROOFS, chunks};
 use hedui_protocol::message::{manifest_len, parse_manifest};
@@ -175,6 +175,10 @@ fn open(
         ));
     }
     let body_bytes = verified.header().body_bytes;
+    let (elements, proofs) = (card.elements(), chunks(card.elements()));
+    let allowed =
+        elements * ELEMENT_BYTES as u64 + proofs * PROOF_BYTES as u64 + MANIFEST_BYTES_MAX as u64;
+    exchange::within(path, verified.header(), "evaluation answer", allowed)?;
     let file = files::temporary(&workshop.folder)?;
     let mut out = BufWriter::with_capacity(1 << 20, file.as_file());
     verified

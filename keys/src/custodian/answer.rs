@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use hedui_edge::Problem;
 use hedui_edge::exchange::{self, Draft};
 use hedui_edge::files::{self, Scratch};
-use hedui_protocol::header::MessageType;
+use hedui_protocol::header::{Header, MessageType};
 use hedui_protocol::ids::{Name, RequestId};
-use hedui_protocol::limits::EVALUATION_CHUNK;
+use hedui_protocol::limits::{EVALUATION_CHUNK, MANIFEST_BYTES_MAX};
 use hedui_protocol::message::evaluation::{AnswerManifest, RequestManifest};
 use hedui_protocol::message::{manifest_bytes, manifest_len, parse_manifest};
 use hedui_protocol::primitive::{Sha256, hex};
@@ -59,7 +59,7 @@ struct Request {
 pub fn answer(
     desk: &Desk<'_>,
     share: &Share,
-    ledger: &mut Ledger,
+    ledger: &mut Ledger<'_>,
     path: &Path,
 ) -> Result<Answered, Problem> {
     let mut request = open(desk, path)?;
@@ -113,6 +113,7 @@ fn open(desk: &Desk<'_>, path: &Path) -> Result<Request, Problem> {
     let kinds = [MessageType::EvalRequest];
     let me = desk.identity.card();
     let mut verified = exchange::verify(path, desk.agreement, me, &kinds)?;
+    within(desk, path, verified.header())?;
     let file = files::temporary(desk.state)?;
     let content_sha256 = {
         let mut writer = Hashing {
@@ -159,6 +160,19 @@ fn open(desk: &Desk<'_>, path: &Path) -> Result<Request, Problem> {
         elements,
         _file: file,
     })
+}
+
+/// Refuses a body that no quota of its sender could cover, before it takes room on the disk.
+fn within(desk: &Desk<'_>, path: &Path, header: &Header) -> Result<(), Problem> {
+    let datasets = desk.agreement.text().dataset.iter();
+    let quota = datasets
+        .filter(|dataset| dataset.owner == header.from.0)
+        .map(|dataset| desk.agreement.evaluations_max(dataset))
+        .max()
+        .unwrap_or(0);
+    let elements = RequestManifest::padded(quota).saturating_mul(ELEMENT_BYTES as u64);
+    let allowed = elements.saturating_add(MANIFEST_BYTES_MAX as u64);
+    exchange::within(path, header, "evaluation request", allowed)
 }
 
 /// Writes through and hashes what is written.

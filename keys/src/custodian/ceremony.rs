@@ -22,6 +22,7 @@ use hedui_protocol::refusal::Refusal;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::custodian::desk::Desk;
+use crate::custodian::ledger::{DESTROYED, Ledger};
 use crate::epoch_key::{file_name, key_of, threshold};
 use crate::identity_file::random;
 use crate::oprf::evaluate::Share;
@@ -35,14 +36,27 @@ const FIRST: &str = "ceremony-1";
 const SECOND: &str = "ceremony-2";
 /// Name of this custodian's own first message.
 const FIRST_OUT: &str = "ceremony-1-sent";
+/// Name of the first messages that the second step answered: the third uses the same ones.
+const FIRSTS_SEEN: &str = "ceremony-1-seen";
 /// Name of this custodian's own second messages.
 const SECOND_OUT: &str = "ceremony-2-sent";
 /// Name of a dealer's polynomial while it deals.
 const DEALT: &str = "ceremony-dealt";
 /// Name of the public record.
-const RECORD: &str = "record";
+pub const RECORD: &str = "record";
 /// Everything that a ceremony leaves, the share first: what `destroy` removes.
-pub const FILES: [&str; 7] = [SHARE, FIRST, FIRST_OUT, SECOND, SECOND_OUT, DEALT, RECORD];
+pub const FILES: [&str; 8] = [
+    SHARE,
+    FIRST,
+    FIRST_OUT,
+    FIRSTS_SEEN,
+    SECOND,
+    SECOND_OUT,
+    DEALT,
+    RECORD,
+];
+/// What is of no use once the share is here.
+const LEFTOVERS: [&str; 5] = [FIRST, FIRSTS_SEEN, SECOND, SECOND_OUT, DEALT];
 
 /// How far a ceremony has come.
 pub enum Progress {
@@ -59,11 +73,12 @@ pub fn run(desk: &Desk<'_>) -> Result<Progress, Problem> {
         if let Some(record) = desk.vault().read(RECORD)? {
             deliver_record(desk, &share_of(&share)?, &record)?;
         }
-        for name in [FIRST, SECOND, SECOND_OUT, DEALT] {
+        for name in LEFTOVERS {
             desk.vault().destroy(name)?;
         }
         return Ok(Progress::Ready);
     }
+    no_key_yet(desk)?;
     let dealer = desk.agreement.text().oprf.dealer.clone();
     if !dealer.is_empty() {
         return dealt(desk, &dealer);
@@ -75,13 +90,54 @@ pub fn run(desk: &Desk<'_>) -> Result<Progress, Problem> {
     if firsts.len() < others.len() {
         return Ok(Progress::Waiting(1, missing(&others, &firsts)));
     }
-    share_out(desk, &firsts)?;
+    let firsts = share_out(desk, firsts)?;
     let seconds = received(desk, 2)?;
     if seconds.len() < others.len() {
         return Ok(Progress::Waiting(2, missing(&others, &seconds)));
     }
     complete(desk, threshold, &firsts, &seconds)?;
     Ok(Progress::Ready)
+}
+
+/// An epoch has one ceremony: without a share, nothing may be signed for a key that this custodian has signed, or
+/// whose share it has destroyed.
+fn no_key_yet(desk: &Desk<'_>) -> Result<(), Problem> {
+    let vault = desk.vault();
+    let ledger = Ledger::open(desk.state, desk.agreement, &vault)?;
+    if ledger.share() == Some(DESTROYED) {
+        return Err(Problem::data(
+            "the share of this epoch was destroyed",
+            "agree on a new epoch",
+        ));
+    }
+    let signed = signed_records(desk)?;
+    let mine = signed.iter().any(|(_, by)| by.as_str() == desk.me());
+    // Another's record can be there before one's own: then the second step was taken, and its secret is here.
+    let begun = !desk.agreement.text().oprf.dealer.is_empty() || vault.read(SECOND)?.is_some();
+    if mine || ledger.share().is_some() || (!signed.is_empty() && !begun) {
+        return Err(Problem::data(
+            "this epoch has its key, and the share of this custodian is lost",
+            "hedui-keys custodian restore SHEET SHEET, or agree on a new epoch: a second ceremony would make a \
+             second key",
+        ));
+    }
+    Ok(())
+}
+
+/// Records of this epoch in the exchange folder with the custodians who truly signed them.
+pub fn signed_records(desk: &Desk<'_>) -> Result<Vec<(EpochRecord, Name)>, Problem> {
+    let mut found = Vec::new();
+    for name in desk.agreement.custodians() {
+        let path = desk.exchange.join(file_name(desk.agreement, name.as_str()));
+        if !path.exists() {
+            continue;
+        }
+        let text = files::read_text(&path)?;
+        let (record, signers) =
+            EpochRecord::signed(desk.agreement, &text).map_err(|r| Problem::refused(&path, r))?;
+        found.extend(signers.into_iter().map(|signer| (record.clone(), signer)));
+    }
+    Ok(found)
 }
 
 fn missing<T>(others: &[(Index, Name)], have: &BTreeMap<Index, T>) -> Vec<String> {
@@ -120,25 +176,51 @@ fn begin(desk: &Desk<'_>, threshold: Threshold) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Step 2: a share of this custodian's polynomial for each of the others.
-fn share_out(desk: &Desk<'_>, firsts: &BTreeMap<Index, Vec<u8>>) -> Result<(), Problem> {
-    let packages: BTreeMap<Index, Zeroizing<Vec<u8>>> = match desk.vault().read(SECOND_OUT)? {
-        Some(sent) => {
-            let list: BTreeMap<Index, String> = serde_json::from_slice(&sent)
-                .map_err(|e| Refusal::malformed("ceremony file", e.to_string()))?;
-            list.into_iter()
-                .map(|(index, text)| Ok((index, Zeroizing::new(bytes_of(&text)?))))
-                .collect::<Result<_, Refusal>>()?
-        }
-        None => {
+/// Packages of one step by custodian; wiped, since those of the second step add up to a share.
+type Packages = BTreeMap<Index, Zeroizing<Vec<u8>>>;
+
+/// Packages as they rest: index and length (2 bytes each, big-endian) before each.
+fn packed(packages: &Packages) -> Zeroizing<Vec<u8>> {
+    let len = packages.values().map(|package| package.len() + 4).sum();
+    let mut out = Zeroizing::new(Vec::with_capacity(len));
+    for (index, package) in packages {
+        out.extend_from_slice(&index.to_be_bytes());
+        out.extend_from_slice(&u16::try_from(package.len()).unwrap_or(0).to_be_bytes());
+        out.extend_from_slice(package);
+    }
+    out
+}
+
+fn unpacked(mut bytes: &[u8]) -> Result<Packages, Refusal> {
+    let damaged = || Refusal::malformed("ceremony file", "it is cut off");
+    let mut packages = Packages::new();
+    while let Some((head, rest)) = bytes.split_first_chunk::<4>() {
+        let [a, b, c, d] = *head;
+        let len = usize::from(u16::from_be_bytes([c, d]));
+        let (package, rest) = rest.split_at_checked(len).ok_or_else(damaged)?;
+        let index = Index::from_be_bytes([a, b]);
+        packages.insert(index, Zeroizing::new(package.to_vec()));
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(packages).ok_or_else(damaged)
+}
+
+/// Step 2: a share of this custodian's polynomial for each of the others. Returns the first messages that it
+/// answers, from now on whatever comes under their names.
+fn share_out(desk: &Desk<'_>, firsts: Packages) -> Result<Packages, Problem> {
+    let vault = desk.vault();
+    let kept = (vault.read(SECOND_OUT)?, vault.read(FIRSTS_SEEN)?);
+    let (packages, firsts): (Packages, Packages) = match kept {
+        (Some(sent), Some(seen)) => (unpacked(&sent)?, unpacked(&seen)?),
+        _ => {
             let secret = desk.vault().read(FIRST)?.ok_or_else(|| lost(desk))?;
             let secret = dkg::round1::SecretPackage::deserialize(&secret)
                 .map_err(|_| broken(desk.me(), 1))?;
-            let (next, out) = dkg::part2(secret, &parsed_firsts(desk, firsts)?)
+            let (next, mut out) = dkg::part2(secret, &parsed_firsts(desk, &firsts)?)
                 .map_err(|error| accused(desk, &error, 1))?;
-            let mut packages = BTreeMap::new();
+            let mut packages = Packages::new();
             for (index, _) in desk.others() {
-                let package = out.get(&identifier(index)?);
+                let package = out.remove(&identifier(index)?);
                 let bytes = package.and_then(|package| package.serialize().ok());
                 packages.insert(
                     index,
@@ -146,15 +228,11 @@ fn share_out(desk: &Desk<'_>, firsts: &BTreeMap<Index, Vec<u8>>) -> Result<(), P
                 );
             }
             let next = Zeroizing::new(next.serialize().map_err(|_| broken(desk.me(), 2))?);
-            let list: BTreeMap<Index, String> =
-                packages.iter().map(|(i, bytes)| (*i, hex(bytes))).collect();
-            let json = Zeroizing::new(
-                serde_json::to_vec(&list)
-                    .map_err(|e| Problem::data(e.to_string(), "report this"))?,
-            );
-            desk.vault().write(SECOND, &next)?;
-            desk.vault().write(SECOND_OUT, &json)?;
-            packages
+            // What goes out last: until it is kept nothing was sent, and the step can be taken anew.
+            vault.write(FIRSTS_SEEN, &packed(&firsts))?;
+            vault.write(SECOND, &next)?;
+            vault.write(SECOND_OUT, &packed(&packages))?;
+            (packages, firsts)
         }
     };
     for (index, name) in desk.others() {
@@ -162,15 +240,15 @@ fn share_out(desk: &Desk<'_>, firsts: &BTreeMap<Index, Vec<u8>>) -> Result<(), P
             send(desk, &name, 2, package, Vec::new())?;
         }
     }
-    Ok(())
+    Ok(firsts)
 }
 
 /// Step 3: the share, the public shares, the record.
 fn complete(
     desk: &Desk<'_>,
     threshold: Threshold,
-    firsts: &BTreeMap<Index, Vec<u8>>,
-    seconds: &BTreeMap<Index, Vec<u8>>,
+    firsts: &Packages,
+    seconds: &Packages,
 ) -> Result<(), Problem> {
     let secret = desk.vault().read(SECOND)?.ok_or_else(|| lost(desk))?;
     let secret =
@@ -196,10 +274,11 @@ fn complete(
     }
     let done = keep(desk, &own?, &publics);
     share.zeroize();
-    for name in [FIRST, SECOND, SECOND_OUT] {
+    done?;
+    for name in LEFTOVERS {
         desk.vault().destroy(name)?;
     }
-    done
+    Ok(())
 }
 
 /// With a dealer: the dealer deals, the others take what they were dealt.
@@ -247,7 +326,9 @@ fn deal(desk: &Desk<'_>, threshold: Threshold) -> Result<Progress, Problem> {
     if let Some((_, share)) = shares.into_iter().find(|(i, _)| *i == desk.index) {
         keep(desk, &Share::new(share), &publics)?;
     }
-    desk.vault().destroy(DEALT)?;
+    for name in LEFTOVERS {
+        desk.vault().destroy(name)?;
+    }
     Ok(Progress::Ready)
 }
 
@@ -322,10 +403,15 @@ fn deliver_record(desk: &Desk<'_>, share: &Share, record: &[u8]) -> Result<(), P
         return Err(Refusal::BadProof("the share does not fit the record".to_owned()).into());
     }
     let path = desk.exchange.join(file_name(desk.agreement, desk.me()));
-    files::deliver_bytes(
-        &path,
-        format!("{text}{}", parsed.sign(desk.identity)).as_bytes(),
-    )
+    let signed = format!("{text}{}", parsed.sign(desk.identity));
+    // What others may have taken already is never replaced by something else.
+    if path.exists() && files::read_small(&path)? != signed.as_bytes() {
+        return Err(Problem::refused(
+            &path,
+            Refusal::BadProof("it is not the record that this custodian keeps".to_owned()),
+        ));
+    }
+    files::deliver_bytes(&path, signed.as_bytes())
 }
 
 /// Reads a sealed share.
@@ -338,8 +424,8 @@ pub fn share_of(bytes: &[u8]) -> Result<Share, Problem> {
 }
 
 /// Packages of a step by sender.
-fn received(desk: &Desk<'_>, step: u8) -> Result<BTreeMap<Index, Vec<u8>>, Problem> {
-    let mut found = BTreeMap::new();
+fn received(desk: &Desk<'_>, step: u8) -> Result<Packages, Problem> {
+    let mut found = Packages::new();
     for (from, message) in messages(desk, step)? {
         if let Some((index, _)) = desk.others().into_iter().find(|(_, name)| *name == from) {
             found.insert(index, bytes_of(&message.package)?);
@@ -349,7 +435,7 @@ fn received(desk: &Desk<'_>, step: u8) -> Result<BTreeMap<Index, Vec<u8>>, Probl
 }
 
 /// Ceremony messages of this agreement and epoch addressed to this custodian, verified and opened.
-fn messages(desk: &Desk<'_>, step: u8) -> Result<Vec<(Name, CeremonyMessage)>, Problem> {
+fn messages(desk: &Desk<'_>, step: u8) -> Result<Vec<(Name, Zeroizing<CeremonyMessage>)>, Problem> {
     const LIMIT: u64 = 64 << 10;
     let me = desk.identity.card();
     let mut out = Vec::new();
@@ -364,7 +450,8 @@ fn messages(desk: &Desk<'_>, step: u8) -> Result<Vec<(Name, CeremonyMessage)>, P
         let kinds = [MessageType::Ceremony];
         let mut verified = exchange::verify(&file.path, desk.agreement, me, &kinds)?;
         let body = exchange::open_small(&file.path, &mut verified, desk.identity, LIMIT)?;
-        let message: CeremonyMessage = parse_small_body("ceremony message", &body)
+        let message = parse_small_body("ceremony message", &body)
+            .map(Zeroizing::<CeremonyMessage>::new)
             .map_err(|r| Problem::refused(&file.path, r))?;
         if message.step == step {
             out.push((verified.header().from.0.clone(), message));
@@ -380,12 +467,12 @@ fn send(
     package: &[u8],
     public_shares: Vec<String>,
 ) -> Result<(), Problem> {
-    let message = CeremonyMessage {
+    let message = Zeroizing::new(CeremonyMessage {
         step,
         package: hex(package),
         public_shares,
-    };
-    let body = Zeroizing::new(manifest_bytes(&message)?);
+    });
+    let body = Zeroizing::new(manifest_bytes(&*message)?);
     let to = desk.agreement.card(to).ok_or_else(|| lost(desk))?;
     let draft = Draft {
         kind: MessageType::Ceremony,
@@ -411,7 +498,7 @@ fn send(
 
 fn parsed_firsts(
     desk: &Desk<'_>,
-    firsts: &BTreeMap<Index, Vec<u8>>,
+    firsts: &Packages,
 ) -> Result<BTreeMap<Identifier, dkg::round1::Package>, Problem> {
     firsts
         .iter()
@@ -423,11 +510,18 @@ fn parsed_firsts(
         .collect()
 }
 
-fn bytes_of(text: &str) -> Result<Vec<u8>, Refusal> {
+fn bytes_of(text: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let pairs = text.as_bytes().chunks(2);
     let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(unhex::<1>);
-    let bytes: Option<Vec<u8>> = pairs.map(|pair| byte(pair).map(|[b]| b)).collect();
-    bytes.ok_or_else(|| Refusal::malformed("ceremony message", "its package is not hexadecimal"))
+    // Room at once: a vector that grows leaves its older selves behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
+    let whole = pairs.map(byte).all(|byte| {
+        bytes.extend(byte.into_iter().flatten());
+        byte.is_some()
+    });
+    whole
+        .then_some(bytes)
+        .ok_or_else(|| Refusal::malformed("ceremony message", "its package is not hexadecimal"))
 }
 
 fn identifier(index: Index) -> Result<Identifier, Problem> {
@@ -504,13 +598,13 @@ pub fn index_of(agreement: &InForce, identity: &Identity) -> Result<Index, Probl
         .iter()
         .position(|name| **name == identity.card().name);
     at.and_then(|at| Index::try_from(at + 1).ok())
-        .ok_or_else(|| {
-            Problem::data(
-                format!(
-                    "`{}` is no custodian of this agreement",
-                    identity.card().name
-                ),
-                "see the roles in `hedui-agent agreement show`",
-            )
-        })
+        .ok_or_else(|| no_custodian(&identity.card().name))
+}
+
+/// The refusal of somebody who is no custodian.
+pub fn no_custodian(name: &Name) -> Problem {
+    Problem::data(
+        format!("`{name}` is no custodian of this agreement"),
+        "see the roles in `hedui-agent agreement show`",
+    )
 }

@@ -14,12 +14,13 @@ use hedui_protocol::epoch::EpochRecord;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::label::Label;
 use hedui_protocol::primitive::{hex, labelled_sha256};
+use hedui_protocol::refusal::Refusal;
 use zeroize::Zeroizing;
 
 use super::answer::{Answered, answer};
 use super::ceremony::{self, Progress, SHARE};
 use super::desk::Desk;
-use super::ledger::{Event, Ledger};
+use super::ledger::{DESTROYED, Event, Ledger};
 use super::paper;
 use crate::epoch_key::file_name;
 use crate::identity_file::random;
@@ -62,6 +63,9 @@ pub enum CustodianCommand {
         /// Typed sheets
         #[arg(required = true)]
         sheets: Vec<PathBuf>,
+        /// The log of this epoch is lost for good: begin a new one, with the whole quota again
+        #[arg(long)]
+        without_log: bool,
         /// Folder where sealed files are exchanged (holds the epoch's record)
         #[arg(long, value_name = "DIR", default_value = "exchange")]
         exchange: PathBuf,
@@ -82,7 +86,7 @@ fn share(desk: &Desk<'_>) -> Result<Share, Problem> {
     let bytes = desk.vault().read(SHARE)?.ok_or_else(|| {
         Problem::not_yet(
             "this custodian has no share for the epoch in force",
-            "hedui-keys custodian ceremony, or restore it from paper",
+            "before the epoch has a key: hedui-keys custodian ceremony; a lost share: hedui-keys custodian restore",
         )
     })?;
     ceremony::share_of(&bytes)
@@ -112,9 +116,13 @@ pub fn run(
         } => with_desk(home, console, out, |desk| {
             backup(desk, out, *people, *needed)
         }),
-        CustodianCommand::Restore { sheets, exchange } => {
-            with_desk(home, console, exchange, |desk| restore(desk, sheets))
-        }
+        CustodianCommand::Restore {
+            sheets,
+            without_log,
+            exchange,
+        } => with_desk(home, console, exchange, |desk| {
+            restore(desk, sheets, *without_log)
+        }),
     }
 }
 
@@ -174,7 +182,8 @@ fn note_share(desk: &Desk<'_>, state: &str) -> Result<(), Problem> {
     let event = Event::Share {
         state: state.to_owned(),
     };
-    Ledger::open(desk.state, desk.agreement)?.append(event, &desk.clock.now())
+    let vault = desk.vault();
+    Ledger::open(desk.state, desk.agreement, &vault)?.append(event, &desk.clock.now())
 }
 
 /// Answers all requests; one that is refused does not keep the others waiting.
@@ -191,7 +200,8 @@ fn answers(desk: &Desk<'_>, given: &[PathBuf]) -> Result<(), Problem> {
     } else {
         given.to_vec()
     };
-    let mut ledger = Ledger::open(desk.state, desk.agreement)?;
+    let vault = desk.vault();
+    let mut ledger = Ledger::open(desk.state, desk.agreement, &vault)?;
     let (mut done, mut refused) = (Vec::new(), Vec::new());
     for path in &requests {
         match answer(desk, &share, &mut ledger, path) {
@@ -245,7 +255,7 @@ fn log(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
     let state = home.state();
     // Opening the log mends a torn last line, so nobody may be writing it.
     let _guard = files::guard(&state)?;
-    let ledger = Ledger::open(&state, &agreement)?;
+    let ledger = Ledger::read(&state, &agreement)?;
     console.say(&format!("期次 epoch: {}", place(&agreement)));
     for entry in ledger.entries() {
         let what = match &entry.event {
@@ -298,7 +308,8 @@ fn backup(desk: &Desk<'_>, out: &Path, people: u16, needed: u16) -> Result<(), P
     Ok(())
 }
 
-fn restore(desk: &Desk<'_>, typed: &[PathBuf]) -> Result<(), Problem> {
+fn restore(desk: &Desk<'_>, typed: &[PathBuf], without_log: bool) -> Result<(), Problem> {
+    let state = logged(desk, without_log)?;
     let texts = typed
         .iter()
         .map(|path| files::read_text(path).map(Zeroizing::new))
@@ -316,32 +327,73 @@ fn restore(desk: &Desk<'_>, typed: &[PathBuf]) -> Result<(), Problem> {
         ));
     }
     let share = Share::new(scalar);
-    let record = desk
-        .agreement
-        .custodians()
-        .into_iter()
-        .map(|name| desk.exchange.join(file_name(desk.agreement, name.as_str())))
-        .find(|path| path.exists())
-        .ok_or_else(|| {
-            Problem::not_yet(
-                format!("no epoch record in {}", desk.exchange.display()),
-                "ask another custodian or a department for a copy of its record",
-            )
-        })?;
-    let (parsed, _) = EpochRecord::parse(&files::read_text(&record)?)
-        .map_err(|r| Problem::refused(&record, r))?;
-    let mine = parsed.shares.get(usize::from(desk.index) - 1);
+    let record = agreed_record(desk)?;
+    let mine = record.shares.get(usize::from(desk.index) - 1);
     if mine.map(|(_, public)| public) != Some(share.public()) {
         return Err(Problem::data(
             "the sheets give another share than the epoch's record names",
             "check which epoch the sheets are of",
         ));
     }
-    desk.vault().write("record", parsed.render().as_bytes())?;
+    // The log first: a share that answers has a log that says so.
+    note_share(desk, state)?;
+    desk.vault()
+        .write(ceremony::RECORD, record.render().as_bytes())?;
     desk.vault().write(SHARE, share.expose().as_bytes())?;
-    note_share(desk, "restored")?;
     desk.console.say("密钥份额已恢复 the share is restored");
     Ok(())
+}
+
+/// What the log will say of a restored share; refuses where it says that the share was destroyed, and where it is
+/// missing unless that is meant, because with it goes the count of what was asked.
+fn logged(desk: &Desk<'_>, without_log: bool) -> Result<&'static str, Problem> {
+    let vault = desk.vault();
+    let ledger = match Ledger::open(desk.state, desk.agreement, &vault) {
+        Err(_) if without_log => Ledger::begin_anew(desk.state, desk.agreement, &vault)?,
+        other => other?,
+    };
+    match (ledger.share(), without_log) {
+        (Some(DESTROYED), _) => Err(Problem::data(
+            "the share of this epoch was destroyed",
+            "agree on a new epoch",
+        )),
+        (None, false) => Err(Problem::data(
+            format!(
+                "{}: the log of this epoch is not here",
+                ledger.path().display()
+            ),
+            "put it back from a copy; if it is lost for good, --without-log begins a new one, tell the reviewer",
+        )),
+        (None, true) => Ok("restored without its log"),
+        (Some(_), _) => Ok("restored"),
+    }
+}
+
+/// The record on which as many custodians agree, by their signatures, as an answer needs.
+fn agreed_record(desk: &Desk<'_>) -> Result<EpochRecord, Problem> {
+    let signed = ceremony::signed_records(desk)?;
+    let needed = desk.agreement.text().oprf.threshold as usize;
+    let (mut agreed, mut by) = (None, std::collections::BTreeSet::new());
+    for (record, signer) in signed {
+        if *agreed.get_or_insert_with(|| record.clone()) != record {
+            let why = "custodians signed different keys for this epoch";
+            return Err(Problem::refused(
+                desk.exchange,
+                Refusal::BadProof(why.to_owned()),
+            ));
+        }
+        by.insert(signer);
+    }
+    agreed.filter(|_| by.len() >= needed).ok_or_else(|| {
+        Problem::not_yet(
+            format!(
+                "{} holds the epoch's record signed by {} custodians, {needed} are needed",
+                desk.exchange.display(),
+                by.len()
+            ),
+            "ask the other custodians for their files `epoch-….record`",
+        )
+    })
 }
 
 /// Destroys a share. The agreement may have expired: that is when this is due.
@@ -360,20 +412,24 @@ fn destroy(
             format!("if that is meant: hedui-keys custodian destroy --confirm {name}"),
         ));
     }
+    let me = &identity.card().name;
+    if !agreement.custodians().contains(&me) {
+        return Err(ceremony::no_custodian(me));
+    }
     let _guard = files::guard(&state)?;
     let vault = Vault::new(&state, "custodian", &identity, &agreement);
     let mut gone = 0;
     for file in ceremony::FILES {
         gone += usize::from(vault.destroy(file)?);
     }
-    let mut ledger = Ledger::open(&state, &agreement)?;
+    // Reading is enough: a share dies also where its log was lost.
+    let mut ledger = Ledger::read(&state, &agreement)?;
     let event = Event::Share {
-        state: "destroyed".to_owned(),
+        state: DESTROYED.to_owned(),
     };
     if gone > 0 {
         ledger.append(event, &clock.now())?;
     }
-    let me = &identity.card().name;
     let text = format!(
         "hedui-destroyed/1\nagreement {}\nepoch {}\ncustodian {me}\ntime {}\nlog {}\n---\n",
         agreement.digest().to_hex(),

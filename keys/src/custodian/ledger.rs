@@ -1,5 +1,6 @@
 //! A custodian's own log: who asked how many. In: requests as they are charged. Out: what is left of a quota.
-//! Append-only JSON lines, each bound to the one before by SHA-256, synced before an answer is made.
+//! Append-only JSON lines, each bound to the one before by SHA-256, synced before an answer is made; a sealed anchor
+//! beside the share says how long the log must at least be.
 //! Invariant: a request is charged once, whatever happens; counts and digests only, never an element.
 //! Specification: protocol/SPEC.md, "Custodians".
 
@@ -14,7 +15,7 @@ use hedui_protocol::primitive::{hex, labelled_sha256};
 use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
-use crate::vault::place;
+use crate::vault::{Vault, place};
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +37,7 @@ pub enum Event {
     },
     /// The share was made, restored or destroyed.
     Share {
-        /// `made`, `restored`, `backed up` or `destroyed`.
+        /// `made`, `restored`, `restored without its log`, `backed up` or `destroyed`.
         state: String,
     },
 }
@@ -55,23 +56,81 @@ pub struct Entry {
     pub previous: String,
 }
 
+/// State of a share that is gone for good.
+pub const DESTROYED: &str = "destroyed";
+/// Name of the sealed anchor: the number of lines and the digest of the last one.
+const ANCHOR: &str = "log-anchor";
+
 /// The log of one agreement and epoch.
-pub struct Ledger {
+pub struct Ledger<'a> {
     path: PathBuf,
+    vault: Option<&'a Vault<'a>>,
     entries: Vec<Entry>,
     last: String,
 }
 
-impl Ledger {
-    /// Reads the log and checks its chain. A line that a crash cut off was never answered: it is dropped.
-    pub fn open(state: &Path, agreement: &Agreement) -> Result<Self, Problem> {
+impl<'a> Ledger<'a> {
+    /// Opens the log for charging: it must be as long as the anchor says, so that a log that was lost or cut back
+    /// does not give out a fresh quota.
+    pub fn open(
+        state: &Path,
+        agreement: &Agreement,
+        vault: &'a Vault<'a>,
+    ) -> Result<Self, Problem> {
+        let mut ledger = Self::read(state, agreement)?;
+        ledger.vault = Some(vault);
+        let Some(anchor) = vault.read(ANCHOR)? else {
+            return Ok(ledger);
+        };
+        let anchor: (u64, String) = serde_json::from_slice(&anchor)
+            .map_err(|e| Refusal::malformed("log anchor", e.to_string()))?;
+        let found = ledger.entries.len() as u64;
+        if found < anchor.0 {
+            return Err(Problem::data(
+                format!(
+                    "{}: it has {found} lines, and had {}",
+                    ledger.path.display(),
+                    anchor.0
+                ),
+                "put the log back from a copy (it holds no secret); no request is answered without it",
+            ));
+        }
+        let at = usize::try_from(anchor.0).unwrap_or(usize::MAX);
+        let next = ledger.entries.get(at).map(|entry| &entry.previous);
+        if next.unwrap_or(&ledger.last) != &anchor.1 {
+            return Err(ledger.changed(anchor.0));
+        }
+        Ok(ledger)
+    }
+
+    /// An empty log in the place of one that is lost or spoilt, which is set aside.
+    pub fn begin_anew(
+        state: &Path,
+        agreement: &Agreement,
+        vault: &'a Vault<'a>,
+    ) -> Result<Self, Problem> {
+        let path = Self::place(state, agreement)?;
+        if path.exists() {
+            let aside = path.with_extension("jsonl.spoilt");
+            std::fs::rename(&path, &aside).map_err(|error| Problem::io(&path, error))?;
+        }
+        vault.destroy(ANCHOR)?;
+        Self::open(state, agreement, vault)
+    }
+
+    fn place(state: &Path, agreement: &Agreement) -> Result<PathBuf, Problem> {
         let folder = state.join("custodian");
         files::private_folder(&folder)?;
-        let path = folder.join(format!("log-{}.jsonl", place(agreement)));
+        Ok(folder.join(format!("log-{}.jsonl", place(agreement))))
+    }
+
+    /// Reads the log and checks its chain. A line that a crash cut off was never answered: it is dropped.
+    pub fn read(state: &Path, agreement: &Agreement) -> Result<Self, Problem> {
         let mut ledger = Self {
             entries: Vec::new(),
             last: digest(""),
-            path,
+            vault: None,
+            path: Self::place(state, agreement)?,
         };
         if !ledger.path.exists() {
             return Ok(ledger);
@@ -156,6 +215,20 @@ impl Ledger {
         &self.entries
     }
 
+    /// What last became of the share, if the log says anything of it.
+    pub fn share(&self) -> Option<&str> {
+        let mut entries = self.entries.iter().rev();
+        entries.find_map(|entry| match &entry.event {
+            Event::Share { state } if state != "backed up" => Some(state.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Where the log lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Digest of the last line: what a later reader compares.
     pub fn head(&self) -> &str {
         &self.last
@@ -184,15 +257,24 @@ impl Ledger {
             .map_err(|error| Problem::io(&self.path, error))?;
         self.last = digest(&line);
         self.entries.push(entry);
+        // After the line: a crash between the two leaves a log that is longer than its anchor, which is well.
+        if let Some(vault) = self.vault {
+            let anchor = serde_json::to_vec(&(self.entries.len() as u64, &self.last))
+                .map_err(|e| Problem::data(e.to_string(), "report this"))?;
+            vault.write(ANCHOR, &anchor)?;
+        }
         Ok(())
     }
 
     fn broken(&self) -> Problem {
+        self.changed(self.entries.len() as u64 + 1)
+    }
+
+    fn changed(&self, line: u64) -> Problem {
         Problem::data(
             format!(
-                "{}: line {} was changed or is missing",
-                self.path.display(),
-                self.entries.len() + 1
+                "{}: line {line} was changed or is missing",
+                self.path.display()
             ),
             "keep the file as it is and tell the reviewer; no request is answered until this is clear",
         )

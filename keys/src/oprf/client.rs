@@ -11,6 +11,7 @@ use hedui_protocol::label::Label;
 use hedui_protocol::lock::Token;
 use hedui_protocol::primitive::{hmac_sha512, hmac_sha512_key};
 use hedui_protocol::secret::Secret;
+use ring::hmac;
 use zeroize::Zeroizing;
 
 use super::OprfError;
@@ -20,25 +21,32 @@ use super::threshold::{Index, Threshold, combine};
 
 /// Key of all blinds of one batch: `r = HMAC-SHA512(key, "HEDUI1/blind" ‖ 0 ‖ input) mod ℓ`. The key comes from
 /// the system's randomness and the agent's own secret together, so that neither alone is trusted.
-pub struct BlindKey(ring::hmac::Key);
+pub struct BlindKey(Secret<32>);
 
 impl BlindKey {
     /// The key of a batch.
     pub fn new(secret: &Secret<32>) -> Self {
-        Self(hmac_sha512_key(secret.expose()))
+        Self(secret.duplicate())
     }
 
-    fn blind(&self, input: &[u8]) -> Zeroizing<Scalar> {
-        let wide = Zeroizing::new(hmac_sha512(&self.0, Label::Blind, &[input]));
+    /// The key as the library takes it, for one chunk: the library does not wipe its keys.
+    fn hmac(&self) -> hmac::Key {
+        hmac_sha512_key(self.0.expose())
+    }
+
+    fn blind(key: &hmac::Key, input: &[u8]) -> Zeroizing<Scalar> {
+        let wide = Zeroizing::new(hmac_sha512(key, Label::Blind, &[input]));
         Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide))
     }
 
     /// Blinds a chunk of inputs: `B = 2(H(x) + r·G)`, encoded together.
     pub fn blind_chunk(&self, inputs: &[&[u8]]) -> Vec<[u8; ELEMENT_BYTES]> {
+        let key = self.hmac();
         let halves: Vec<RistrettoPoint> = inputs
             .iter()
             .map(|input| {
-                hash_to_group(Mode::Voprf, input) + RistrettoPoint::mul_base(&self.blind(input))
+                let blind = Self::blind(&key, input);
+                hash_to_group(Mode::Voprf, input) + RistrettoPoint::mul_base(&blind)
             })
             .collect();
         encode_doubles(&halves)
@@ -47,7 +55,7 @@ impl BlindKey {
     /// An element that hides nothing, for padding: uniform like every other.
     pub fn padding(&self, index: u64) -> [u8; ELEMENT_BYTES] {
         let wide = Zeroizing::new(hmac_sha512(
-            &self.0,
+            &self.hmac(),
             Label::BlindPadding,
             &[&index.to_be_bytes()],
         ));
@@ -138,12 +146,13 @@ impl EpochKey {
         if evaluations.iter().any(|e| e.points.len() < inputs.len()) {
             return Err(OprfError::Count);
         }
+        let key = blinds.hmac();
         let halves: Vec<RistrettoPoint> = inputs
             .iter()
             .enumerate()
             .map(|(index, input)| {
                 let points: Vec<_> = evaluations.iter().map(|e| &e.points[index]).collect();
-                combine(&coefficients, &points) - &*blinds.blind(input) * &self.half_table
+                combine(&coefficients, &points) - &*BlindKey::blind(&key, input) * &self.half_table
             })
             .collect();
         let halves = Zeroizing::new(halves);

@@ -19,7 +19,6 @@ pub struct Share {
     /// `s/2`, because the encoder doubles what it is given.
     half: Zeroizing<Scalar>,
     public: [u8; ELEMENT_BYTES],
-    nonce_key: ring::hmac::Key,
 }
 
 impl Share {
@@ -33,7 +32,6 @@ impl Share {
         let half = Zeroizing::new(*scalar * Scalar::from(2_u8).invert());
         Self {
             public: RistrettoPoint::mul_base(&scalar).compress().to_bytes(),
-            nonce_key: hmac_sha512_key(scalar.as_bytes()),
             scalar,
             half,
         }
@@ -70,7 +68,9 @@ impl Share {
         };
         // M binds the whole batch: another batch has another M, so a nonce is never used for two.
         let nonce = |m: &[u8; ELEMENT_BYTES]| {
-            let wide = Zeroizing::new(hmac_sha512(&self.nonce_key, Label::ProofNonce, &[m]));
+            // Made for one chunk: the library does not wipe its keys.
+            let key = hmac_sha512_key(self.scalar.as_bytes());
+            let wide = Zeroizing::new(hmac_sha512(&key, Label::ProofNonce, &[m]));
             Scalar::from_bytes_mod_order_wide(&wide)
         };
         let proof = prove(

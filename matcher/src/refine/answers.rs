@@ -9,6 +9,7 @@ use hedui_protocol::agreement::InForce;
 use hedui_protocol::filter::FilterSpec;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::ids::Name;
+use hedui_protocol::limits::MANIFEST_BYTES_MAX;
 use hedui_protocol::message::refine::{Answer, Answering, pairs_digest, row_bytes};
 use hedui_protocol::message::{manifest_len, parse_manifest};
 use hedui_protocol::primitive::hex;
@@ -57,11 +58,24 @@ pub fn find(
                 }
                 Err(problem) => return Err(problem),
             };
-        let body_bytes = verified.header().body_bytes;
+        let rows = asked.pairs.len() as u64;
+        let expected = rows * row_bytes(agreement) as u64 + MANIFEST_BYTES_MAX as u64;
+        let header = verified.header().clone();
         let opened = files::temporary(&desk.state.work())?;
-        verified
-            .open(desk.identity, &mut opened.as_file())
-            .map_err(|error| Problem::envelope(&file.path, error))?;
+        let whole =
+            exchange::within(&file.path, &header, "refine-answer", expected).and_then(|()| {
+                verified
+                    .open(desk.identity, &mut opened.as_file())
+                    .map_err(|error| Problem::envelope(&file.path, error))
+            });
+        match whole {
+            Err(problem @ Problem::Refused { .. }) => {
+                desk.console.note(&problem.to_string());
+                continue;
+            }
+            other => other?,
+        };
+        let body_bytes = header.body_bytes;
         let mut body = opened
             .reopen()
             .map_err(|error| Problem::io(&file.path, error))?;
@@ -71,7 +85,7 @@ pub fn find(
             register,
             side,
         };
-        match answer.read(&mut body, body_bytes, asked.pairs.len() as u64) {
+        match answer.read(&mut body, body_bytes, rows) {
             Ok(Some(table)) => return Ok(Some(table)),
             Ok(None) => {}
             Err(refusal) => desk

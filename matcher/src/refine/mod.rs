@@ -26,6 +26,7 @@ use hedui_protocol::agreement::text::KeyClass;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name};
+use hedui_protocol::limits::PAIRS_SHARE;
 use hedui_protocol::message::manifest_bytes;
 use hedui_protocol::message::refine::{Answering, Request, refine_of};
 use hedui_protocol::message::result::{Outcome, Pair};
@@ -90,8 +91,15 @@ impl Desk<'_> {
         }
         let matches = |pair: &&Pair| pair.outcome == Outcome::Match;
         let decided = compared.pairs.iter().filter(matches).count() as u64;
-        let most = refine_of(self.agreement)?.pairs_max;
-        let asked = Asked::choose(self.state, plan, pairing, compared, most)?;
+        let most = refine_of(self.agreement)?.pairs_max / PAIRS_SHARE;
+        let secret = self.identity.local_key(&[
+            b"decoys",
+            &[0],
+            &self.agreement.digest().0,
+            &self.agreement.epoch().0.to_be_bytes(),
+            pairing.register.as_bytes(),
+        ]);
+        let asked = Asked::choose(self.state, &secret, pairing, compared, most)?;
         if asked.left_out > 0 {
             self.console.note(&format!(
                 "{}: {} 个候选对超出协议上限，未细化 candidates beyond the agreement's bound are not refined (`pairs_max`)",

@@ -1,7 +1,6 @@
 //! Choosing the pairs of a request. In: candidates, presence tables of both sides. Out: candidates, a sample of certain
-//! pairs and decoys, sorted. Invariant: a function of the run and the candidates. Within one request a department cannot
-//! tell a candidate from a decoy of persons; across requests it can (docs/OPERATIONS.md, "Refinement", limits).
-//! Decoys also measure how alike strangers are, certain pairs how alike the same person's records. SPEC.md, "Refinement".
+//! pairs and decoys, sorted. Invariant: at least half of a request are decoys; the same records give the same decoys in
+//! every run, so that neither one request nor several tell a department which pairs are candidates. Decoys also measure how alike strangers are, certain pairs how alike the same person's records. SPEC.md, "Refinement".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -12,11 +11,12 @@ use hedui_edge::Problem;
 use hedui_protocol::ids::Handle;
 use hedui_protocol::limits::{DECOYS_MIN, PAD_PAIRS};
 use hedui_protocol::message::submission::{PRESENCE, PRESENCE_ROW_BYTES};
+use hedui_protocol::secret::Secret;
 
 use super::Candidate;
 use crate::intake::State;
 use crate::merge::Compared;
-use crate::plan::{Pairing, Plan};
+use crate::plan::Pairing;
 
 /// Most certain pairs of a request.
 const CERTAIN_MAX: usize = 2048;
@@ -45,27 +45,24 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Takes as many candidates as half of `most` holds, those on which most keys agree first, a sample of certain
-    /// pairs, and fills up with decoys.
+    /// Takes a sample of certain pairs and candidates, those on which most keys agree first, as many as half of
+    /// `most` holds, and fills up with decoys. `secret` is the matcher's own, for this register and epoch.
     pub fn choose(
         state: &State,
-        plan: &Plan,
+        secret: &Secret<32>,
         pairing: &Pairing,
         compared: &Compared,
         most: u64,
     ) -> Result<Self, Problem> {
         let mut sorted = compared.candidates.clone();
         sorted.sort_by_key(|c| (std::cmp::Reverse(c.agree.count_ones()), *c));
-        let fit = usize::try_from(most / 2)
-            .unwrap_or(usize::MAX)
-            .min(sorted.len());
+        // Handles are pseudo-random, so the first ones are a sample. What a later candidate is cannot be certain.
+        let room = |part: u64| usize::try_from(most / part).unwrap_or(usize::MAX);
+        let sample = room(8).min(CERTAIN_MAX);
+        let certain: BTreeSet<_> = compared.certain.iter().take(sample).copied().collect();
+        let fit = (room(2) - certain.len()).min(sorted.len());
         let left_out = (sorted.len() - fit) as u64;
         sorted.truncate(fit);
-        // Handles are pseudo-random, so the first ones are a sample. What a later candidate is cannot be certain.
-        let room = usize::try_from(most / 4)
-            .unwrap_or(usize::MAX)
-            .min(CERTAIN_MAX);
-        let certain: BTreeSet<_> = compared.certain.iter().take(room).copied().collect();
         let real = fit as u64 + certain.len() as u64;
         let wanted = (real * 2).max(real + DECOYS_MIN);
         // Down where the bound is near, up otherwise: whole steps either way.
@@ -75,14 +72,11 @@ impl Asked {
         let folder = |header: &str| state.segments().join(header).join(PRESENCE);
         let mut left = Side::open(&folder(&pairing.roll))?;
         let mut right = Side::open(&folder(&pairing.submission))?;
-        let mut random = blake3::Hasher::new_derive_key("HEDUI1 decoys of a refinement request")
-            .update(plan.run.as_bytes())
-            .update(pairing.register.as_bytes())
-            .finalize_xof();
+        let mut random = blake3::Hasher::new_keyed(secret.expose()).finalize_xof();
         let mut draw = || {
-            let mut bytes = [0; 8];
+            let mut bytes = [0; 16];
             random.fill(&mut bytes);
-            u64::from_le_bytes(bytes)
+            Handle(bytes)
         };
         let candidates: BTreeMap<_, _> =
             sorted.iter().map(|c| ((c.roll, c.register), *c)).collect();
@@ -99,7 +93,7 @@ impl Asked {
             .collect();
         let possible = left.rows.saturating_mul(right.rows);
         while (all.len() as u64) < total.min(possible) {
-            let (roll, register) = (left.handle(draw())?, right.handle(draw())?);
+            let (roll, register) = (left.at_or_after(draw())?, right.at_or_after(draw())?);
             all.insert(Pair { roll, register });
         }
         Ok(Self {
@@ -138,8 +132,22 @@ impl Side {
         })
     }
 
-    fn handle(&mut self, draw: u64) -> Result<Handle, Problem> {
-        let row = draw % self.rows.max(1);
+    /// The first record whose handle is not below a drawn one, or the first of all: a record that comes or goes
+    /// moves few decoys only. Handles are pseudo-random and stand in order.
+    fn at_or_after(&mut self, drawn: Handle) -> Result<Handle, Problem> {
+        let (mut low, mut high) = (0, self.rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.handle(middle)? < drawn {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        self.handle(if low == self.rows { 0 } else { low })
+    }
+
+    fn handle(&mut self, row: u64) -> Result<Handle, Problem> {
         let mut handle = [0; 16];
         self.file
             .seek(SeekFrom::Start(row * PRESENCE_ROW_BYTES as u64))

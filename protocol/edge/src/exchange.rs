@@ -15,6 +15,7 @@ use hedui_protocol::identity::{Identity, PartyCard};
 use hedui_protocol::ids::{Name, RequestId};
 use hedui_protocol::label::Label;
 use hedui_protocol::primitive::{hex, labelled_sha256, sha256};
+use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -80,6 +81,25 @@ pub fn verify(
         .map_err(|error| Problem::envelope(path, error))
 }
 
+/// Refuses a body that is longer than what is expected of it, before it takes room.
+pub fn within(
+    path: &Path,
+    header: &Header,
+    what: &'static str,
+    allowed: u64,
+) -> Result<(), Problem> {
+    let found = header.body_bytes;
+    if found > allowed {
+        let refusal = Refusal::Oversize {
+            what,
+            found,
+            allowed,
+        };
+        return Err(Problem::refused(path, refusal));
+    }
+    Ok(())
+}
+
 /// Opens a verified file with a small body.
 pub fn open_small(
     path: &Path,
@@ -87,15 +107,7 @@ pub fn open_small(
     me: &Identity,
     limit: u64,
 ) -> Result<zeroize::Zeroizing<Vec<u8>>, Problem> {
-    let found = verified.header().body_bytes;
-    if found > limit {
-        let refusal = hedui_protocol::refusal::Refusal::Oversize {
-            what: "body",
-            found,
-            allowed: limit,
-        };
-        return Err(Problem::refused(path, refusal));
-    }
+    within(path, verified.header(), "body", limit)?;
     let mut body = zeroize::Zeroizing::new(Vec::new());
     verified
         .open(me, &mut *body)
@@ -201,7 +213,7 @@ fn claim(
 ) -> Result<Claim, Problem> {
     let path = state.join("sent.json");
     let mut claims: Claims = if path.exists() {
-        serde_json::from_slice(&files::read_small(&path)?).map_err(|_| {
+        serde_json::from_slice(&files::read_state(&path)?).map_err(|_| {
             Problem::data(
                 "the state file of sent messages is damaged",
                 "restore it from a backup",

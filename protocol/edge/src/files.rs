@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use hedui_protocol::limits::TEXT_FILE_BYTES_MAX;
+use hedui_protocol::limits::{STATE_FILE_BYTES_MAX, TEXT_FILE_BYTES_MAX};
 use hedui_protocol::refusal::Refusal;
 
 use crate::problem::Problem;
@@ -24,14 +24,23 @@ pub fn read_text(path: &Path) -> Result<String, Problem> {
 
 /// Reads a small file within the limit of configuration files.
 pub fn read_small(path: &Path) -> Result<Vec<u8>, Problem> {
+    read_within(path, TEXT_FILE_BYTES_MAX)
+}
+
+/// Reads one of this party's own state files, which grow with use.
+pub fn read_state(path: &Path) -> Result<Vec<u8>, Problem> {
+    read_within(path, STATE_FILE_BYTES_MAX)
+}
+
+fn read_within(path: &Path, allowed: u64) -> Result<Vec<u8>, Problem> {
     let file = File::open(path).map_err(|error| Problem::io(path, error))?;
     let mut bytes = Vec::new();
-    file.take(TEXT_FILE_BYTES_MAX + 1)
+    file.take(allowed + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| Problem::io(path, error))?;
     let found = bytes.len() as u64;
-    if found > TEXT_FILE_BYTES_MAX {
-        let (what, allowed) = ("text file", TEXT_FILE_BYTES_MAX);
+    if found > allowed {
+        let what = "text file";
         return Err(Problem::refused(
             path,
             Refusal::Oversize {

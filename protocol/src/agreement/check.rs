@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::MatchKey;
 use super::strict::nearest_of;
-use super::text::{DatasetKind, FactKind, KeyClass, LockKind, Role, Text};
-use crate::field::date;
+use super::text::{DatasetKind, FactKind, Field, KeyClass, LockKind, Role, Text};
+use crate::field::{FieldKind, date};
 use crate::identity::PartyCard;
 use crate::ids::Name;
 use crate::limits::{
     COMPARISONS_MAX, CUSTODIANS_MAX, DATASETS_MAX, FAN_OUT_MAX, FIELDS_MAX, MATCH_KEYS_MAX,
-    MULTIPLICITY_CAP_MAX, PARTIES_MAX, RELEASES_MAX, ROWS_MAX,
+    MULTIPLICITY_CAP_MAX, PAD_PAIRS, PAIRS_SHARE, PARTIES_MAX, RELEASES_MAX, ROWS_MAX,
 };
 use crate::match_key::{KeyPart, Side};
 use crate::primitive::unhex;
@@ -289,6 +289,9 @@ fn check_releases(text: &Text, keys: &[MatchKey]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Least bound of pairs of an epoch: requests are padded, and one may ask about a part only.
+const PAIRS_LEAST: u64 = PAD_PAIRS * PAIRS_SHARE;
+
 fn check_refine(text: &Text) -> Result<(), Refusal> {
     let mut seen = BTreeSet::new();
     for comparison in &text.comparison {
@@ -296,6 +299,13 @@ fn check_refine(text: &Text) -> Result<(), Refusal> {
         if !text.field.iter().any(|field| field.name == *name) || !seen.insert(name) {
             return Err(bad(format!(
                 "comparison `{name}`: no such field, or named twice"
+            )));
+        }
+        // Filters have one lock (decision 0009): what can be enumerated behind it must not be in them.
+        let is_id = |field: &Field| field.name == *name && field.kind == FieldKind::CnResidentId;
+        if text.field.iter().any(is_id) {
+            return Err(bad(format!(
+                "comparison `{name}`: identity numbers are compared by match keys only"
             )));
         }
         if let Some(other) = &comparison.exchange
@@ -326,9 +336,9 @@ fn check_refine(text: &Text) -> Result<(), Refusal> {
     }
     let (upper, lower) = (refine.match_bits, refine.review_bits);
     let usable = upper.is_finite() && lower.is_finite() && lower <= upper && upper.abs() <= 100.0;
-    if !usable || lower < -100.0 || refine.pairs_max == 0 {
+    if !usable || lower < -100.0 || refine.pairs_max < PAIRS_LEAST {
         return Err(bad(
-            "`[refine]`: `review_bits` <= `match_bits`, both within 100 bits; `pairs_max` at least 1".to_owned(),
+            "`[refine]`: `review_bits` <= `match_bits`, both within 100 bits; `pairs_max` at least 2048".to_owned(),
         ));
     }
     Ok(())

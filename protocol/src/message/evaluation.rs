@@ -144,3 +144,9 @@ pub struct CeremonyMessage {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub public_shares: Vec<String>,
 }
+
+impl zeroize::Zeroize for CeremonyMessage {
+    fn zeroize(&mut self) {
+        self.package.zeroize();
+    }
+}

@@ -10,7 +10,7 @@ use super::{Layout, Table};
 use crate::agreement::Agreement;
 use crate::agreement::text::Refine;
 use crate::ids::Name;
-use crate::limits::PAD_PAIRS;
+use crate::limits::{PAD_PAIRS, PAIRS_SHARE};
 use crate::primitive::sha256;
 use crate::refusal::Refusal;
 
@@ -82,11 +82,12 @@ impl Request {
         if rows % PAD_PAIRS != 0 {
             return Err(Refusal::malformed("refine-request", "it is not padded"));
         }
-        if rows > refine.pairs_max {
+        let allowed = refine.pairs_max / PAIRS_SHARE;
+        if rows > allowed {
             return Err(Refusal::Oversize {
                 what: "refine-request",
                 found: rows,
-                allowed: refine.pairs_max,
+                allowed,
             });
         }
         let layout = whole("refine-request", manifest_bytes, &self.tables, body_bytes)?;
