@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use curve25519_dalek::scalar::Scalar;
+use hedui_keys::custodian::ledger::{Event, Ledger};
 use hedui_keys::lock::{Keyed, Lock};
 use hedui_keys::oprf::client::{BlindKey, EpochKey};
 use hedui_keys::oprf::evaluate::Share;
@@ -13,6 +14,7 @@ use hedui_keys::oprf::proof::Elements;
 use hedui_keys::oprf::rfc;
 use hedui_keys::oprf::suite::{Mode, decode};
 use hedui_keys::oprf::threshold::Threshold;
+use hedui_keys::vault::Vault;
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::field::{Normal, Quality};
 use hedui_protocol::ids::{DatasetNumber, Tag};
@@ -141,11 +143,13 @@ struct Custodians {
 }
 
 fn custodians() -> Custodians {
+    custodians_with(scalar(b"slope"))
+}
+
+fn custodians_with(slope: Scalar) -> Custodians {
     let threshold = Threshold::new(3, 2).expect("2 of 3");
     let secret = scalar(b"secret");
-    let parts = threshold
-        .split(&secret, &[scalar(b"slope")])
-        .expect("split");
+    let parts = threshold.split(&secret, &[slope]).expect("split");
     let publics: BTreeMap<u16, [u8; 32]> = parts
         .iter()
         .map(|(index, part)| (*index, *Share::new(part.clone()).public()))
@@ -235,14 +239,31 @@ fn with_the_oprf_lock_one_leaked_lock_finds_nobody() {
     // Positive control: both locks leaked, everybody is found.
     let both = found(&agreement, &tags, &all, 8, &with(custodians.key));
     assert_eq!(both, ROLL, "both locks");
-    // The department's lock leaked (S_r is known), and one custodian's share.
+    // The department's lock leaked (S_r is known), and one custodian's share: as it is, and in the place of the
+    // polynomial's constant, which is where a share would serve if the sharing hid nothing.
+    let scale = Threshold::new(3, 2).expect("2 of 3").scale();
     for share in &custodians.shares {
-        assert_eq!(
-            found(&agreement, &tags, &all, 8, &with(*share.expose())),
-            0,
-            "S_r and one share"
-        );
+        for key in [*share.expose(), share.expose() * scale] {
+            assert_eq!(
+                found(&agreement, &tags, &all, 8, &with(key)),
+                0,
+                "S_r and one share"
+            );
+        }
     }
+    // Positive control of that: with a sharing that hides nothing one share is the key.
+    let flat = custodians_with(Scalar::ZERO);
+    let flat_tags: BTreeSet<Tag> = flat
+        .evaluate(&refs)
+        .iter()
+        .map(|token| right.tag(1, token))
+        .collect();
+    let share = flat.shares[1].expose() * scale;
+    assert_eq!(
+        found(&agreement, &flat_tags, &all, 8, &with(share)),
+        ROLL,
+        "a flat polynomial"
+    );
     assert_eq!(
         found(&agreement, &tags, &all, 8, &with(scalar(b"guess"))),
         0,
@@ -273,7 +294,30 @@ fn guessing_through_custodians_finds_no_more_than_they_count() {
         .into_iter()
         .collect();
     let all = candidates(&roll);
+    // The custodian's own log counts, and it counts before anything is evaluated.
+    let folder = tempfile::tempdir().expect("folder");
+    let seed = Secret::new([3; 64]);
+    let name = hedui_protocol::ids::Name::new("c1").expect("name");
+    let identity = hedui_protocol::identity::Identity::from_seed(name, &seed);
+    let vault = Vault::new(folder.path(), "custodian", &identity, &agreement);
+    let mut ledger = Ledger::open(folder.path(), &agreement, &vault).expect("log");
+    let mut charge = |request: u8, elements: u64| {
+        let event = Event::Request {
+            from: "office".to_owned(),
+            dataset: "roll".to_owned(),
+            request: hex(&[request; 16]),
+            content_sha256: hex(&[request; 32]),
+            elements,
+        };
+        ledger.charge(event, 4096, "2016-05-01T00:00:00Z").is_ok()
+    };
     let asked: Vec<&String> = all.iter().take(4096).collect();
+    assert!(charge(1, asked.len() as u64), "within the quota");
+    assert!(
+        charge(1, asked.len() as u64),
+        "the same request is counted once"
+    );
+    assert!(!charge(2, 1), "one more value is refused");
     let hits = tags_of(&asked)
         .iter()
         .filter(|tag| roll_tags.contains(*tag))
