@@ -69,7 +69,11 @@ fn the_round_refines_what_is_open_and_a_run_never_waits() {
         .filter(|path| path.to_string_lossy().contains("/refined-"))
         .collect();
     let text = fs::read_to_string(&charged[0]).expect("charges");
-    assert_eq!((charged.len(), text.matches(':').count()), (1, 1), "{text}");
+    assert_eq!(
+        (charged.len(), text.matches("snapshot").count()),
+        (1, 1),
+        "{text}"
+    );
 
     let refined = run();
     assert!(refined.contains("\"refined\":[\"police\"]"), "{refined}");

@@ -74,7 +74,7 @@ fn template(fields: &[usize]) -> String {
     let mut text =
         "version = 1\nname = 'benchmark'\npurpose = ''\nlegal_basis = ''\nvalid_from = ''\n\
         valid_until = ''\nmultiplicity_cap = 20\n[decision]\nfamilies_to_match = 16\n\
-        review_one_family = false\n[refine]\n"
+        review_one_family = false\n[refine]\nmatch_bits = 0.0\npairs_max = 400000\n"
             .to_owned();
     let named: Vec<_> = fields.iter().map(|at| COLUMNS[*at]).collect();
     for (_, name, kind) in &named {

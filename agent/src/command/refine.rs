@@ -22,6 +22,7 @@ use hedui_protocol::message::refine::{
 use hedui_protocol::message::{manifest_bytes, manifest_len, parse_manifest};
 use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
+use serde::{Deserialize, Serialize};
 
 use super::post::{ExchangeOptions, received};
 use crate::record::Pseudonyms;
@@ -99,6 +100,13 @@ fn parse(agreement: &InForce, body: &[u8]) -> Result<(Request, Vec<u8>), Refusal
     Ok((request, pairs.to_vec()))
 }
 
+/// A request that was answered.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Charged {
+    pairs: u64,
+    snapshot: String,
+}
+
 struct Desk<'a> {
     home: &'a HomeOptions,
     console: &'a Console,
@@ -138,7 +146,7 @@ impl Desk<'_> {
             kit.register,
             kit.register_secret.duplicate(),
         );
-        let digest = pairs_digest(&request.register, table);
+        let digest = pairs_digest(&request.register, &request.data, table);
         let pairs = refine::pairs(table);
         let Some(rows) = self.rows(request, register, (&context, &digest), &pairs)? else {
             self.console.note(&format!(
@@ -249,13 +257,23 @@ impl Desk<'_> {
             request.register,
             self.agreement.epoch().0
         ));
-        let mut charged: BTreeMap<String, u64> = match path.exists() {
-            true => serde_json::from_slice(&files::read_small(&path)?)
+        let mut charged: BTreeMap<String, Charged> = match path.exists() {
+            true => serde_json::from_slice(&files::read_state(&path)?)
                 .map_err(|error| Problem::refused(&path, Refusal::malformed("state", error)))?,
             false => BTreeMap::new(),
         };
-        charged.insert(hex(digest), pairs);
-        let (found, allowed) = (charged.values().sum(), refine_of(self.agreement)?.pairs_max);
+        let snapshot = request.snapshot.clone();
+        let charge = Charged { pairs, snapshot };
+        // The same pairs under the same keys about other data would show the matcher what has changed in them.
+        if charged
+            .get(&hex(digest))
+            .is_some_and(|held| *held != charge)
+        {
+            return Err(Refusal::Replay.into());
+        }
+        charged.insert(hex(digest), charge);
+        let found = charged.values().map(|charge| charge.pairs).sum();
+        let allowed = refine_of(self.agreement)?.pairs_max;
         if found > allowed {
             return Err(Refusal::Oversize {
                 what: "refine-request",

@@ -4,6 +4,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | [`ceremony`] | how do custodians make a key that nobody has? |
+//! | [`packages`] | how do its messages travel? |
 //! | [`answer`] | what does a custodian do with a request, and when does it refuse? |
 //! | [`ledger`] | who asked how many, and was it asked before? |
 //! | [`paper`] | how does a share survive the loss of its machine? |
@@ -18,4 +19,5 @@ pub mod ceremony;
 pub mod command;
 pub mod desk;
 pub mod ledger;
+pub mod packages;
 pub mod paper;

@@ -39,7 +39,7 @@ pub fn find(
     owner: &Name,
 ) -> Result<Option<Vec<u8>>, Problem> {
     let (agreement, me) = (desk.agreement, desk.identity.card());
-    let digest = hex(&pairs_digest(register, &asked.table()));
+    let digest = hex(&pairs_digest(register, &asked.data, &asked.table()));
     let mut found = exchange::addressed_to(desk.exchange, &me.name)?;
     // The latest first: it is the most likely one.
     found.sort_by_key(|file| std::cmp::Reverse(file.header.seq));

@@ -144,7 +144,13 @@ impl Desk<'_> {
         owner: &Name,
         snapshot: &str,
     ) -> Result<(), Problem> {
-        let head = Request::new(register, side, snapshot, asked.pairs.len() as u64);
+        let head = Request::new(
+            register,
+            side,
+            snapshot,
+            &asked.data,
+            asked.pairs.len() as u64,
+        );
         let body = [&manifest_bytes(&head)?[..], &asked.table()].concat();
         let word = match side {
             Answering::Roll => "roll",

@@ -10,6 +10,7 @@ use std::path::Path;
 use hedui_edge::Problem;
 use hedui_protocol::ids::Handle;
 use hedui_protocol::limits::{DECOYS_MIN, PAD_PAIRS};
+use hedui_protocol::message::refine::data_digest;
 use hedui_protocol::message::submission::{PRESENCE, PRESENCE_ROW_BYTES};
 use hedui_protocol::secret::Secret;
 
@@ -32,6 +33,8 @@ pub struct Pair {
 
 /// The pairs of one request.
 pub struct Asked {
+    /// Digest of both sides' data.
+    pub data: String,
     /// Candidates and decoys, sorted.
     pub pairs: Vec<Pair>,
     /// The candidates among them.
@@ -97,6 +100,7 @@ impl Asked {
             all.insert(Pair { roll, register });
         }
         Ok(Self {
+            data: data_digest(&pairing.snapshot, &pairing.register_snapshot),
             pairs: all.into_iter().collect(),
             candidates,
             certain,

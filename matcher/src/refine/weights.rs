@@ -1,6 +1,7 @@
 //! Match weights (Fellegi and Sunter 1969). In: comparison vectors of candidates and of decoys. Out: m and u per
 //! comparison and level, the prior, the weight of a vector in bits.
-//! u is counted on the decoys, which are strangers, m on pairs that a class-A key decides. Where there are few of those,
+//! u is counted on the decoys, which are strangers but for the few that a mixture with m explains better (on small
+//! registers the same person is drawn on both sides now and then); m is counted on pairs that a class-A key decides. Where there are few of those,
 //! m is fitted, as the prior always is, by expectation and maximisation
 //! (Winkler 1988) on the candidates. A candidate speaks about a field only if some key found it without that field:
 //! on the fields of its keys it agrees by construction (Splink leaves those out for the same reason). Priors are
@@ -9,6 +10,7 @@
 use std::collections::BTreeSet;
 
 use hedui_protocol::agreement::Agreement;
+use hedui_protocol::limits::PAD_ROWS;
 use serde::Serialize;
 
 use super::answers::{LEVEL_COUNT, Vector};
@@ -34,6 +36,9 @@ const AGREED_BITS: f64 = 6.63;
 const AGAINST_A_BITS: f64 = -4.9;
 /// Share of the smaller side's records that are taken to be on the other side at least.
 const SHARED_LEAST: f64 = 0.01;
+
+/// Share of decoys that are taken for the same person at first, and at most.
+const SAME_DECOYS: (f64, f64) = (0.001, 0.25);
 
 /// What is known before the fit.
 #[derive(Default)]
@@ -89,8 +94,25 @@ pub struct Model {
     pub candidates: usize,
     /// True pairs that it expects among them.
     pub expected: f64,
+    /// Share of the decoys that are the same person on both sides.
+    pub same_decoys: f64,
     /// Rounds until nothing changed.
     pub rounds: usize,
+    /// What a threshold is expected to give, from the weights alone.
+    pub thresholds: Vec<Expected>,
+}
+
+/// What a threshold is expected to give among the candidates, if the weights are right.
+#[derive(Clone, Debug, Serialize)]
+pub struct Expected {
+    /// Threshold in bits.
+    pub bits: i32,
+    /// Candidates at or above it.
+    pub candidates: usize,
+    /// Share of them that are the same person.
+    pub precision: f64,
+    /// Share of the candidates' true pairs that are among them.
+    pub recall: f64,
 }
 
 /// For each match key the comparisons whose field it contains.
@@ -131,7 +153,9 @@ impl Model {
             prior_bits: 0.0,
             candidates: evidence.candidates.len(),
             expected: 0.0,
+            same_decoys: SAME_DECOYS.0,
             rounds: 0,
+            thresholds: Vec::new(),
         };
         let speaks: Vec<Vec<usize>> = evidence
             .candidates
@@ -146,6 +170,17 @@ impl Model {
             .map(|at| counted(&evidence.certain, at))
             .collect();
         let enough = evidence.certain.len() >= CERTAIN_ENOUGH;
+        if enough {
+            model.m = known.iter().map(|seen| smoothed(seen, &M_PRIOR)).collect();
+        }
+        // With m as it is known beforehand: fitted together with m, "the same" would come to mean "equal throughout".
+        for _ in 0..ROUNDS_MAX {
+            let before = model.same_decoys;
+            model.learn_strangers(&evidence.decoys);
+            if (before - model.same_decoys).abs() < CONVERGED {
+                break;
+            }
+        }
         model.set_prior(evidence, 0.0);
         while model.rounds < ROUNDS_MAX {
             model.rounds += 1;
@@ -177,38 +212,92 @@ impl Model {
                 break;
             }
         }
+        model.thresholds = model.expect(&evidence.candidates);
         model
     }
 
+    /// Expected precision and recall of thresholds from −10 to 20 bits.
+    fn expect(&self, candidates: &[Seen]) -> Vec<Expected> {
+        let weights = candidates.iter();
+        let mut weights: Vec<f64> = weights
+            .map(|seen| self.weight(&seen.vector, seen.identifier))
+            .collect();
+        weights.sort_by(|a, b| b.total_cmp(a));
+        let share = |weight: &f64| 1.0 / (1.0 + (-weight).exp2());
+        let all: f64 = weights.iter().map(share).sum();
+        let at = |bits: i32| {
+            let count = weights.partition_point(|weight| *weight >= f64::from(bits));
+            let same: f64 = weights.iter().take(count).map(share).sum();
+            Expected {
+                bits,
+                candidates: count,
+                precision: same / (count.max(1) as f64),
+                recall: same / all.max(f64::MIN_POSITIVE),
+            }
+        };
+        (-10..=20).map(at).collect()
+    }
+
+    /// u from the decoys, each as far as it is one of two strangers.
+    fn learn_strangers(&mut self, decoys: &[Vector]) {
+        let mut counts = vec![[0.0; LEVEL_COUNT]; self.u.len()];
+        let odds = (self.same_decoys / (1.0 - self.same_decoys)).log2();
+        let mut all_same = 0.0;
+        for vector in decoys {
+            let same = 1.0 / (1.0 + (-odds - self.evidence(vector, false)).exp2());
+            all_same += same;
+            for (counts, level) in counts.iter_mut().zip(vector) {
+                if let Some(level) = level {
+                    counts[usize::from(*level)] += 1.0 - same;
+                }
+            }
+        }
+        self.u = counts.iter().map(|seen| smoothed(seen, &U_PRIOR)).collect();
+        let share = all_same / (decoys.len().max(1) as f64);
+        self.same_decoys = share.clamp(f64::MIN_POSITIVE, SAME_DECOYS.1);
+    }
+
     /// The prior: the share of true pairs among all pairs of the two sides, those that the keys decide and those that
-    /// are expected among the candidates.
+    /// are expected among the candidates; on small tables at least as many as among the decoys.
     fn set_prior(&mut self, evidence: &Evidence, expected: f64) {
-        let (left, right) = (evidence.sizes.0 as f64, evidence.sizes.1 as f64);
+        // Sizes are padded to whole blocks: half a block less is what they are on average.
+        let persons = |rows: u64| (rows as f64 - PAD_ROWS as f64 / 2.0).max(1.0);
+        let (left, right) = (persons(evidence.sizes.0), persons(evidence.sizes.1));
         let all = (left * right).max(2.0);
         let at_least = (left.min(right) * SHARED_LEAST).max(1.0);
         let matching = (evidence.decided as f64 + expected)
             .max(at_least)
             .min(all / 2.0);
-        self.prior_bits = (matching / (all - matching)).log2();
+        let mut share = matching / all;
+        // Tables of one block are mostly padding, which the sizes count: there the decoys, all of persons, say more.
+        if evidence.sizes.0.min(evidence.sizes.1) <= PAD_ROWS {
+            share = share.max(self.same_decoys);
+        }
+        self.prior_bits = (share / (1.0 - share)).log2();
     }
 
     /// Weight of a vector in bits, prior included.
     pub fn weight(&self, vector: &Vector, identifier: Identifier) -> f64 {
-        let agrees = identifier == Identifier::Agrees;
-        let levels = vector.iter().zip(&self.derived).enumerate();
-        let evidence: f64 = levels
-            .filter(|(_, (_, derived))| !(agrees && **derived))
-            .filter_map(|(at, (level, _))| {
-                let level = usize::from((*level)?);
-                Some((self.m.get(at)?.get(level)? / self.u.get(at)?.get(level)?).log2())
-            })
-            .sum();
-        evidence
+        self.evidence(vector, identifier == Identifier::Agrees)
             + match identifier {
                 Identifier::Absent => self.prior_bits,
                 Identifier::Agrees => AGREED_BITS,
                 Identifier::Differs => self.prior_bits + AGAINST_A_BITS,
             }
+    }
+}
+
+impl Model {
+    /// Bits of the levels of a vector; where an identifier agrees, what is derived from it says nothing more.
+    fn evidence(&self, vector: &Vector, agrees: bool) -> f64 {
+        let levels = vector.iter().zip(&self.derived).enumerate();
+        levels
+            .filter(|(_, (_, derived))| !(agrees && **derived))
+            .filter_map(|(at, (level, _))| {
+                let level = usize::from((*level)?);
+                Some((self.m.get(at)?.get(level)? / self.u.get(at)?.get(level)?).log2())
+            })
+            .sum()
     }
 }
 
@@ -282,7 +371,9 @@ mod tests {
                 vector,
                 identifier: Identifier::Absent,
             });
-            evidence.decoys.push(u.iter().map(&mut draw).collect());
+            // One decoy in twenty is the same person.
+            let source = if at % 20 == 0 { &m } else { &u };
+            evidence.decoys.push(source.iter().map(&mut draw).collect());
         }
         let keys = [BTreeSet::from([0]), BTreeSet::from([1])];
         let model = Model::fit(
@@ -301,6 +392,11 @@ mod tests {
             (model.expected / 8_000.0 - 1.0).abs() < 0.3,
             "{}",
             model.expected
+        );
+        assert!(
+            (model.same_decoys - 0.05).abs() < 0.03,
+            "{}",
+            model.same_decoys
         );
         let weight = |level| model.weight(&vec![Some(level); 3], Identifier::Absent);
         assert!(weight(0) > weight(1) && weight(1) > weight(4));

@@ -1,6 +1,6 @@
 //! The refinement round: the matcher names candidate pairs, both sides answer with filters under keys of the pair.
 //! In: pairs of handles, filters. Out: bodies with one table. Invariant: an answer's rows stand in the order of the
-//! request's pairs; a request is known by the digest of its pairs, the same for both sides, which enters every key.
+//! request's pairs; a request is known by a digest of its data and pairs, the same for both sides, in every key.
 //! Tables: request `pairs` (roll handle 16 ‖ register handle 16, sorted), answer `filters` (u16 presence ‖ the masked
 //! filters of the comparisons in order). SPEC.md, "Refinement".
 
@@ -11,7 +11,7 @@ use crate::agreement::Agreement;
 use crate::agreement::text::Refine;
 use crate::ids::Name;
 use crate::limits::{PAD_PAIRS, PAIRS_SHARE};
-use crate::primitive::sha256;
+use crate::primitive::{hex, sha256, unhex};
 use crate::refusal::Refusal;
 
 /// Bytes of a row of a request: two handles.
@@ -31,6 +31,8 @@ pub struct Request {
     pub side: Answering,
     /// That side's name of the data that it delivered.
     pub snapshot: String,
+    /// Digest of both sides' delivered data, 32 bytes in hexadecimal, the same in both requests ([`data_digest`]).
+    pub data: String,
     /// The one table.
     pub tables: Vec<Table>,
 }
@@ -53,19 +55,20 @@ pub struct Answer {
     pub register: Name,
     /// Side that answers.
     pub side: Answering,
-    /// Digest of the request's pairs ([`pairs_digest`]), hexadecimal.
+    /// Digest of the request ([`pairs_digest`]), hexadecimal.
     pub request_sha256: String,
     /// The one table.
     pub tables: Vec<Table>,
 }
 
 impl Request {
-    /// Head of a request of `rows` pairs.
-    pub fn new(register: &Name, side: Answering, snapshot: &str, rows: u64) -> Self {
+    /// Head of a request of `rows` pairs to the side that delivered `snapshot`.
+    pub fn new(register: &Name, side: Answering, snapshot: &str, data: &str, rows: u64) -> Self {
         Self {
             register: register.clone(),
             side,
             snapshot: snapshot.to_owned(),
+            data: data.to_owned(),
             tables: vec![table(PAIRS, PAIR_ROW_BYTES, rows)],
         }
     }
@@ -78,6 +81,9 @@ impl Request {
         body_bytes: u64,
     ) -> Result<(Layout, u64), Refusal> {
         let refine = refine_of(agreement)?;
+        if unhex::<32>(&self.data).is_none() {
+            return Err(Refusal::malformed("refine-request", "its `data` is wrong"));
+        }
         let rows = one_table("refine-request", &self.tables, PAIRS, PAIR_ROW_BYTES)?;
         if rows % PAD_PAIRS != 0 {
             return Err(Refusal::malformed("refine-request", "it is not padded"));
@@ -131,9 +137,16 @@ impl Answer {
     }
 }
 
-/// `SHA-256(register ‖ 0 ‖ pairs)`: names a request on both sides and enters every key of its pairs.
-pub fn pairs_digest(register: &Name, pairs: &[u8]) -> [u8; 32] {
-    sha256(&[register.as_str().as_bytes(), &[0], pairs])
+/// `SHA-256(register ‖ 0 ‖ data ‖ 0 ‖ pairs)`: names a request on both sides and enters every key of its pairs, so that
+/// the filters of changed data have nothing in common with those of earlier ones.
+pub fn pairs_digest(register: &Name, data: &str, pairs: &[u8]) -> [u8; 32] {
+    let (register, data) = (register.as_str().as_bytes(), data.as_bytes());
+    sha256(&[register, &[0], data, &[0], pairs])
+}
+
+/// `SHA-256(roll's snapshot ‖ 0 ‖ register's snapshot)`, hexadecimal.
+pub fn data_digest(roll: &str, register: &str) -> String {
+    hex(&sha256(&[roll.as_bytes(), &[0], register.as_bytes()]))
 }
 
 /// Bytes of a row of filters.
