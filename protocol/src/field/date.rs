@@ -12,6 +12,9 @@ const PLACEHOLDERS: [&str; 8] = [
 
 /// Normalises a date.
 pub fn normalise(raw: &str) -> Normal {
+    if !PLACEHOLDERS.contains(&raw) && parse(raw.as_bytes()).is_some() {
+        return Normal::usable(raw.to_owned(), raw);
+    }
     let text = nfkc(raw);
     let numbers = digit_groups(&text);
     let digits: String = match &numbers[..] {

@@ -63,7 +63,11 @@ pub fn means_absent(raw: &str) -> bool {
                 | '"'
         )
     });
-    only_marks || WORDS.iter().any(|word| raw.eq_ignore_ascii_case(word))
+    // No word is longer than 12 bytes, and they begin in few ways.
+    let first = raw.as_bytes()[0].to_ascii_lowercase();
+    let begins = matches!(first, b'n' | b'u' | b'#') || !first.is_ascii();
+    only_marks
+        || raw.len() <= 12 && begins && WORDS.iter().any(|word| raw.eq_ignore_ascii_case(word))
 }
 
 /// Characters that carry nothing: spaces of all kinds, zero-width characters, quotes, direction marks.
@@ -130,6 +134,9 @@ pub fn fold_variant(c: char) -> char {
 
 /// Lower case, accents removed, ligatures and strokes spelt out (ß → ss, ø → o, ł → l).
 pub fn fold_latin(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.nfkd() {
         match c {

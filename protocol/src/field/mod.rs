@@ -146,7 +146,7 @@ impl FieldKind {
     /// Normalises one cell.
     pub fn normalise(self, raw: &str, places: &Gazetteer) -> Normal {
         let raw = raw.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0');
-        if raw.chars().nth(VALUE_CHARS_MAX).is_some() {
+        if raw.len() > VALUE_CHARS_MAX && raw.chars().nth(VALUE_CHARS_MAX).is_some() {
             return Normal::damaged(None);
         }
         if folding::means_absent(raw) {

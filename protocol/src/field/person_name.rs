@@ -13,6 +13,10 @@ const TITLES: [&str; 16] = [
 
 /// Normalises a name.
 pub fn normalise(raw: &str) -> Normal {
+    if !raw.is_empty() && raw.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        // One word without accents: what the rest comes to.
+        return Normal::usable(raw.to_ascii_lowercase(), raw);
+    }
     let folded = fold_latin(&nfkc(raw));
     // O'Brien and OBrien, Anne-Marie and Anne Marie are one spelling each.
     let joined: String = folded

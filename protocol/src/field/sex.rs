@@ -8,8 +8,13 @@ use super::{Normal, Quality};
 
 /// Normalises a sex.
 pub fn normalise(raw: &str) -> Normal {
-    let text = nfkc(raw).to_lowercase();
-    let value = match text.trim() {
+    let value = match raw {
+        // As most registers write it.
+        "1" | "男" | "M" => return Normal::usable("1".to_owned(), raw),
+        "2" | "女" | "F" => return Normal::usable("2".to_owned(), raw),
+        other => nfkc(other).to_lowercase(),
+    };
+    let value = match value.trim() {
         "1" | "01" | "男" | "男性" | "m" | "male" | "1男" | "1-男" | "1-男性" | "man" => "1",
         "2" | "02" | "女" | "女性" | "f" | "female" | "2女" | "2-女" | "2-女性" | "woman" => {
             "2"

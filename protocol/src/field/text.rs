@@ -10,6 +10,12 @@ use super::{Form, Normal};
 
 /// Normalises free text: words of letters and digits, lower case, one space between.
 pub fn normalise_text(raw: &str) -> Normal {
+    if raw.is_ascii() {
+        return match ascii_words(raw) {
+            value if value.is_empty() => Normal::damaged(None),
+            value => Normal::usable(value, raw),
+        };
+    }
     let folded = fold_latin(&nfkc(raw));
     let words: Vec<String> = folded
         .split(|c: char| !c.is_alphanumeric())
@@ -22,6 +28,24 @@ pub fn normalise_text(raw: &str) -> Normal {
     } else {
         Normal::usable(value, raw)
     }
+}
+
+/// The words of ASCII text: what the foldings come to there, in one pass.
+fn ascii_words(raw: &str) -> String {
+    let mut value = String::with_capacity(raw.len());
+    let mut gap = false;
+    for byte in raw.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            if gap && !value.is_empty() {
+                value.push(' ');
+            }
+            gap = false;
+            value.push(char::from(byte.to_ascii_lowercase()));
+        } else {
+            gap = true;
+        }
+    }
+    value
 }
 
 /// Normalises a whole number; thousands separators and a zero fraction are dropped.

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use zeroize::Zeroize;
+
 use crate::secret::Secret;
 
 /// Parameters of one filter.
@@ -59,30 +61,72 @@ impl PairKey {
     /// With n tokens the first `positions mod n` of them have one position more than the others. Mask:
     /// BLAKE3-keyed(key, `1 ‖ number`).
     pub fn encode(&self, number: u8, spec: &FilterSpec, tokens: &[String], out: &mut [u8]) {
-        blake3::Hasher::new_keyed(self.0.expose())
-            .update(&[1, number])
-            .finalize_xof()
-            .fill(out);
+        match out.len() {
+            // The hash is the beginning of the extendable output, and the shorter way to it.
+            0..=32 => {
+                let mask = blake3::keyed_hash(self.0.expose(), &[1, number]);
+                out.copy_from_slice(&mask.as_bytes()[..out.len()]);
+            }
+            _ => blake3::Hasher::new_keyed(self.0.expose())
+                .update(&[1, number])
+                .finalize_xof()
+                .fill(out),
+        }
         let mut set = zeroize::Zeroizing::new(vec![0_u8; out.len()]);
         let count = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
         for (index, token) in (0..).zip(tokens) {
             let share = spec.positions / count + u32::from(index < spec.positions % count);
-            let mut hash = blake3::Hasher::new_keyed(self.0.expose())
-                .update(&[0, number])
-                .update(token.as_bytes())
-                .finalize_xof();
-            for _ in 0..share {
-                let mut position = [0; 4];
-                hash.fill(&mut position);
-                let bit = u32::from_le_bytes(position) & (spec.bits - 1);
+            for_positions(self.0.expose(), [0, number], token, share, |position| {
+                let bit = position & (spec.bits - 1);
                 if let Some(byte) = set.get_mut(bit as usize / 8) {
                     *byte |= 1 << (bit % 8);
                 }
-            }
+            });
         }
         for (out, set) in out.iter_mut().zip(set.iter()) {
             *out ^= set;
         }
+    }
+}
+
+/// Longest token that is hashed in one call, in bytes; longer ones take the general way to the same bits.
+const SHORT: usize = 62;
+
+/// Hands over the first `count` u32 (little-endian) of BLAKE3-keyed(key, `purpose ‖ token`), read as an extendable output.
+pub(super) fn for_positions(
+    key: &[u8; 32],
+    purpose: [u8; 2],
+    token: &str,
+    count: u32,
+    mut take: impl FnMut(u32),
+) {
+    let mut left = count as usize;
+    if left <= 8 && token.len() <= SHORT {
+        // The hash of 32 bytes is the beginning of the extendable output, and the shorter way to it.
+        let mut input = [0; SHORT + 2];
+        input[..2].copy_from_slice(&purpose);
+        input[2..2 + token.len()].copy_from_slice(token.as_bytes());
+        let hash = blake3::keyed_hash(key, &input[..2 + token.len()]);
+        let positions = hash.as_bytes().as_chunks::<4>().0;
+        let wanted = positions.iter().take(left);
+        wanted.for_each(|bytes| take(u32::from_le_bytes(*bytes)));
+        input.zeroize();
+        return;
+    }
+    let mut hash = blake3::Hasher::new_keyed(key)
+        .update(&purpose)
+        .update(token.as_bytes())
+        .finalize_xof();
+    while left > 0 {
+        let mut block = [0; 64];
+        let part = &mut block[..(left * 4).min(64)];
+        hash.fill(part);
+        let positions = part.as_chunks::<4>().0;
+        positions
+            .iter()
+            .for_each(|bytes| take(u32::from_le_bytes(*bytes)));
+        left -= positions.len();
+        block.zeroize();
     }
 }
 
@@ -103,6 +147,31 @@ mod tests {
         let mut out = vec![0; SPEC.bytes()];
         PairKey::new(Secret::new([key; 32])).encode(1, &SPEC, &tokens, &mut out);
         out
+    }
+
+    /// The short way and the general one give the same positions.
+    #[test]
+    fn positions_do_not_depend_on_the_way() {
+        let long = "x".repeat(SHORT + 1);
+        for token in ["", "ab", "c:张", &long[1..], &long] {
+            for count in [0, 1, 7, 8, 9, 16, 17, 40] {
+                let mut found = Vec::new();
+                for_positions(&[5; 32], [0, 3], token, count, |position| {
+                    found.push(position)
+                });
+                let mut bytes = vec![0; 4 * count as usize];
+                blake3::Hasher::new_keyed(&[5; 32])
+                    .update(&[0, 3])
+                    .update(token.as_bytes())
+                    .finalize_xof()
+                    .fill(&mut bytes);
+                let all = bytes.as_chunks::<4>().0.iter();
+                assert_eq!(
+                    found,
+                    all.map(|b| u32::from_le_bytes(*b)).collect::<Vec<_>>()
+                );
+            }
+        }
     }
 
     fn distance(a: &[u8], b: &[u8]) -> u32 {

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`tokens`] | which tokens does a value have? |
 //! | [`encode`] | which bits do they set, and what may be read from them? |
+//! | [`record`] | which bits does a whole record set? |
 //!
 //! Scope `pair`: the key is derived for one candidate pair of one request, so nothing is comparable across pairs, and
 //! the filter is masked under the same key, so that of two filters only their distance can be read.
 //! Invariant: every parameter stands in the agreement; nothing is chosen here. SPEC.md, "Filters".
 
 pub mod encode;
+pub mod record;
 pub mod tokens;
 
 pub use encode::FilterSpec;

@@ -3,8 +3,6 @@
 //! Han names have characters and toneless syllables (surname readings): one wrong character leaves the sound, one wrong
 //! sound leaves the other characters; bigrams would leave neither. SPEC.md, "Filters".
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -73,6 +71,11 @@ impl TokenKind {
 }
 
 fn bigrams(value: &str) -> Vec<String> {
+    if value.is_ascii() {
+        let padded = format!("_{value}_");
+        let pairs = 0..padded.len() - 1;
+        return pairs.map(|at| padded[at..at + 2].to_owned()).collect();
+    }
     let padded: Vec<char> = std::iter::once('_')
         .chain(value.chars())
         .chain(std::iter::once('_'))
@@ -85,12 +88,18 @@ fn bigrams(value: &str) -> Vec<String> {
 
 /// The second `an` becomes `an#2`.
 fn number_repeats(tokens: &mut [String]) {
-    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
-    for token in tokens {
-        let count = seen.entry(token.clone()).or_default();
-        *count += 1;
-        if *count > 1 {
-            *token = format!("{token}#{count}");
+    // Four bytes of each and its length tell most tokens apart without a call.
+    let brief = |token: &String| {
+        let first = token.bytes().take(4).fold(0, |n, b| n << 8 | u64::from(b));
+        first << 32 | token.len() as u64
+    };
+    let marks: Vec<u64> = tokens.iter().map(brief).collect();
+    // From the end, so that those before are as they were; values have a few dozen tokens.
+    for at in (1..tokens.len()).rev() {
+        let alike = |(mark, token): &(&u64, &String)| **mark == marks[at] && **token == tokens[at];
+        let count = marks[..at].iter().zip(&tokens[..at]).filter(alike).count() + 1;
+        if count > 1 {
+            tokens[at] = format!("{}#{count}", tokens[at]);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use hedui_tests::bench::{join, oprf, similarity};
+use hedui_tests::bench::{encode, join, oprf, similarity};
 use hedui_tests::run::build_binaries;
 
 /// 性能测量 | Measure beside a peer in the same run
@@ -28,6 +28,17 @@ enum Command {
         chunks: usize,
         /// Rounds; the best of each figure counts
         #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
+    /// Record filters from a CSV file beside clkhash
+    Encode {
+        /// File with the columns given_name, surname, dob, sex, address
+        file: PathBuf,
+        /// Python with the peer installed
+        #[arg(long)]
+        python: Option<PathBuf>,
+        /// Rounds; the best of each figure counts
+        #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
     /// The exact join of segments beside DuckDB's inner join
@@ -78,6 +89,27 @@ fn main() {
             } else {
                 print(&figures);
             }
+        }
+        Command::Encode {
+            file,
+            python,
+            rounds,
+        } => {
+            let figures = encode::measure(&file, rounds, python.as_deref());
+            if arguments.json {
+                println!("{}", serde_json::to_string(&figures).expect("JSON"));
+                return;
+            }
+            let peer = figures.peer.as_ref().map_or(0.0, |p| p.records_per_second);
+            println!(
+                "{} records: {:.0} record filters a second, {:.0} with a key per record; clkhash {peer:.0}",
+                figures.records, figures.records_per_second, figures.salted_per_second
+            );
+            println!(
+                "ratio {:.1}x (bar 80x), salted {:.1}x (bar 10x)",
+                figures.ratio.unwrap_or(f64::NAN),
+                figures.salted_ratio.unwrap_or(f64::NAN)
+            );
         }
         Command::Join {
             folder,

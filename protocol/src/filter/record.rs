@@ -1,0 +1,342 @@
+//! Record filters: one filter for a whole record, the classic cryptographic long-term key (Schnell, Bachteler, Reiher
+//! 2009). In: the normalised cells of a record, a key. Out: bits that any two records under the same key can be compared
+//! by. Invariant: bit positions come from BLAKE3 in keyed mode as an extendable output, independent per hash; the tables of
+//! masks are a memory of that function and never change a result. What such filters give away stands in
+//! docs/KNOWN_ATTACKS.md; the agreement says who may use them. SPEC.md, "Record filters".
+
+use std::collections::HashMap;
+
+use zeroize::Zeroize;
+
+use super::TokenKind;
+use super::encode::for_positions;
+use crate::field::{FieldKind, Normal};
+use crate::secret::Secret;
+
+/// Masks of one field that are remembered at most; beyond it they are computed anew.
+const MASKS_MAX: usize = 1 << 16;
+/// Pairs of symbols of plain values.
+const PAIRS: usize = 64 * 64;
+/// Longest value of ASCII digits whose places have slots; longer ones take the general way.
+const POSITIONS: usize = 32;
+/// What stands for a byte that plain values do not have.
+const OTHER: u8 = 63;
+
+/// Number of a byte of a plain value: lower-case letters, digits, space and the padding; what normalised text is made of.
+const fn symbol(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' => byte - b'a',
+        b'0'..=b'9' => byte - b'0' + 26,
+        b' ' => 36,
+        b'_' => 37,
+        _ => OTHER,
+    }
+}
+
+/// A field's part in a record filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordField {
+    /// Index of the field in the agreement.
+    pub field: usize,
+    /// Kind of the field.
+    pub kind: FieldKind,
+    /// How its values are cut.
+    pub tokens: TokenKind,
+    /// Positions that each of its tokens sets.
+    pub positions: u32,
+}
+
+/// Encodes records; not shared between threads, because it remembers masks.
+pub struct RecordEncoder {
+    key: Secret<32>,
+    words: usize,
+    fields: Vec<Masks>,
+}
+
+/// A field with the masks that were computed so far.
+struct Masks {
+    number: u8,
+    field: RecordField,
+    /// Masks one after the other; the tables and the map hold their places.
+    pool: Vec<u64>,
+    /// Place + 1 per slot of an ASCII token: bigrams by repeat, digits by position; 0 where it was not needed yet.
+    slots: Vec<u32>,
+    /// Places of other tokens.
+    tokens: HashMap<String, u32>,
+    /// Places of the current value's tokens.
+    places: Vec<u32>,
+    /// Bigrams of the current value, as pairs of symbols.
+    pairs: Vec<u16>,
+}
+
+impl RecordEncoder {
+    /// An encoder for filters of `bits` bits: a power of two, at least 64.
+    pub fn new(key: Secret<32>, bits: u32, fields: &[RecordField]) -> Self {
+        let masks = |(number, field): (u8, &RecordField)| Masks {
+            number,
+            field: *field,
+            pool: Vec::new(),
+            slots: Vec::new(),
+            tokens: HashMap::new(),
+            places: Vec::new(),
+            pairs: Vec::new(),
+        };
+        Self {
+            key,
+            words: bits as usize / 64,
+            fields: (0..).zip(fields).map(masks).collect(),
+        }
+    }
+
+    /// Words of a filter.
+    pub fn words(&self) -> usize {
+        self.words
+    }
+
+    /// Sets the bits of a record's cells (in the agreement's order) in `out`, which is cleared first; whether the record
+    /// has any token.
+    pub fn encode(&mut self, cells: &[Normal], out: &mut [u64]) -> bool {
+        out.fill(0);
+        let mut any = false;
+        for masks in &mut self.fields {
+            if let Some(cell) = cells.get(masks.field.field) {
+                any |= masks.add(&self.key, cell, out);
+            }
+        }
+        any
+    }
+}
+
+impl Masks {
+    /// Adds a cell's bits; whether it has any token.
+    fn add(&mut self, key: &Secret<32>, cell: &Normal, out: &mut [u64]) -> bool {
+        self.places.clear();
+        let plain = |value: &&str| value.bytes().all(|byte| symbol(byte) != OTHER);
+        match (cell.value.as_deref().filter(plain), self.field.tokens) {
+            (Some(value), TokenKind::Bigrams) => self.bigrams(key, out.len(), value.as_bytes()),
+            (Some(value), TokenKind::Digits) if value.len() <= POSITIONS => {
+                for (at, byte) in value.bytes().enumerate() {
+                    let slot = at << 6 | usize::from(symbol(byte));
+                    let place = self.slot(key, out.len(), slot, || {
+                        format!("{at}:{}", char::from(byte))
+                    });
+                    self.places.push(place);
+                }
+            }
+            _ => {
+                let tokens = self.field.tokens.tokens(self.field.kind, cell);
+                for token in tokens.iter() {
+                    let place = self.token(key, token, out);
+                    self.places.extend(place);
+                }
+                or_all(&self.pool, &self.places, out);
+                return !tokens.is_empty();
+            }
+        }
+        or_all(&self.pool, &self.places, out);
+        !self.places.is_empty()
+    }
+
+    /// The bigrams of a plain value without making strings of them; the same tokens as [`TokenKind::Bigrams`].
+    fn bigrams(&mut self, key: &Secret<32>, words: usize, value: &[u8]) {
+        let mut pairs = std::mem::take(&mut self.pairs);
+        pairs.clear();
+        let mut last = b'_';
+        for next in value.iter().chain(b"_") {
+            let pair = u16::from(symbol(last)) << 6 | u16::from(symbol(*next));
+            let before = pairs.iter().map(|other| usize::from(*other == pair));
+            let repeat: usize = before.sum();
+            pairs.push(pair);
+            let place = self.slot(key, words, repeat * PAIRS + usize::from(pair), || {
+                let mut token = String::from_iter([char::from(last), char::from(*next)]);
+                if repeat > 0 {
+                    token += &format!("#{}", repeat + 1);
+                }
+                token
+            });
+            self.places.push(place);
+            last = *next;
+        }
+        self.pairs = pairs;
+    }
+
+    /// Place of the mask of the token of a slot.
+    #[inline]
+    fn slot(
+        &mut self,
+        key: &Secret<32>,
+        words: usize,
+        slot: usize,
+        token: impl FnOnce() -> String,
+    ) -> u32 {
+        match self.slots.get(slot) {
+            Some(place) if *place > 0 => place - 1,
+            _ => self.fill_slot(key, words, slot, &token()),
+        }
+    }
+
+    #[cold]
+    fn fill_slot(&mut self, key: &Secret<32>, words: usize, slot: usize, token: &str) -> u32 {
+        let mut mask = vec![0; words];
+        self.set(key, token, &mut mask);
+        let place = self.keep(&mask);
+        if slot >= self.slots.len() {
+            self.slots.resize(slot.next_multiple_of(PAIRS) + PAIRS, 0);
+        }
+        self.slots[slot] = place + 1;
+        place
+    }
+
+    /// Place of a token's mask; where no more are remembered, its bits are set at once and there is no place.
+    fn token(&mut self, key: &Secret<32>, token: &str, out: &mut [u64]) -> Option<u32> {
+        if let Some(place) = self.tokens.get(token) {
+            return Some(*place);
+        }
+        if self.tokens.len() >= MASKS_MAX {
+            self.set(key, token, out);
+            return None;
+        }
+        let mut mask = vec![0; out.len()];
+        self.set(key, token, &mut mask);
+        let place = self.keep(&mask);
+        self.tokens.insert(token.to_owned(), place);
+        Some(place)
+    }
+
+    /// Sets a token's bits: position j is the j-th u32 (little-endian) of BLAKE3-keyed(key, 2 ‖ u8 number ‖ token), modulo
+    /// the bits.
+    fn set(&self, key: &Secret<32>, token: &str, mask: &mut [u64]) {
+        let bits = mask.len() * 64;
+        let (purpose, count) = ([2, self.number], self.field.positions);
+        for_positions(key.expose(), purpose, token, count, |position| {
+            let bit = position as usize & (bits - 1);
+            mask[bit / 64] |= 1 << (bit % 64);
+        });
+    }
+
+    fn keep(&mut self, mask: &[u64]) -> u32 {
+        let place = self.pool.len() / mask.len();
+        self.pool.extend_from_slice(mask);
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+}
+
+/// Joins the masks at `places`. The usual width has a loop of its own, whose sum stays in registers.
+fn or_all(pool: &[u64], places: &[u32], out: &mut [u64]) {
+    if let (Ok(out), (masks, [])) = (
+        <&mut [u64; 16]>::try_from(&mut *out),
+        pool.as_chunks::<16>(),
+    ) {
+        let mut sum = *out;
+        for place in places {
+            let mask = &masks[*place as usize];
+            for (sum, word) in sum.iter_mut().zip(mask) {
+                *sum |= word;
+            }
+        }
+        *out = sum;
+        return;
+    }
+    let words = out.len();
+    for place in places {
+        let from = *place as usize * words;
+        for (out, word) in out.iter_mut().zip(&pool[from..from + words]) {
+            *out |= word;
+        }
+    }
+}
+
+impl Drop for Masks {
+    fn drop(&mut self) {
+        self.pool.zeroize();
+        for (mut value, _) in self.tokens.drain() {
+            value.zeroize();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::field::Gazetteer;
+
+    const FIELDS: [RecordField; 3] = [
+        RecordField {
+            field: 0,
+            kind: FieldKind::Text,
+            tokens: TokenKind::Bigrams,
+            positions: 15,
+        },
+        RecordField {
+            field: 1,
+            kind: FieldKind::CnName,
+            tokens: TokenKind::Han,
+            positions: 20,
+        },
+        RecordField {
+            field: 2,
+            kind: FieldKind::Date,
+            tokens: TokenKind::Digits,
+            positions: 10,
+        },
+    ];
+
+    fn cells(raw: [&str; 3]) -> Vec<Normal> {
+        let places = Gazetteer::default();
+        let kinds = FIELDS.iter().zip(raw);
+        kinds
+            .map(|(f, raw)| f.kind.normalise(raw, &places))
+            .collect()
+    }
+
+    /// The bits by the words of the specification: no table, no memory.
+    fn by_definition(key: u8, cells: &[Normal]) -> Vec<u64> {
+        let mut out = vec![0_u64; 16];
+        for (number, (field, cell)) in (0_u8..).zip(FIELDS.iter().zip(cells)) {
+            for token in field.tokens.tokens(field.kind, cell).iter() {
+                let mut positions = vec![0; 4 * field.positions as usize];
+                blake3::Hasher::new_keyed(&[key; 32])
+                    .update(&[2, number])
+                    .update(token.as_bytes())
+                    .finalize_xof()
+                    .fill(&mut positions);
+                for position in positions.as_chunks::<4>().0 {
+                    let bit = u32::from_le_bytes(*position) as usize % 1024;
+                    out[bit / 64] |= 1 << (bit % 64);
+                }
+            }
+        }
+        out
+    }
+
+    proptest! {
+        /// Tables and memory never change a bit, whatever came before.
+        #[test]
+        fn the_tables_are_the_definition(
+            values in proptest::collection::vec(("[ -~]{0,40}", "\\PC{0,8}", "[0-9-]{0,10}"), 1..6)
+        ) {
+            let mut encoder = RecordEncoder::new(Secret::new([7; 32]), 1024, &FIELDS);
+            let mut out = vec![0; 16];
+            for (a, b, c) in values.iter().chain(&values) {
+                let cells = cells([a, b, c]);
+                encoder.encode(&cells, &mut out);
+                prop_assert_eq!(&out, &by_definition(7, &cells));
+            }
+        }
+    }
+
+    #[test]
+    fn repeats_are_tokens_of_their_own() {
+        let mut encoder = RecordEncoder::new(Secret::new([7; 32]), 1024, &FIELDS);
+        let (mut once, mut many) = (vec![0; 16], vec![0; 16]);
+        for (raw, out) in [("anna", &mut once), ("ananananananana", &mut many)] {
+            let cells = cells([raw, "", ""]);
+            encoder.encode(&cells, out);
+            assert_eq!(*out, by_definition(7, &cells));
+        }
+        assert_ne!(once, many);
+        assert!(!encoder.encode(&cells(["", "", ""]), &mut once));
+    }
+}
