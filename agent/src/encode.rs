@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use hedui_edge::Problem;
 use hedui_keys::lock::Lock;
 use hedui_protocol::agreement::{Agreement, MatchKey};
+use hedui_protocol::field::Normal;
+use hedui_protocol::filter::record::RecordEncoder;
 use hedui_protocol::ids::Handle;
 use hedui_protocol::lock::{TagContext, Token};
 use hedui_protocol::match_key::{KeyInput, Side};
@@ -83,7 +85,66 @@ impl Encoder<'_> {
             let rows = (0..self.fan_out(key)).map(|index| row(tag(index), handle));
             tables.push(rows.collect());
         }
-        Ok((tables, bitmap))
+        Ok((tables, bitmap | self.likeness_bit(person)))
+    }
+
+    /// The bit of likeness in a record's bitmap: set if the record has a value in some field of its filter.
+    pub fn likeness_bit(&self, grouped: &Grouped) -> u16 {
+        let Some((likeness, key)) = self.agreement.likeness() else {
+            return 0;
+        };
+        let bit = 1 << (key.number - 1);
+        if let Some(canary) = grouped.canary {
+            return canary.bitmap & bit;
+        }
+        let cells = grouped.person.cells();
+        let mut fields = likeness.record_fields(self.agreement).into_iter();
+        let has = |cell: &Normal| cell.value.is_some() || cell.remnant.is_some();
+        if fields.any(|field| cells.get(field.field).is_some_and(has)) {
+            bit
+        } else {
+            0
+        }
+    }
+
+    /// An encoder of record filters in the register's context, if the agreement has likeness; one per thread.
+    pub fn record_encoder(&self) -> Option<RecordEncoder> {
+        let (likeness, _) = self.agreement.likeness()?;
+        let fields = likeness.record_fields(self.agreement);
+        let key = self.context.record_filter_key();
+        Some(RecordEncoder::new(key, likeness.bits, &fields))
+    }
+
+    /// Row of the table of record filters. A canary's filter is the same on both sides and like nobody's; that of a
+    /// record without values is like nobody's.
+    pub fn filter_row(&self, records: &mut RecordEncoder, grouped: &Grouped) -> Vec<u8> {
+        let handle = self.pseudonyms.handle(self.register, &grouped.id);
+        let mut words = vec![0; records.words()];
+        if let Some(canary) = grouped.canary {
+            let number = self.agreement.likeness().map_or(0, |(_, key)| key.number);
+            let token = self.context.canary_token(canary.index, number);
+            let mut seed = blake3::Hasher::new();
+            seed.update(token.expose());
+            invented(&mut seed.finalize_xof(), &mut words);
+        } else if !records.encode(grouped.person.cells(), &mut words) {
+            self.nobody(&format!("absent {}", handle.to_hex()), &mut words);
+        }
+        filter_row(handle, &words)
+    }
+
+    /// Row of the table of record filters that only pads.
+    pub fn filter_padding(&self, index: u64, words: usize) -> Vec<u8> {
+        let mut words = vec![0; words];
+        self.nobody(&format!("padding {index}"), &mut words);
+        let handle = self.pseudonyms.padding_handle(self.register, index);
+        filter_row(handle, &words)
+    }
+
+    fn nobody(&self, about: &str, words: &mut [u64]) {
+        let mut seed = [0; 32];
+        let table = format!("{}/filters/{about}", self.register);
+        self.pseudonyms.padding(&table, 0, &mut seed);
+        invented(&mut blake3::Hasher::new_keyed(&seed).finalize_xof(), words);
     }
 
     /// Rows that every record has in the table of a key.
@@ -104,20 +165,21 @@ impl Encoder<'_> {
         }
         let person = &grouped.person;
         let handle = self.pseudonyms.handle(self.register, &grouped.id);
+        let likeness = self.likeness_bit(grouped);
         let keys = self.agreement.match_keys().iter();
         keys.filter(|key| key.is_in(person, self.side))
             .filter(|key| !too_common.contains(&(handle, key.number)))
-            .fold(0, |bits, key| bits | 1 << (key.number - 1))
+            .fold(likeness, |bits, key| bits | 1 << (key.number - 1))
     }
 
     /// Presence row: which match keys the record has, too common ones left out.
     pub fn presence_row(
         &self,
         handle: Handle,
-        tokens: &[KeyTokens],
+        (tokens, likeness_bit): (&[KeyTokens], u16),
         too_common: &TooCommon,
     ) -> [u8; PRESENCE_ROW_BYTES] {
-        let mut bitmap: u16 = 0;
+        let mut bitmap = likeness_bit;
         for (index, token) in tokens.iter().enumerate() {
             if !token.is_empty() && !too_common.contains(&(handle, number(index))) {
                 bitmap |= 1 << index;
@@ -183,6 +245,27 @@ impl Encoder<'_> {
 /// Number of the match key at an index.
 fn number(index: usize) -> u8 {
     u8::try_from(index + 1).unwrap_or(u8::MAX)
+}
+
+/// Random bits, about as many as persons' filters have: between a third and a half.
+fn invented(random: &mut blake3::OutputReader, words: &mut [u64]) {
+    let mut draw = || {
+        let mut bytes = [0; 4];
+        random.fill(&mut bytes);
+        u32::from_le_bytes(bytes) as usize
+    };
+    let bits = words.len() * 64;
+    let positions = bits * (42 + draw() % 24) / 100;
+    for _ in 0..positions {
+        let bit = draw() % bits;
+        words[bit / 64] |= 1 << (bit % 64);
+    }
+}
+
+/// `handle ‖ filter`, words little-endian.
+fn filter_row(handle: Handle, words: &[u64]) -> Vec<u8> {
+    let bytes = words.iter().flat_map(|word| word.to_le_bytes());
+    handle.0.into_iter().chain(bytes).collect()
 }
 
 /// `tag ‖ handle`.

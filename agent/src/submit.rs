@@ -378,13 +378,32 @@ fn write_records(
     }
     // Padding rows of the presence table are merged in by handle, so that they cannot be told apart.
     let mut padding = Padding::new(encoder, counts);
+    let words = encoder.record_encoder().map(|records| records.words());
+    let mut filters = Body::new(work)?;
     parts(&mut |persons, lock| {
+        if words.is_some() {
+            let rows: Vec<Vec<u8>> = persons
+                .par_iter()
+                .with_min_len(1024)
+                .map_init(
+                    || encoder.record_encoder(),
+                    |records, person| match records {
+                        Some(records) => encoder.filter_row(records, person),
+                        None => Vec::new(),
+                    },
+                )
+                .collect();
+            rows.iter().try_for_each(|row| filters.write(row))?;
+        }
         let rows: Vec<_> = persons
             .par_iter()
             .map(|person| {
                 let handle = encoder.pseudonyms.handle(encoder.register, &person.id);
                 let tokens = encoder.tokens(lock, person)?;
-                let presence = encoder.presence_row(handle, &tokens, too_common);
+                let presence = {
+                    let likeness = encoder.likeness_bit(person);
+                    encoder.presence_row(handle, (&tokens, likeness), too_common)
+                };
                 let payload = (!is_roll)
                     .then(|| encoder.payload_row(handle, &tokens, too_common, &facts_of(person)));
                 Ok::<_, Problem>((presence, payload))
@@ -405,6 +424,14 @@ fn write_records(
         Ok(())
     })?;
     padding.rest(body)?;
+    if let Some(words) = words {
+        let filler = counts.persons..counts.rows;
+        let mut rows: Vec<_> = filler
+            .map(|index| encoder.filter_padding(index, words))
+            .collect();
+        rows.sort_unstable_by(|a, b| b.cmp(a));
+        append_padded(filters, (16 + words * 8, counts.persons), rows, body)?;
+    }
     // Padding records get their payloads class by class: every one of them in exactly one table.
     let mut first = counts.persons;
     for (at, table) in payloads.into_iter().enumerate() {
@@ -437,6 +464,16 @@ fn append_payloads(
         })
         .collect();
     padding.sort_unstable_by(|a, b| b.cmp(a));
+    append_padded(table, (width, rows), padding, body)
+}
+
+/// Appends a table of `rows` rows of a width, its padding (last first) merged in by handle.
+fn append_padded(
+    table: Body,
+    (width, rows): (usize, u64),
+    mut padding: Vec<Vec<u8>>,
+    body: &mut Body,
+) -> Result<(), Problem> {
     let (file, _, _) = table.finish()?;
     let mut reader = BufReader::with_capacity(1 << 18, file.as_file());
     reader

@@ -10,12 +10,17 @@ use hedui_edge::{Problem, files};
 use hedui_protocol::primitive::{Sha256, hex};
 use serde::{Deserialize, Serialize};
 
+use hedui_protocol::agreement::likeness::Measure;
+
+use crate::likeness::Prepared;
 use crate::segment::{Range, Row};
 
 /// Version of the line protocol and of the part format.
 pub const VERSION: u32 = 1;
-/// Names the code that made a part.
+/// Names the code that made a part of an exact join.
 pub const KERNEL: &str = "exact-merge/1";
+/// Names the code that made a part of a similarity join; every processor gives the same.
+pub const SIMILARITY_KERNEL: &str = "similarity/1";
 
 /// One cell of an exact join.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +48,27 @@ pub struct Cell {
     pub right_sha256: String,
     /// File for the part.
     pub part: PathBuf,
+    /// What makes two records alike, and which blocks of the roll's filters are compared; absent: tags are joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likeness: Option<Bound>,
+}
+
+/// A cell of a similarity join: its segments are tables of record filters, in the order of handles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// Bits of a filter.
+    pub bits: u32,
+    /// Measure.
+    pub measure: Measure,
+    /// Threshold, as in the agreement.
+    pub threshold: String,
+    /// Most alike records kept per record of the roll; 0: all.
+    pub best: u32,
+    /// First block of rows of the roll's filters, sorted by set bits.
+    pub first_block: usize,
+    /// Number of blocks.
+    pub blocks: usize,
 }
 
 /// What a finished cell leaves.
@@ -63,6 +89,13 @@ pub struct Receipt {
     pub kernel: String,
 }
 
+fn kernel(cell: &Cell) -> &'static str {
+    match cell.likeness {
+        Some(_) => SIMILARITY_KERNEL,
+        None => KERNEL,
+    }
+}
+
 /// Path of the receipt beside a part.
 pub fn receipt_path(part: &Path) -> PathBuf {
     part.with_extension("receipt")
@@ -79,16 +112,35 @@ pub fn run(cell: &Cell) -> Result<Receipt, Problem> {
     if let Some(receipt) = done(cell) {
         return Ok(receipt);
     }
-    let (rows, sha256) = files::write_whole(&cell.part, |out| {
-        let mut hash = Sha256::default();
-        let mut rows = 0;
+    if let Some(bound) = &cell.likeness {
+        let prepared = Prepared::load(cell, bound)?;
+        return prepared.with_join(|join| prepared.run(join, cell, bound));
+    }
+    keep(cell, |emit| {
         join(cell, &mut |left, right| {
             let mut row = [0; 32];
             row[..16].copy_from_slice(&left[16..]);
             row[16..].copy_from_slice(&right[16..]);
-            hash.update(&row);
+            emit(&row)
+        })
+    })
+}
+
+/// Takes the rows of a part: handles of two records.
+pub(crate) type Emit<'a> = dyn FnMut(&[u8; 32]) -> Result<(), Problem> + 'a;
+
+/// Writes a cell's part, then its receipt.
+pub(crate) fn keep(
+    cell: &Cell,
+    fill: impl FnOnce(&mut Emit<'_>) -> Result<(), Problem>,
+) -> Result<Receipt, Problem> {
+    let (rows, sha256) = files::write_whole(&cell.part, |out| {
+        let mut hash = Sha256::default();
+        let mut rows = 0;
+        fill(&mut |row| {
+            hash.update(row);
             rows += 1;
-            out.write_all(&row)
+            out.write_all(row)
                 .map_err(|error| Problem::io(&cell.part, error))
         })?;
         Ok((rows, hex(&hash.finish())))
@@ -99,7 +151,7 @@ pub fn run(cell: &Cell) -> Result<Receipt, Problem> {
         right_sha256: cell.right_sha256.clone(),
         rows,
         sha256,
-        kernel: KERNEL.to_owned(),
+        kernel: kernel(cell).to_owned(),
     };
     let json =
         serde_json::to_vec(&receipt).map_err(|e| Problem::data(e.to_string(), "report this"))?;
@@ -114,7 +166,7 @@ pub fn done(cell: &Cell) -> Option<Receipt> {
     let same = receipt.cell == cell.cell
         && receipt.left_sha256 == cell.left_sha256
         && receipt.right_sha256 == cell.right_sha256
-        && receipt.kernel == KERNEL;
+        && receipt.kernel == kernel(cell);
     (same && cell.part.exists()).then_some(receipt)
 }
 

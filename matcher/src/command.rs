@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
@@ -15,12 +15,14 @@ use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::Name;
+use hedui_protocol::message::submission::HANDLE_BYTES;
 use hedui_protocol::primitive::sha256;
 use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
 
 use crate::cell::{self, Cell};
 use crate::intake::{Intake, State};
+use crate::likeness::{self, Prepared};
 use crate::merge::{self, Compared, Merged, merge};
 use crate::plan::{Plan, plan};
 use crate::purge;
@@ -84,6 +86,9 @@ struct RunOptions {
     /// Threads (default: all cores)
     #[arg(long)]
     threads: Option<usize>,
+    /// Memory that comparing record filters may take, in GiB
+    #[arg(long, value_name = "GIB", default_value_t = 4.0)]
+    memory: f64,
 }
 
 /// Runs one command.
@@ -385,7 +390,17 @@ fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result
         }
         return Ok(());
     }
-    run_cells(console, &todo, options.threads)?;
+    let (alike, exact): (Vec<&Cell>, Vec<&Cell>) =
+        todo.iter().partition(|cell| cell.likeness.is_some());
+    let groups = preflight(&alike, options.memory)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads.unwrap_or(0))
+        .build()
+        .map_err(|error| Problem::data(error.to_string(), "give a smaller --threads"))?;
+    run_cells(&pool, console, &exact, cell::run)?;
+    for (register, cells) in groups {
+        run_alike(&pool, console, &register, &cells)?;
+    }
     let compared = merge::compare(&desk.state, &desk.agreement, &plan)?;
     let (weights, waiting) = desk.refine(&clock, console, &plan, &compared)?;
     let merged = merge(&desk.state, &desk.agreement, &plan, (compared, &weights))?;
@@ -426,12 +441,71 @@ fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result
     finish(rejected)
 }
 
+/// Cells of similarity joins by register, once it is known that each register's filters fit the memory.
+fn preflight<'c>(
+    cells: &[&'c Cell],
+    gibibytes: f64,
+) -> Result<BTreeMap<String, Vec<&'c Cell>>, Problem> {
+    let mut groups: BTreeMap<String, Vec<&Cell>> = BTreeMap::new();
+    for cell in cells {
+        groups.entry(cell.register.clone()).or_default().push(cell);
+    }
+    for (register, cells) in &groups {
+        let Some((cell, bound)) = cells.iter().find_map(|c| Some((c, c.likeness.as_ref()?))) else {
+            continue;
+        };
+        let width = HANDLE_BYTES as u64 + u64::from(bound.bits) / 8;
+        let rows = |path: &Path| -> Result<u64, Problem> {
+            let meta = std::fs::metadata(path).map_err(|error| Problem::io(path, error))?;
+            Ok(meta.len() / width)
+        };
+        let rows = (rows(&cell.left)?, rows(&cell.right)?);
+        let needed = likeness::memory_bytes(rows, bound.bits) as f64 / f64::from(1 << 30);
+        if needed > gibibytes {
+            return Err(Problem::data(
+                format!(
+                    "`{register}`: comparing {} by {} filters takes {needed:.1} GiB, the bound is {gibibytes}",
+                    rows.0, rows.1
+                ),
+                "give more with --memory, or a smaller register; nothing was compared",
+            ));
+        }
+    }
+    Ok(groups)
+}
+
+/// Runs one register's similarity join; its tables are loaded once.
+fn run_alike(
+    pool: &rayon::ThreadPool,
+    console: &Console,
+    register: &str,
+    cells: &[&Cell],
+) -> Result<(), Problem> {
+    let Some((first, bound)) = cells.iter().find_map(|c| Some((c, c.likeness.as_ref()?))) else {
+        return Ok(());
+    };
+    console.say(&format!(
+        "整条记录相似度比对 comparing record filters: {register}"
+    ));
+    let prepared = pool.install(|| Prepared::load(first, bound))?;
+    let (prepared, console) = (&prepared, console);
+    pool.install(|| {
+        prepared.with_join(|join| {
+            run_cells(pool, console, cells, |cell| match &cell.likeness {
+                Some(bound) => prepared.run(join, cell, bound),
+                None => cell::run(cell),
+            })
+        })
+    })
+}
+
 /// Runs cells on all cores; the first problem stops the rest, finished cells stay finished.
-fn run_cells(console: &Console, cells: &[&Cell], threads: Option<usize>) -> Result<(), Problem> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.unwrap_or(0))
-        .build()
-        .map_err(|error| Problem::data(error.to_string(), "give a smaller --threads"))?;
+fn run_cells(
+    pool: &rayon::ThreadPool,
+    console: &Console,
+    cells: &[&Cell],
+    work: impl Fn(&Cell) -> Result<cell::Receipt, Problem> + Sync,
+) -> Result<(), Problem> {
     let bar = console.progress("比对 comparing", cells.len() as u64);
     let stop = AtomicBool::new(false);
     let result = pool.install(|| {
@@ -439,7 +513,7 @@ fn run_cells(console: &Console, cells: &[&Cell], threads: Option<usize>) -> Resu
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let run = cell::run(cell).map(|_| bar.inc(1));
+            let run = work(cell).map(|_| bar.inc(1));
             run.inspect_err(|_| stop.store(true, Ordering::Relaxed))
         })
     });

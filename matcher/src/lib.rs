@@ -21,6 +21,7 @@ pub mod cell;
 pub mod command;
 pub mod intake;
 pub mod ledger;
+pub mod likeness;
 pub mod merge;
 pub mod plan;
 pub mod purge;

@@ -7,15 +7,18 @@ use std::path::PathBuf;
 
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::InForce;
-use hedui_protocol::message::submission::Manifest;
+use hedui_protocol::message::submission::{FILTERS, HANDLE_BYTES, Manifest};
 use hedui_protocol::primitive::{hex, sha256};
 use serde::Serialize;
 
-use crate::cell::{Cell, VERSION};
+use crate::cell::{Bound, Cell, VERSION};
 use crate::intake::State;
 use crate::ledger::Accepted;
 use crate::segment;
+use crate::similarity::join::BLOCK_ROWS;
 
+/// Cells of one register's similarity join at most.
+const LIKENESS_CELLS: usize = 64;
 /// Rows of both sides that one cell is cut to, about.
 const CELL_ROWS: u64 = 4 << 20;
 
@@ -106,6 +109,37 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
                     left_sha256: pairing.roll.clone(),
                     right: right.clone(),
                     right_sha256: pairing.submission.clone(),
+                    likeness: None,
+                });
+            }
+        }
+        if let Some((likeness, key)) = agreement.likeness() {
+            let width = (HANDLE_BYTES + likeness.bytes()) as u64;
+            let side = |header: &String| state.segments().join(header).join(FILTERS);
+            let (left, right) = (side(&pairing.roll), side(&pairing.submission));
+            let rows = std::fs::metadata(&left).map_err(|error| Problem::io(&left, error))?;
+            for (first_block, blocks) in blocks(rows.len() / width) {
+                let name = format!("{}.{}.{first_block:06}", pairing.register, key.number);
+                cells.push(Cell {
+                    version: VERSION,
+                    part: folder.join(format!("{name}.part")),
+                    cell: name,
+                    register: pairing.register.clone(),
+                    key: key.number,
+                    from: 0,
+                    to: u8::MAX,
+                    left: left.clone(),
+                    left_sha256: pairing.roll.clone(),
+                    right: right.clone(),
+                    right_sha256: pairing.submission.clone(),
+                    likeness: Some(Bound {
+                        bits: likeness.bits,
+                        measure: likeness.measure,
+                        threshold: likeness.threshold.clone(),
+                        best: likeness.best,
+                        first_block,
+                        blocks,
+                    }),
                 });
             }
         }
@@ -117,6 +151,16 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
         missing,
         cells,
     })
+}
+
+/// Cuts the blocks of the roll's filters into cells: enough for every core and for resuming, each with work of its own.
+fn blocks(rows: u64) -> Vec<(usize, usize)> {
+    let all = usize::try_from(rows)
+        .unwrap_or(usize::MAX)
+        .div_ceil(BLOCK_ROWS);
+    let step = all.div_ceil(LIKENESS_CELLS).max(1);
+    let firsts = (0..all).step_by(step);
+    firsts.map(|first| (first, step.min(all - first))).collect()
 }
 
 /// Cuts the 256 first bytes into a power of two of equal ranges. Tags are pseudo-random, so equal ranges

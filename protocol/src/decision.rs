@@ -42,12 +42,13 @@ impl Policy {
     pub fn new(agreement: &Agreement) -> Self {
         let decision = &agreement.text().decision;
         let bits = |wanted: &dyn Fn(&crate::agreement::MatchKey) -> bool| {
-            let keys = agreement.match_keys().iter().filter(|key| wanted(key));
+            let keys = agreement.evidence_keys().filter(|key| wanted(key));
             keys.fold(0, |bits: u16, key| bits | bit(key.number))
         };
+        let exact_b =
+            |key: &crate::agreement::MatchKey| key.class == KeyClass::B && !key.parts.is_empty();
         let class_b = agreement
-            .match_keys()
-            .iter()
+            .evidence_keys()
             .filter(|key| key.class == KeyClass::B);
         Self {
             class_a: bits(&|key| key.class == KeyClass::A),
@@ -59,7 +60,8 @@ impl Policy {
                 })
                 .collect(),
             contradicting: if decision.contradicting.is_empty() {
-                bits(&|key| key.class == KeyClass::B)
+                // Unlike records contradict nothing: a record may be unlike itself by its gaps.
+                bits(&exact_b)
             } else {
                 bits(&|key| decision.contradicting.contains(&key.name))
             },

@@ -50,6 +50,8 @@ pub enum Label {
     PaperShare,
     /// Commitment scalar of a custodian's proof.
     ProofNonce,
+    /// Key of record filters.
+    RecordFilter,
     /// Request identifier of a message.
     Request,
     /// Signature over an envelope.
@@ -84,6 +86,7 @@ impl Label {
             Self::PairFilter => b"HEDUI1/pair-filter",
             Self::PaperShare => b"HEDUI1/paper-share",
             Self::ProofNonce => b"HEDUI1/proof-nonce",
+            Self::RecordFilter => b"HEDUI1/record-filter",
             Self::Request => b"HEDUI1/request",
             Self::Signature => b"HEDUI1/signature",
             Self::Tag => b"HEDUI1/tag",

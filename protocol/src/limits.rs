@@ -35,6 +35,8 @@ pub const MATCH_KEYS_MAX: usize = 16;
 pub const RELEASES_MAX: usize = 8;
 /// Values that a record of the roll may have of one match key.
 pub const FAN_OUT_MAX: usize = 256;
+/// Most bits of a record filter.
+pub const LIKENESS_BITS_MAX: u32 = 4096;
 /// Most compared fields of one agreement: their presence is a bitmap of 16 bits.
 pub const COMPARISONS_MAX: usize = 16;
 /// Requests for refinement are padded to a multiple of this many pairs.

@@ -75,6 +75,12 @@ impl TagContext {
         PairKey::new(Secret::new(self.prk(&[]).expand(Label::PairFilter, &info)))
     }
 
+    /// `HKDF-Expand(HKDF-Extract(AD, S_r), "HEDUI1/record-filter" ‖ 0 ‖ u32 epoch ‖ u16 register, 32)`: the key of the record
+    /// filters of one register and of the roll for it; those of another register have nothing in common with them.
+    pub fn record_filter_key(&self) -> Secret<32> {
+        Secret::new(self.prk(&[]).expand(Label::RecordFilter, &[&self.place]))
+    }
+
     fn prk(&self, tokens: &[&Token]) -> Prk {
         // 4 tokens fit on the stack; more are rare and still right.
         let mut ikm = zeroize::Zeroizing::new(Vec::with_capacity(64 * tokens.len() + 32));

@@ -69,17 +69,43 @@ pub const SETS: [(&str, usize, &[usize]); 3] = [
     ("names, birth date", 3, &[0, 1, 2]),
 ];
 
-/// Template of an agreement that compares exactly these fields, by match weights alone.
-fn template(fields: &[usize]) -> String {
-    let mut text =
+/// Head of an agreement for these fields, its decision and what else stands there.
+fn head(fields: &[usize], families_to_match: u32, more: &str) -> String {
+    let mut text = format!(
         "version = 1\nname = 'benchmark'\npurpose = ''\nlegal_basis = ''\nvalid_from = ''\n\
-        valid_until = ''\nmultiplicity_cap = 20\n[decision]\nfamilies_to_match = 16\n\
-        review_one_family = false\n[refine]\nmatch_bits = 0.0\npairs_max = 400000\n"
-            .to_owned();
-    let named: Vec<_> = fields.iter().map(|at| COLUMNS[*at]).collect();
-    for (_, name, kind) in &named {
+         valid_until = ''\nmultiplicity_cap = 20\n[decision]\nfamilies_to_match = {families_to_match}\n\
+         review_one_family = false\n{more}"
+    );
+    for at in fields {
+        let (_, name, kind) = COLUMNS[*at];
         text += &format!("[[field]]\nname = '{name}'\nkind = '{kind}'\n");
     }
+    text
+}
+
+/// Template of an agreement that compares whole records and nothing else: alike enough is a match. The one match key
+/// that an agreement must have decides nothing.
+fn likeness_template(fields: &[usize], threshold: &str) -> String {
+    let (_, first, _) = COLUMNS[fields[0]];
+    let more = format!(
+        "review_class_c = false\n[likeness]\nscope = 'register'\nclass = 'B'\nthreshold = '{threshold}'\nbest = 1\n"
+    );
+    let mut text = head(fields, 1, &more);
+    for at in fields {
+        let (_, name, _) = COLUMNS[*at];
+        text += &format!("[[likeness.field]]\nfield = '{name}'\npositions = 10\n");
+    }
+    text + &format!("[[match_key]]\nname = 'unused'\nparts = ['{first}']\nclass = 'C'\n")
+}
+
+/// Template of an agreement that compares exactly these fields, by match weights alone.
+fn template(fields: &[usize]) -> String {
+    let named: Vec<_> = fields.iter().map(|at| COLUMNS[*at]).collect();
+    let mut text = head(
+        fields,
+        16,
+        "[refine]\nmatch_bits = 0.0\npairs_max = 400000\n",
+    );
     for (_, name, _) in &named {
         text += &format!("[[comparison]]\nfield = '{name}'\n");
         if *name == "given-name" {
@@ -123,20 +149,29 @@ pub fn link(site: &Site) -> Febrl {
         )
         .expect("copied");
     }
-    run(site, "person", &["--refine"]);
+    run(site, "person", &["--refine"], true);
     score(site, &data)
 }
 
 /// Links them by match weights alone, over one of [`SETS`].
 pub fn link_by_weights(site: &Site, fields: &[usize]) -> Febrl {
+    link_by(site, fields, &template(fields), true)
+}
+
+/// Links them by record filters, every pair compared: alike from `threshold` is a match.
+pub fn link_by_likeness(site: &Site, fields: &[usize], threshold: &str) -> Febrl {
+    link_by(site, fields, &likeness_template(fields, threshold), false)
+}
+
+fn link_by(site: &Site, fields: &[usize], template: &str, refined: bool) -> Febrl {
     let data = data_folder(site);
     for (side, dataset) in [("a", "roll"), ("b", "hospital")] {
         let name = format!("febrl4{side}.map.toml");
         std::fs::write(data.join(name), mapping(side, dataset, fields)).expect("written");
     }
     let path = data.join("template.toml");
-    std::fs::write(&path, template(fields)).expect("written");
-    run(site, &path.to_string_lossy(), &[]);
+    std::fs::write(&path, template).expect("written");
+    run(site, &path.to_string_lossy(), &[], refined);
     score(site, &data)
 }
 
@@ -152,7 +187,7 @@ fn data_folder(site: &Site) -> std::path::PathBuf {
 }
 
 /// Runs all parties from keys to results, the refinement round included.
-fn run(site: &Site, template: &str, options: &[&str]) {
+fn run(site: &Site, template: &str, options: &[&str], refined: bool) {
     for party in ["registry", "hospital", "centre"] {
         site.must("hedui-keys", party, &["new", party], &[0]);
     }
@@ -194,10 +229,12 @@ fn run(site: &Site, template: &str, options: &[&str]) {
         site.must("hedui-agent", party, &["submit", &file], &[0]);
     }
     site.must("hedui-matcher", "centre", &["run"], &[0]);
-    for party in ["registry", "hospital"] {
-        site.must("hedui-agent", party, &["refine"], &[0]);
+    if refined {
+        for party in ["registry", "hospital"] {
+            site.must("hedui-agent", party, &["refine"], &[0]);
+        }
+        site.must("hedui-matcher", "centre", &["run"], &[0]);
     }
-    site.must("hedui-matcher", "centre", &["run"], &[0]);
     let results = ["results", "--out", "results"];
     site.must("hedui-agent", "registry", &results, &[0]);
     let handles = ["handles", "--dataset", "hospital", "--out", "handles.csv"];

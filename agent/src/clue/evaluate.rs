@@ -283,7 +283,7 @@ fn number(unit: &str, category: &str, period: &str) -> String {
 
 /// Names of the match keys in a bitmap.
 pub fn key_names(agreement: &Agreement, bitmap: u16) -> Vec<String> {
-    let keys = agreement.match_keys().iter();
+    let keys = agreement.evidence_keys();
     let set = keys.filter(|key| bitmap & (1 << (key.number - 1)) != 0);
     set.map(|key| key.name.to_string()).collect()
 }

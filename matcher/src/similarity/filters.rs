@@ -8,6 +8,8 @@ pub struct Filters {
     words: Vec<u64>,
     popcounts: Vec<u32>,
     ids: Vec<u32>,
+    /// Set bits by row number, as received.
+    by_id: Vec<u32>,
 }
 
 impl Filters {
@@ -42,6 +44,7 @@ impl Filters {
             words,
             popcounts,
             ids,
+            by_id: all,
         })
     }
 
@@ -71,6 +74,11 @@ impl Filters {
     #[inline]
     pub fn popcount(&self, place: usize) -> u32 {
         self.popcounts[place]
+    }
+
+    /// Set bits of the filter that was received as row `id`.
+    pub fn popcount_of(&self, id: u32) -> u32 {
+        self.by_id[id as usize]
     }
 
     /// Set bits of every filter, ascending.

@@ -4,6 +4,7 @@
 //! makes one. Specification: protocol/SPEC.md, "Agreement".
 
 mod check;
+pub mod likeness;
 pub mod strict;
 pub mod text;
 
@@ -15,6 +16,7 @@ use crate::label::Label;
 use crate::match_key::{KeyPart, Side};
 use crate::primitive::{hex, labelled_sha256, sha256, unhex};
 use crate::refusal::Refusal;
+use likeness::Likeness;
 use text::{Dataset, DatasetKind, Field, KeyClass, Role, Text};
 
 /// A checked agreement.
@@ -25,6 +27,7 @@ pub struct Agreement {
     digest: AgreementDigest,
     cards: BTreeMap<Name, PartyCard>,
     keys: Vec<MatchKey>,
+    likeness: Option<MatchKey>,
 }
 
 /// A match key with its parts resolved.
@@ -73,6 +76,7 @@ impl Agreement {
             }
         }
         let (cards, keys) = check::check(&text)?;
+        let likeness = likeness::check(&text, &keys)?;
         let effective = toml::to_string(&text)
             .map_err(|error| Refusal::malformed("agreement", error.to_string()))?;
         let digest = AgreementDigest(labelled_sha256(Label::Agreement, &[effective.as_bytes()]));
@@ -82,6 +86,7 @@ impl Agreement {
             digest,
             cards,
             keys,
+            likeness,
         })
     }
 
@@ -213,6 +218,16 @@ impl Agreement {
     /// Title of a dataset for people, or its name.
     pub fn title_of_dataset(dataset: &Dataset) -> String {
         titled(&dataset.title, &dataset.name)
+    }
+
+    /// The record filters and the key that stands for them, if the agreement has any.
+    pub fn likeness(&self) -> Option<(&Likeness, &MatchKey)> {
+        self.text.likeness.as_ref().zip(self.likeness.as_ref())
+    }
+
+    /// Everything on which a pair can agree: the match keys, and behind them likeness.
+    pub fn evidence_keys(&self) -> impl Iterator<Item = &MatchKey> {
+        self.keys.iter().chain(self.likeness.as_ref())
     }
 
     /// Release sets as match-key numbers minus one.

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::likeness::Likeness;
 use crate::field::FieldKind;
 use crate::filter::{FilterSpec, TokenKind};
 use crate::ids::Name;
@@ -64,6 +65,9 @@ pub struct Text {
     /// The refinement round; absent: pairs are decided by match keys alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refine: Option<Refine>,
+    /// Record filters, every pair compared; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likeness: Option<Likeness>,
     /// Sets of match keys whose common agreement releases a payload.
     #[serde(default)]
     pub release: Vec<Release>,

@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn positions_do_not_depend_on_the_way() {
         let long = "x".repeat(SHORT + 1);
-        for token in ["", "ab", "c:张", &long[1..], &long] {
+        for token in ["", "ab", "c:张", &"x".repeat(SHORT), &long] {
             for count in [0, 1, 7, 8, 9, 16, 17, 40] {
                 let mut found = Vec::new();
                 for_positions(&[5; 32], [0, 3], token, count, |position| {

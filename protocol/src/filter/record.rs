@@ -249,6 +249,10 @@ fn or_all(pool: &[u64], places: &[u32], out: &mut [u64]) {
 impl Drop for Masks {
     fn drop(&mut self) {
         self.pool.zeroize();
+        #[expect(
+            clippy::iter_over_hash_type,
+            reason = "what is wiped first does not show"
+        )]
         for (mut value, _) in self.tokens.drain() {
             value.zeroize();
         }

@@ -73,8 +73,10 @@ impl TokenKind {
 fn bigrams(value: &str) -> Vec<String> {
     if value.is_ascii() {
         let padded = format!("_{value}_");
-        let pairs = 0..padded.len() - 1;
-        return pairs.map(|at| padded[at..at + 2].to_owned()).collect();
+        let pairs = padded.as_bytes().windows(2);
+        return pairs
+            .map(|pair| pair.iter().map(|byte| char::from(*byte)).collect())
+            .collect();
     }
     let padded: Vec<char> = std::iter::once('_')
         .chain(value.chars())

@@ -1,7 +1,7 @@
 //! A submission: the encodings of one dataset for one register's context. In: agent's tables.
 //! Out: manifest and layout that the matcher checks before it reads a row.
 //! Tables: `tag-N` (tag 16 ‖ handle 16, sorted by tag), `presence` (handle 16 ‖ u16 bitmap ‖ u16 0),
-//! `payload-N`. Invariant: sizes are padded, so they show multiples only. SPEC.md, "Submission".
+//! `filters` where the agreement has likeness, `payload-N`. Invariant: sizes are padded, so they show multiples only. SPEC.md, "Submission".
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,10 @@ use crate::refusal::Refusal;
 pub const TAG_ROW_BYTES: usize = 32;
 /// Bytes of a row of the presence table.
 pub const PRESENCE_ROW_BYTES: usize = 20;
+/// Name of the table of record filters: handle 16 ‖ filter, sorted by handle.
+pub const FILTERS: &str = "filters";
+/// Bytes of a handle.
+pub const HANDLE_BYTES: usize = 16;
 /// Name of the presence table.
 pub const PRESENCE: &str = "presence";
 
@@ -173,6 +177,9 @@ pub fn expected(agreement: &Agreement, roll: bool) -> Vec<(String, usize)> {
         .map(|key| (Manifest::tag_table(key.number), TAG_ROW_BYTES))
         .collect();
     tables.push((PRESENCE.to_owned(), PRESENCE_ROW_BYTES));
+    if let Some((likeness, _)) = agreement.likeness() {
+        tables.push((FILTERS.to_owned(), HANDLE_BYTES + likeness.bytes()));
+    }
     if !roll {
         let releases = agreement.releases().len();
         for class in PAYLOAD_CLASSES {

@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a tool of the proving ground")]
 
 use clap::Parser;
-use hedui_tests::febrl::{SETS, link, link_by_weights};
+use hedui_tests::febrl::{SETS, link, link_by_likeness, link_by_weights};
 use hedui_tests::run::{Site, build_binaries};
 
 /// 公开数据 | Link the public febrl4 files (5,000 × 5,000) and print precision and recall
@@ -13,6 +13,9 @@ struct Arguments {
     /// Keep all files in this folder
     #[arg(long)]
     keep: Option<std::path::PathBuf>,
+    /// Link by record filters instead, at this Dice threshold (repeat)
+    #[arg(long, value_name = "THRESHOLD")]
+    likeness: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -25,12 +28,20 @@ fn main() {
     let root = std::path::absolute(root).expect("path");
     let bins = build_binaries();
     let site = |name: &str| Site::new(&root.join(name), &bins, "2026-01-02");
-    let mut all = vec![("general template", link(&site("general")))];
-    for (name, number, fields) in SETS {
-        all.push((
-            name,
-            link_by_weights(&site(&format!("fields-{number}")), fields),
-        ));
+    let mut all = Vec::new();
+    for threshold in &arguments.likeness {
+        for (name, number, fields) in SETS {
+            let site = site(&format!("likeness-{number}-{threshold}"));
+            let quality = link_by_likeness(&site, fields, threshold);
+            all.push((format!("{name}, Dice {threshold}"), quality));
+        }
+    }
+    if all.is_empty() {
+        all.push(("general template".to_owned(), link(&site("general"))));
+        for (name, number, fields) in SETS {
+            let quality = link_by_weights(&site(&format!("fields-{number}")), fields);
+            all.push((name.to_owned(), quality));
+        }
     }
     if arguments.json {
         let map: std::collections::BTreeMap<_, _> =

@@ -153,6 +153,7 @@ fn cells(folder: &Path, paths: &[PathBuf], rows: u64) -> Vec<Cell> {
                 left_sha256: String::new(),
                 right: paths[1].clone(),
                 right_sha256: String::new(),
+                likeness: None,
                 part: folder.join(format!("{from:03}.part")),
             }
         })

@@ -1,0 +1,184 @@
+//! Likeness of whole records: the agreement's part on record filters. In: `[likeness]` as text. Out: [`Likeness`], and
+//! the key that stands for "alike enough" among the match keys. Invariant: no identity number is in a record filter, and
+//! likeness never decides like an identifier. Specification: protocol/SPEC.md, "Record filters".
+
+use serde::{Deserialize, Serialize};
+
+use super::text::{KeyClass, Text};
+use super::{Agreement, MatchKey};
+use crate::field::FieldKind;
+use crate::filter::TokenKind;
+use crate::filter::record::RecordField;
+use crate::ids::Name;
+use crate::limits::{LIKENESS_BITS_MAX, MATCH_KEYS_MAX};
+use crate::refusal::Refusal;
+
+/// How similar two filters are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measure {
+    /// 2I / (|a| + |b|) for I common bits.
+    #[default]
+    Dice,
+    /// I / (|a| + |b| − I).
+    Jaccard,
+    /// |a| + |b| − 2I, as a distance in bits.
+    Hamming,
+}
+
+/// Who is comparable with whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Every record of the roll with every record of one register: the matcher sees how alike any two records are, also
+    /// of one file, and can tell persons from that (docs/KNOWN_ATTACKS.md).
+    Register,
+}
+
+/// Record filters; every pair of records in scope is compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Likeness {
+    /// Name used like that of a match key.
+    #[serde(default = "usual_name")]
+    pub name: Name,
+    /// Weight of likeness: C sends to review; B decides together with a key of another family; D names candidates.
+    #[serde(default = "review")]
+    pub class: KeyClass,
+    /// Who is comparable with whom.
+    pub scope: Scope,
+    /// Bits of a filter.
+    #[serde(default = "usual_bits")]
+    pub bits: u32,
+    /// Measure.
+    #[serde(default)]
+    pub measure: Measure,
+    /// Bound from which two records are alike: a decimal up to 1, for Hamming a number of bits.
+    pub threshold: String,
+    /// Of the alike records of one of the roll's, only this many, those equally alike with the last included; 0: all.
+    #[serde(default)]
+    pub best: u32,
+    /// Fields.
+    pub field: Vec<LikenessField>,
+}
+
+/// A field's part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LikenessField {
+    /// Field.
+    pub field: Name,
+    /// How its values are cut; the field kind's usual way if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenKind>,
+    /// Positions that each token sets.
+    #[serde(default = "fifteen")]
+    pub positions: u32,
+}
+
+fn usual_name() -> Name {
+    match Name::new("likeness") {
+        Some(name) => name,
+        None => unreachable!("the word is a name"),
+    }
+}
+
+fn review() -> KeyClass {
+    KeyClass::C
+}
+
+fn usual_bits() -> u32 {
+    1024
+}
+
+fn fifteen() -> u32 {
+    15
+}
+
+impl Likeness {
+    /// Bytes of a filter.
+    pub fn bytes(&self) -> usize {
+        self.bits as usize / 8
+    }
+
+    /// The fields as the encoder takes them.
+    pub fn record_fields(&self, agreement: &Agreement) -> Vec<RecordField> {
+        let fields = agreement.fields();
+        let one = |part: &LikenessField| {
+            let field = fields.iter().position(|field| field.name == part.field)?;
+            let kind = fields[field].kind;
+            let (tokens, positions) = (part.tokens.unwrap_or(TokenKind::of(kind)), part.positions);
+            Some(RecordField {
+                field,
+                kind,
+                tokens,
+                positions,
+            })
+        };
+        self.field.iter().filter_map(one).collect()
+    }
+}
+
+/// Checks `[likeness]` and returns the key that stands for it, numbered behind the match keys.
+pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, Refusal> {
+    let Some(likeness) = &text.likeness else {
+        return Ok(None);
+    };
+    let bad = |why: String| Refusal::malformed("agreement", format!("`[likeness]`: {why}"));
+    if keys.len() >= MATCH_KEYS_MAX || keys.iter().any(|key| key.name == likeness.name) {
+        return Err(bad(format!(
+            "it takes the place of a match key: at most {} others, none of its name",
+            MATCH_KEYS_MAX - 1
+        )));
+    }
+    if likeness.class == KeyClass::A {
+        return Err(bad("likeness never decides alone (class A)".to_owned()));
+    }
+    if likeness.class == KeyClass::D && text.refine.is_none() {
+        return Err(bad(
+            "class D names candidates, and there is no `[refine]`".to_owned()
+        ));
+    }
+    if !likeness.bits.is_power_of_two() || !(64..=LIKENESS_BITS_MAX).contains(&likeness.bits) {
+        return Err(bad(format!(
+            "`bits` must be a power of two from 64 to {LIKENESS_BITS_MAX}"
+        )));
+    }
+    if !is_bound(likeness) {
+        return Err(bad(
+            "`threshold` must be a decimal above 0 and up to 1, such as \"0.85\", for hamming a number of bits"
+                .to_owned(),
+        ));
+    }
+    if likeness.field.is_empty() {
+        return Err(bad("it has no `[[likeness.field]]`".to_owned()));
+    }
+    for part in &likeness.field {
+        let field = text.field.iter().find(|field| field.name == part.field);
+        let usable = field.is_some_and(|field| field.kind != FieldKind::CnResidentId);
+        if !usable || !(1..=likeness.bits / 4).contains(&part.positions) {
+            return Err(bad(format!(
+                "field `{}`: no such field, or an identity number, or `positions` not from 1 to a quarter of the bits",
+                part.field
+            )));
+        }
+    }
+    Ok(Some(MatchKey {
+        name: likeness.name.clone(),
+        number: u8::try_from(keys.len() + 1).unwrap_or(u8::MAX),
+        parts: Vec::new(),
+        class: likeness.class,
+        family: likeness.name.to_string(),
+    }))
+}
+
+fn is_bound(likeness: &Likeness) -> bool {
+    let text = &likeness.threshold;
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && text.len() <= 11;
+    match likeness.measure {
+        Measure::Hamming => text.parse::<u32>().is_ok_and(|bits| bits <= likeness.bits),
+        Measure::Dice | Measure::Jaccard => {
+            plain && text.parse::<f64>().is_ok_and(|t| t > 0.0 && t <= 1.0)
+        }
+    }
+}
