@@ -3,7 +3,7 @@
 //! continues the same run. Specification: docs/ARCHITECTURE.md, "Cells".
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::InForce;
@@ -90,59 +90,8 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
     files::private_folder(&folder)?;
     let mut cells = Vec::new();
     for pairing in &pairings {
-        for key in agreement.match_keys() {
-            let table = Manifest::tag_table(key.number);
-            let side = |header: &String| state.segments().join(header).join(&table);
-            let (left, right) = (side(&pairing.roll), side(&pairing.submission));
-            let rows = segment::rows_count(&left)? + segment::rows_count(&right)?;
-            for (from, to) in ranges(rows) {
-                let name = format!("{}.{}.{from:03}-{to:03}", pairing.register, key.number);
-                cells.push(Cell {
-                    version: VERSION,
-                    part: folder.join(format!("{name}.part")),
-                    cell: name,
-                    register: pairing.register.clone(),
-                    key: key.number,
-                    from,
-                    to,
-                    left: left.clone(),
-                    left_sha256: pairing.roll.clone(),
-                    right: right.clone(),
-                    right_sha256: pairing.submission.clone(),
-                    likeness: None,
-                });
-            }
-        }
-        if let Some((likeness, key)) = agreement.likeness() {
-            let width = (HANDLE_BYTES + likeness.bytes()) as u64;
-            let side = |header: &String| state.segments().join(header).join(FILTERS);
-            let (left, right) = (side(&pairing.roll), side(&pairing.submission));
-            let rows = std::fs::metadata(&left).map_err(|error| Problem::io(&left, error))?;
-            for (first_block, blocks) in blocks(rows.len() / width) {
-                let name = format!("{}.{}.{first_block:06}", pairing.register, key.number);
-                cells.push(Cell {
-                    version: VERSION,
-                    part: folder.join(format!("{name}.part")),
-                    cell: name,
-                    register: pairing.register.clone(),
-                    key: key.number,
-                    from: 0,
-                    to: u8::MAX,
-                    left: left.clone(),
-                    left_sha256: pairing.roll.clone(),
-                    right: right.clone(),
-                    right_sha256: pairing.submission.clone(),
-                    likeness: Some(Bound {
-                        bits: likeness.bits,
-                        measure: likeness.measure,
-                        threshold: likeness.threshold.clone(),
-                        best: likeness.best,
-                        first_block,
-                        blocks,
-                    }),
-                });
-            }
-        }
+        cells.extend(exact_cells(state, agreement, pairing, &folder)?);
+        cells.extend(similarity_cells(state, agreement, pairing, &folder)?);
     }
     Ok(Plan {
         run,
@@ -151,6 +100,86 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
         missing,
         cells,
     })
+}
+
+/// A cell of a key of a pairing over one of its tables; `what` tells the cells of the key apart.
+fn cell(
+    state: &State,
+    pairing: &Pairing,
+    folder: &Path,
+    (key, what): (u8, &str),
+    table: &str,
+) -> Cell {
+    let side = |header: &String| state.segments().join(header).join(table);
+    let name = format!("{}.{key}.{what}", pairing.register);
+    Cell {
+        version: VERSION,
+        part: folder.join(format!("{name}.part")),
+        cell: name,
+        register: pairing.register.clone(),
+        key,
+        from: 0,
+        to: u8::MAX,
+        left: side(&pairing.roll),
+        left_sha256: pairing.roll.clone(),
+        right: side(&pairing.submission),
+        right_sha256: pairing.submission.clone(),
+        likeness: None,
+    }
+}
+
+/// Cells of the joins of tags.
+fn exact_cells(
+    state: &State,
+    agreement: &InForce,
+    pairing: &Pairing,
+    folder: &Path,
+) -> Result<Vec<Cell>, Problem> {
+    let mut cells = Vec::new();
+    for key in agreement.match_keys() {
+        let table = Manifest::tag_table(key.number);
+        let whole = cell(state, pairing, folder, (key.number, "all"), &table);
+        let rows = segment::rows_count(&whole.left)? + segment::rows_count(&whole.right)?;
+        for (from, to) in ranges(rows) {
+            let what = format!("{from:03}-{to:03}");
+            let part = cell(state, pairing, folder, (key.number, &what), &table);
+            cells.push(Cell { from, to, ..part });
+        }
+    }
+    Ok(cells)
+}
+
+/// Cells of the join of record filters, if the agreement has likeness.
+fn similarity_cells(
+    state: &State,
+    agreement: &InForce,
+    pairing: &Pairing,
+    folder: &Path,
+) -> Result<Vec<Cell>, Problem> {
+    let Some((likeness, key)) = agreement.likeness() else {
+        return Ok(Vec::new());
+    };
+    let width = (HANDLE_BYTES + likeness.bytes()) as u64;
+    let whole = cell(state, pairing, folder, (key.number, "all"), FILTERS);
+    let left = std::fs::metadata(&whole.left).map_err(|e| Problem::io(&whole.left, e))?;
+    let cells = blocks(left.len() / width)
+        .into_iter()
+        .map(|(first, blocks)| {
+            let what = format!("{first:06}");
+            let bound = Bound {
+                bits: likeness.bits,
+                measure: likeness.measure,
+                threshold: likeness.threshold.clone(),
+                best: likeness.best,
+                first_block: first,
+                blocks,
+            };
+            Cell {
+                likeness: Some(bound),
+                ..cell(state, pairing, folder, (key.number, &what), FILTERS)
+            }
+        });
+    Ok(cells.collect())
 }
 
 /// Cuts the blocks of the roll's filters into cells: enough for every core and for resuming, each with work of its own.

@@ -3,6 +3,7 @@
 //! In: a small site with three custodians. Out: passes, or what was not noticed.
 //! Invariant under test: SPEC.md, "OPRF lock", "Custodians".
 
+mod custody;
 mod forgery;
 mod site;
 
@@ -10,7 +11,7 @@ use std::fs;
 
 use hedui_tests::county_run::files_below;
 use hedui_tests::run::{Done, Site};
-use site::{CUSTODIANS, answer, deliver, open_site, sealed};
+use site::{answer, deliver, open_site, sealed};
 
 /// A refusal: its exit code, words that name what happened, advice, no panic.
 fn refused(done: &Done, code: i32, words: &[&str]) {
@@ -340,222 +341,6 @@ fn requests_that_do_not_belong_here_are_refused() {
     refused(&nobody, 2, &["no custodian"]);
 }
 
-#[test]
-fn a_share_survives_on_paper_and_dies_on_command() {
-    let folder = tempfile::tempdir().expect("folder");
-    let site = open_site(folder.path(), &[]);
-    deliver(&site, "police", "prepare", "police", &[], &[0]);
-    site.must("hedui-keys", "c1", &["custodian", "backup", "paper"], &[0]);
-    let share = files_below(&site.home("c1"))
-        .into_iter()
-        .find(|path| path.ends_with("share"))
-        .expect("the sealed share");
-    let sealed_share = fs::read(&share).expect("share");
-    fs::remove_file(&share).expect("the disk died");
-    let done = site.run("hedui-keys", "c1", &["custodian", "answer"]);
-    refused(&done, 75, &["no share"]);
-    let sheet = |n: u8| format!("paper/sheet-{n}.txt");
-    let text = fs::read_to_string(site.root.join(sheet(1))).expect("sheet");
-    assert!(
-        !sealed_share
-            .windows(8)
-            .any(|w| text.as_bytes().windows(8).any(|t| t == w))
-    );
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("2:"))
-        .expect("line 2");
-    let mut slip = line.to_owned();
-    let other = if line.as_bytes()[4] == b'0' { "1" } else { "0" };
-    slip.replace_range(4..5, other);
-    let wrong = text.replace(line, &slip);
-    fs::write(site.root.join("typed.txt"), wrong).expect("typed");
-    let done = site.run(
-        "hedui-keys",
-        "c1",
-        &["custodian", "restore", "typed.txt", &sheet(3)],
-    );
-    refused(&done, 2, &["sheet 1: line 2"]);
-    let done = site.run("hedui-keys", "c1", &["custodian", "restore", &sheet(3)]);
-    refused(&done, 2, &["2 sheets are needed"]);
-    let done = site.run(
-        "hedui-keys",
-        "c2",
-        &["custodian", "restore", &sheet(1), &sheet(3)],
-    );
-    refused(&done, 2, &["c1"]);
-    site.must(
-        "hedui-keys",
-        "c1",
-        &["custodian", "restore", &sheet(3), &sheet(1)],
-        &[0],
-    );
-    answer(&site, "c1", &[0]);
-
-    let done = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
-    refused(&done, 64, &["for ever"]);
-    let name = done
-        .stderr
-        .split("--confirm ")
-        .nth(1)
-        .expect("the name")
-        .trim()
-        .to_owned();
-    site.must(
-        "hedui-keys",
-        "c1",
-        &["custodian", "destroy", "--confirm", &name],
-        &[0],
-    );
-    assert!(!share.exists());
-    let done = site.run("hedui-keys", "c1", &["custodian", "answer"]);
-    refused(&done, 75, &["no share"]);
-    let log = site.must("hedui-keys", "c1", &["custodian", "log"], &[0]);
-    for state in ["made", "backed up", "restored", "destroyed"] {
-        assert!(
-            log.stdout.contains(&format!("share {state}")),
-            "{}",
-            log.stdout
-        );
-    }
-    let statement = files_below(&site.exchange())
-        .into_iter()
-        .find(|path| path.to_string_lossy().ends_with("by-c1.statement"))
-        .expect("the statement");
-    assert!(
-        fs::read_to_string(statement)
-            .expect("text")
-            .contains("signature c1 ")
-    );
-}
-
-/// A custodian whose state is lost makes no second key under an epoch that has one, and gets no fresh quota; what was
-/// destroyed stays destroyed, with a dealer too.
-#[test]
-fn an_epoch_has_one_ceremony_and_one_log() {
-    let folder = tempfile::tempdir().expect("folder");
-    let site = open_site(folder.path(), &[("dealer = \"\"", "dealer = \"c2\"")]);
-    deliver(&site, "police", "prepare", "police", &[], &[0]);
-    answer(&site, "c1", &[0]);
-    site.must("hedui-keys", "c1", &["custodian", "backup", "paper"], &[0]);
-    let own = |name: &str| {
-        files_below(&site.home("c1"))
-            .into_iter()
-            .find(|path| path.to_string_lossy().ends_with(name))
-            .expect(name)
-    };
-    let (share, log, anchor) = (own("/share"), own(".jsonl"), own("log-anchor"));
-    let ceremony = || site.run("hedui-keys", "c1", &["custodian", "ceremony"]);
-    let records = || {
-        sealed(&site, "epoch-")
-            .iter()
-            .map(|p| fs::read(p).expect("record"))
-            .collect::<Vec<_>>()
-    };
-    let before = records();
-
-    // The log alone, cut back or gone: nothing is answered.
-    let text = fs::read_to_string(&log).expect("log");
-    let first = text.split_inclusive('\n').next().expect("a line");
-    fs::write(&log, first).expect("cut back");
-    refused(
-        &site.run("hedui-keys", "c1", &["custodian", "answer"]),
-        2,
-        &["1 lines, and had"],
-    );
-    fs::remove_file(&log).expect("gone");
-    refused(
-        &site.run("hedui-keys", "c1", &["custodian", "answer"]),
-        2,
-        &["0 lines, and had"],
-    );
-    // The whole state gone: no second ceremony, and no share from paper without saying that the log is lost.
-    fs::remove_file(&share).expect("gone");
-    fs::remove_file(&anchor).expect("gone");
-    refused(&ceremony(), 2, &["this epoch has its key", "restore"]);
-    assert!(records() == before, "a record was changed");
-    let sheets = ["paper/sheet-1.txt", "paper/sheet-2.txt"];
-    let restore = |more: &[&str]| {
-        let args = [&["custodian", "restore"], &sheets[..], more].concat();
-        site.run("hedui-keys", "c1", &args)
-    };
-    refused(&restore(&[]), 2, &["log of this epoch", "--without-log"]);
-    // Nor against a record that too few have signed.
-    let others = sealed(&site, "epoch-");
-    let kept: Vec<_> = others[1..]
-        .iter()
-        .map(|p| (p, fs::read(p).expect("record")))
-        .collect();
-    kept.iter()
-        .for_each(|(path, _)| fs::remove_file(path).expect("removed"));
-    refused(&restore(&["--without-log"]), 75, &["signed by 1"]);
-    kept.iter()
-        .for_each(|(path, bytes)| fs::write(path, bytes).expect("put back"));
-    assert_eq!(restore(&["--without-log"]).code, 0);
-    let shown = site.must("hedui-keys", "c1", &["custodian", "log"], &[0]);
-    assert!(
-        shown.stdout.contains("restored without its log"),
-        "{}",
-        shown.stdout
-    );
-    answer(&site, "c1", &[0]);
-
-    let asked = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
-    let name = asked
-        .stderr
-        .split("--confirm ")
-        .nth(1)
-        .expect("the name")
-        .trim()
-        .to_owned();
-    let nobody = site.run(
-        "hedui-keys",
-        "police",
-        &["custodian", "destroy", "--confirm", &name],
-    );
-    refused(&nobody, 2, &["no custodian"]);
-    site.must(
-        "hedui-keys",
-        "c1",
-        &["custodian", "destroy", "--confirm", &name],
-        &[0],
-    );
-    refused(&ceremony(), 2, &["was destroyed"]);
-    refused(&restore(&["--without-log"]), 2, &["was destroyed"]);
-}
-
-/// A new epoch has a new key; nothing of the old one fits it.
-#[test]
-fn epochs_share_nothing() {
-    let folder = tempfile::tempdir().expect("folder");
-    let site = open_site(folder.path(), &[]);
-    site::whole_run(&site);
-    let group = |epoch: &str| {
-        let records = files_below(&site.exchange());
-        let record = records.iter().find(|path| {
-            path.to_string_lossy()
-                .ends_with(&format!("-{epoch}-by-c1.record"))
-        });
-        let text = fs::read_to_string(record.expect("record")).expect("text");
-        text.lines()
-            .find(|line| line.starts_with("group "))
-            .expect("group")
-            .to_owned()
-    };
-    let mut seen = std::collections::BTreeSet::new();
-    let first = (group("1"), site::matched_tags(&site, &mut seen));
-    site::rotate(&site);
-    let stale = sealed(&site, "eval-request-police").remove(0);
-    let stale = stale.to_string_lossy().into_owned();
-    let done = site.run("hedui-keys", "c1", &["custodian", "answer", &stale]);
-    refused(&done, 15, &["another agreement"]);
-    site::whole_run(&site);
-    let second = (group("2"), site::matched_tags(&site, &mut seen));
-    assert!(first.0 != second.0, "the same key in two epochs");
-    assert!(first.1.len() > 4000 && second.1.len() > 4000);
-    assert!(first.1.is_disjoint(&second.1), "a tag in two epochs");
-}
-
 /// A padding record is in every table in which a person is: the matcher cannot count persons by intersecting.
 #[test]
 fn padding_stands_in_every_table_like_a_person() {
@@ -603,15 +388,4 @@ fn a_dishonest_matcher_is_noticed() {
     assert_eq!(count, 4);
     fs::write(&path, good).expect("restored");
     site.must("hedui-agent", "office", &["results"], &[0]);
-}
-
-/// With a dealer the others take their shares from its messages; a second run deals the same.
-#[test]
-fn a_dealer_deals_once_and_the_shares_work() {
-    let folder = tempfile::tempdir().expect("folder");
-    let site = open_site(folder.path(), &[("dealer = \"\"", "dealer = \"c2\"")]);
-    for party in CUSTODIANS {
-        site.must("hedui-keys", party, &["custodian", "ceremony"], &[0]);
-    }
-    site::whole_run(&site);
 }

@@ -4,7 +4,6 @@
 //! (tests/peers/encode.py), or is absent. Specification: docs/PERFORMANCE.md, "Encoding".
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use hedui_protocol::field::{FieldKind, Gazetteer, Normal};
@@ -13,8 +12,6 @@ use hedui_protocol::filter::encode::{FilterSpec, PairKey};
 use hedui_protocol::filter::record::{RecordEncoder, RecordField};
 use hedui_protocol::secret::Secret;
 use serde::{Deserialize, Serialize};
-
-use crate::run::workspace;
 
 /// Fields of the file: kind, tokens and positions per token, as in the peer's schema.
 const FIELDS: [(FieldKind, TokenKind, u32); 5] = [
@@ -67,7 +64,8 @@ pub fn measure(file: &Path, rounds: usize, python: Option<&Path>) -> Figures {
         let rows = with_salts(file);
         salted = salted.min(start.elapsed().as_secs_f64() / rows as f64);
     }
-    let peer = python.map(|python| peer(python, file));
+    let peer: Option<Peer> =
+        python.map(|python| super::peer(python, "encode.py", |peer| peer.arg(file)));
     let ours = records as f64 / best;
     let ratio = |ours: f64| peer.as_ref().map(|p| ours / p.records_per_second);
     Figures {
@@ -136,18 +134,4 @@ fn for_each(file: &Path, mut take: impl FnMut(&[Normal])) {
         let cells: Vec<Normal> = cells.map(|(f, raw)| f.0.normalise(raw, &places)).collect();
         take(&cells);
     }
-}
-
-fn peer(python: &Path, file: &Path) -> Peer {
-    let output = Command::new(python)
-        .arg(workspace().join("tests/peers/encode.py"))
-        .arg(file)
-        .output()
-        .expect("the peer's Python starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    serde_json::from_slice(&output.stdout).expect("the peer's JSON")
 }

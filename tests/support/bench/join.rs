@@ -13,8 +13,6 @@ use hedui_matcher::cell::{Cell, Receipt, VERSION};
 use hedui_matcher::segment::{self, Row};
 use serde::{Deserialize, Serialize};
 
-use crate::run::workspace;
-
 /// One size.
 #[derive(Debug, Serialize)]
 pub struct Figure {
@@ -75,7 +73,9 @@ fn one(folder: &Path, left: u64, rows: u64, bins: &Path, python: Option<&Path>) 
         seconds = seconds.min(start.elapsed().as_secs_f64());
         (pairs, peak_mib) = (found, peak_mib.max(peak));
     }
-    let peer = python.map(|python| peer(python, folder, &tokens));
+    let peer = python.map(|python| -> Peer {
+        super::peer(python, "join.py", |peer| peer.args(&tokens).arg(folder))
+    });
     if let Some(peer) = &peer {
         assert_eq!(peer.rows, pairs, "the peer found another number of pairs");
     }
@@ -189,19 +189,4 @@ fn resident_mib(process: u32) -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kib.unwrap_or(0.0) / 1024.0
-}
-
-fn peer(python: &Path, folder: &Path, tokens: &[PathBuf]) -> Peer {
-    let output = Command::new(python)
-        .arg(workspace().join("tests/peers/join.py"))
-        .args(tokens)
-        .arg(folder)
-        .output()
-        .expect("the peer's Python starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    serde_json::from_slice(&output.stdout).expect("the peer's JSON")
 }

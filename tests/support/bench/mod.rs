@@ -8,7 +8,31 @@ pub mod join;
 pub mod oprf;
 pub mod similarity;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
+
+use serde::de::DeserializeOwned;
+
+use crate::run::workspace;
+
+/// Runs a peer's script of tests/peers with a Python that has the peer, and reads the JSON that it prints.
+fn peer<T: DeserializeOwned>(
+    python: &Path,
+    script: &str,
+    arguments: impl FnOnce(&mut Command) -> &mut Command,
+) -> T {
+    let mut command = Command::new(python);
+    command.arg(workspace().join("tests/peers").join(script));
+    let output = arguments(&mut command).output();
+    let output = output.expect("the peer's Python starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).expect("the peer's JSON")
+}
 
 /// Microseconds per item of the fastest of `rounds` runs.
 pub struct Best {

@@ -4,7 +4,6 @@
 //! files in the same run (tests/peers/similarity.py), or is absent. Specification: docs/PERFORMANCE.md, "Similarity".
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use hedui_matcher::similarity::filters::Filters;
@@ -12,8 +11,6 @@ use hedui_matcher::similarity::join::Join;
 use hedui_matcher::similarity::kernel::Kernel;
 use hedui_matcher::similarity::threshold::{Measure, Threshold};
 use serde::Serialize;
-
-use crate::run::workspace;
 
 /// Thresholds of the comparison.
 const THRESHOLDS: [&str; 4] = ["0.7", "0.8", "0.85", "0.9"];
@@ -87,10 +84,13 @@ pub fn measure(options: &Options) -> Figures {
         read(&options.files.0, options.rows),
         read(&options.files.1, options.rows),
     );
-    let peer = options
-        .python
-        .as_deref()
-        .map_or_else(Vec::new, |python| peer(python, options));
+    let peer: Vec<Peer> = options.python.as_deref().map_or_else(Vec::new, |python| {
+        super::peer(python, "similarity.py", |peer| {
+            peer.args([&options.files.0, &options.files.1])
+                .arg(options.peer_rows.to_string())
+                .args(THRESHOLDS)
+        })
+    });
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
         .build()
@@ -164,20 +164,4 @@ fn read(path: &Path, rows: usize) -> Vec<u8> {
     );
     bytes.truncate(rows * BITS / 8);
     bytes
-}
-
-fn peer(python: &Path, options: &Options) -> Vec<Peer> {
-    let output = Command::new(python)
-        .arg(workspace().join("tests/peers/similarity.py"))
-        .args([&options.files.0, &options.files.1])
-        .arg(options.peer_rows.to_string())
-        .args(THRESHOLDS)
-        .output()
-        .expect("the peer's Python starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    serde_json::from_slice(&output.stdout).expect("the peer's JSON")
 }
