@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use hedui_edge::exchange::{self, Draft};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, console};
+use hedui_protocol::agreement::likeness::LIKENESS_WARNING;
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
@@ -393,6 +394,9 @@ fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result
     let (alike, exact): (Vec<&Cell>, Vec<&Cell>) =
         todo.iter().partition(|cell| cell.likeness.is_some());
     let groups = preflight(&alike, options.memory)?;
+    if desk.agreement.likeness().is_some() {
+        console.note(LIKENESS_WARNING);
+    }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads.unwrap_or(0))
         .build()

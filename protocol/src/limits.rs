@@ -35,6 +35,8 @@ pub const MATCH_KEYS_MAX: usize = 16;
 pub const RELEASES_MAX: usize = 8;
 /// Values that a record of the roll may have of one match key.
 pub const FAN_OUT_MAX: usize = 256;
+/// Fewest bits of a record filter: in shorter ones invented bits come near persons' by chance.
+pub const LIKENESS_BITS_MIN: u32 = 512;
 /// Most bits of a record filter.
 pub const LIKENESS_BITS_MAX: u32 = 4096;
 /// Most compared fields of one agreement: their presence is a bitmap of 16 bits.

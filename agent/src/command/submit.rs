@@ -11,6 +11,7 @@ use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, files};
 use hedui_keys::kit_store::KitStore;
 use hedui_keys::lock::{KEYED_WARNING, Keyed, Lock};
+use hedui_protocol::agreement::likeness::LIKENESS_WARNING;
 use hedui_protocol::agreement::text::{Dataset, DatasetKind, LockKind};
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
@@ -98,6 +99,9 @@ pub fn deliver(
     };
     if dataset.kind == DatasetKind::Roll {
         run.kits()?;
+    }
+    if agreement.likeness().is_some() {
+        console.note(LIKENESS_WARNING);
     }
     let tokens = match agreement.text().lock {
         LockKind::Keyed if reach == Reach::Prepare => {

@@ -150,10 +150,14 @@ fn with_desk(
 }
 
 fn ceremony_step(desk: &Desk<'_>) -> Result<(), Problem> {
-    let had = desk.vault().read(SHARE)?.is_some();
     match ceremony::run(desk)? {
         Progress::Ready => {
-            if !had {
+            // Also where a crash came between the share and its line.
+            let vault = desk.vault();
+            if Ledger::open(desk.state, desk.agreement, &vault)?
+                .share()
+                .is_none()
+            {
                 note_share(desk, "made")?;
             }
             desk.console.say(&format!(
@@ -352,7 +356,8 @@ fn logged(desk: &Desk<'_>, without_log: bool) -> Result<&'static str, Problem> {
         Err(_) if without_log => Ledger::begin_anew(desk.state, desk.agreement, &vault)?,
         other => other?,
     };
-    match (ledger.share(), without_log) {
+    let here = !ledger.entries().is_empty();
+    match (ledger.share(), here || without_log) {
         (Some(DESTROYED), _) => Err(Problem::data(
             "the share of this epoch was destroyed",
             "agree on a new epoch",
@@ -364,8 +369,8 @@ fn logged(desk: &Desk<'_>, without_log: bool) -> Result<&'static str, Problem> {
             ),
             "put it back from a copy; if it is lost for good, --without-log begins a new one, tell the reviewer",
         )),
-        (None, true) => Ok("restored without its log"),
-        (Some(_), _) => Ok("restored"),
+        (None, true) if !here => Ok("restored without its log"),
+        _ => Ok("restored"),
     }
 }
 

@@ -57,6 +57,8 @@ impl Asked {
         compared: &Compared,
         most: u64,
     ) -> Result<Self, Problem> {
+        // Whole steps: what padding cannot fill is not asked about, so that half are decoys at any bound.
+        let most = most / PAD_PAIRS * PAD_PAIRS;
         let mut sorted = compared.candidates.clone();
         sorted.sort_by_key(|c| (std::cmp::Reverse(c.agree.count_ones()), *c));
         // Handles are pseudo-random, so the first ones are a sample. What a later candidate is cannot be certain.
@@ -69,9 +71,7 @@ impl Asked {
         let real = fit as u64 + certain.len() as u64;
         let wanted = (real * 2).max(real + DECOYS_MIN);
         // Down where the bound is near, up otherwise: whole steps either way.
-        let total = wanted
-            .next_multiple_of(PAD_PAIRS)
-            .min(most / PAD_PAIRS * PAD_PAIRS);
+        let total = wanted.next_multiple_of(PAD_PAIRS).min(most);
         let folder = |header: &str| state.segments().join(header).join(PRESENCE);
         let mut left = Side::open(&folder(&pairing.roll))?;
         let mut right = Side::open(&folder(&pairing.submission))?;

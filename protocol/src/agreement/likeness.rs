@@ -10,7 +10,7 @@ use crate::field::FieldKind;
 use crate::filter::TokenKind;
 use crate::filter::record::RecordField;
 use crate::ids::Name;
-use crate::limits::{LIKENESS_BITS_MAX, MATCH_KEYS_MAX};
+use crate::limits::{LIKENESS_BITS_MAX, LIKENESS_BITS_MIN, MATCH_KEYS_MAX};
 use crate::refusal::Refusal;
 
 /// How similar two filters are.
@@ -139,9 +139,10 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
             "class D names candidates, and there is no `[refine]`".to_owned()
         ));
     }
-    if !likeness.bits.is_power_of_two() || !(64..=LIKENESS_BITS_MAX).contains(&likeness.bits) {
+    let bits = LIKENESS_BITS_MIN..=LIKENESS_BITS_MAX;
+    if !likeness.bits.is_power_of_two() || !bits.contains(&likeness.bits) {
         return Err(bad(format!(
-            "`bits` must be a power of two from 64 to {LIKENESS_BITS_MAX}"
+            "`bits` must be a power of two from {LIKENESS_BITS_MIN} to {LIKENESS_BITS_MAX}"
         )));
     }
     if !is_bound(likeness) {
@@ -163,6 +164,7 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
             )));
         }
     }
+    shares_no_evidence(text, keys, likeness).map_err(bad)?;
     Ok(Some(MatchKey {
         name: likeness.name.clone(),
         number: u8::try_from(keys.len() + 1).unwrap_or(u8::MAX),
@@ -172,6 +174,35 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
     }))
 }
 
+/// Likeness of class B counts as a family of its own: then no other class-B key may rest on one of its fields, unless one
+/// family is enough anyway. A name would count twice.
+fn shares_no_evidence(text: &Text, keys: &[MatchKey], likeness: &Likeness) -> Result<(), String> {
+    if likeness.class != KeyClass::B || text.decision.families_to_match <= 1 {
+        return Ok(());
+    }
+    let inside = |key: &&MatchKey| {
+        let names = key.parts.iter().map(|part| &text.field[part.field].name);
+        names
+            .into_iter()
+            .any(|name| likeness.field.iter().any(|part| part.field == *name))
+    };
+    match keys
+        .iter()
+        .filter(|key| key.class == KeyClass::B)
+        .find(inside)
+    {
+        Some(key) => Err(format!(
+            "with class B the fields of match key `{}` would count twice; use class C or other fields",
+            key.name
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The sentence that every tool shows where record filters are used.
+pub const LIKENESS_WARNING: &str = "注意: 本协议比对整条记录的相似度 (likeness)，核对中心可从记录间的相似关系推断身份，仅用于低风险项目，见 docs/KNOWN_ATTACKS.md。\n\
+     Note: this agreement compares whole records by likeness. The matcher can infer persons from which records are alike; use it for low-risk projects only, see docs/KNOWN_ATTACKS.md.";
+
 fn is_bound(likeness: &Likeness) -> bool {
     let text = &likeness.threshold;
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && text.len() <= 11;
@@ -180,5 +211,71 @@ fn is_bound(likeness: &Likeness) -> bool {
         Measure::Dice | Measure::Jaccard => {
             plain && text.parse::<f64>().is_ok_and(|t| t > 0.0 && t <= 1.0)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agreement(likeness: &str, class: &str) -> Result<Agreement, Refusal> {
+        let mut toml = "version = 1\nname = 'x'\npurpose = 'x'\nlegal_basis = 'x'\nvalid_from = '2016-01-01'\n\
+             valid_until = '2016-12-31'\nlock = 'keyed'\n"
+            .to_owned();
+        for (seed, name, role) in [(1, "office", "department"), (2, "centre", "matcher")] {
+            let name = Name::new(name).unwrap();
+            let seed = crate::secret::Secret::new([seed; 64]);
+            let identity = crate::identity::Identity::from_seed(name.clone(), &seed);
+            let hex = crate::primitive::hex;
+            let card = identity.card();
+            let (sign, seal) = (hex(&card.sign), hex(&card.seal));
+            toml += &format!(
+                "[[party]]\nname = '{name}'\nrole = '{role}'\nsign = '{sign}'\nseal = '{seal}'\n"
+            );
+        }
+        toml += "[[field]]\nname = 'id'\nkind = 'cn-resident-id'\n[[field]]\nname = 'name'\nkind = 'cn-name'\n\
+             [[field]]\nname = 'phone'\nkind = 'phone'\n\
+             [[match_key]]\nname = 'id'\nparts = ['id']\nclass = 'A'\n";
+        toml += &format!("[[match_key]]\nname = 'key'\nparts = ['name']\nclass = '{class}'\n");
+        toml += "[[release]]\nkeys = ['id']\n\
+             [[dataset]]\nname = 'roll'\nnumber = 1\nowner = 'office'\nkind = 'roll'\nrows_max = 500\n";
+        toml += &format!("[likeness]\nscope = 'register'\n{likeness}");
+        Agreement::parse(&toml)
+    }
+
+    const FIELD: &str = "[[likeness.field]]\nfield = 'name'\n";
+
+    #[test]
+    fn what_cannot_be_used_is_refused() {
+        let good = format!("threshold = '0.85'\n{FIELD}");
+        let made = agreement(&good, "B").unwrap();
+        let (_, key) = made.likeness().unwrap();
+        assert!(key.number == 3 && key.class == KeyClass::C);
+        assert_eq!(made.evidence_keys().count(), 3);
+        for bad in [
+            format!("threshold = '0.85'\nbits = 256\n{FIELD}"),
+            format!("threshold = '1.1'\n{FIELD}"),
+            format!("threshold = '0'\n{FIELD}"),
+            format!("threshold = '5e-1'\n{FIELD}"),
+            format!("threshold = '2000'\nmeasure = 'hamming'\n{FIELD}"),
+            format!("threshold = '0.85'\nclass = 'A'\n{FIELD}"),
+            format!("threshold = '0.85'\nclass = 'D'\n{FIELD}"),
+            format!("threshold = '0.85'\nname = 'key'\n{FIELD}"),
+            "threshold = '0.85'\n[[likeness.field]]\nfield = 'id'\n".to_owned(),
+            "threshold = '0.85'\n[[likeness.field]]\nfield = 'nmae'\n".to_owned(),
+            "threshold = '0.85'\nfield = []\n".to_owned(),
+        ] {
+            assert!(agreement(&bad, "B").is_err(), "{bad}");
+        }
+    }
+
+    /// A name in a class-B key and in the filter is one piece of evidence, not two.
+    #[test]
+    fn evidence_does_not_count_twice() {
+        let b = format!("threshold = '0.85'\nclass = 'B'\n{FIELD}");
+        assert!(agreement(&b, "B").is_err());
+        assert!(agreement(&b, "C").is_ok());
+        let phone = b.replace("'name'", "'phone'");
+        assert!(agreement(&phone, "B").is_ok());
     }
 }
