@@ -165,6 +165,7 @@ fn compare_one(
     let left = presence(&folder(&pairing.roll).join(PRESENCE), &rolls)?;
     let right = presence(&folder(&pairing.submission).join(PRESENCE), &registers)?;
     let (mut pairs, mut candidates, mut certain) = (Vec::new(), Vec::new(), Vec::new());
+    let sharing = Sharing::count(&agree);
     for ((roll, register), agree) in agree {
         // A record without a presence row is padding that met a tag by chance: not a person.
         let (Some(l), Some(r)) = (left.get(&roll), right.get(&register)) else {
@@ -177,6 +178,7 @@ fn compare_one(
                 register,
                 agree,
                 differ,
+                rivals: sharing.rivals(roll, register, agree),
             });
         }
         if let Some(outcome) = policy.decide(agree, differ) {
@@ -199,6 +201,42 @@ fn compare_one(
         candidates,
         certain,
     })
+}
+
+/// How many pairs each record is in by each key: as many as records of the other side share its value.
+struct Sharing {
+    roll: BTreeMap<(u32, Handle), u32>,
+    register: BTreeMap<(u32, Handle), u32>,
+}
+
+impl Sharing {
+    fn count(agree: &BTreeMap<(Handle, Handle), u16>) -> Self {
+        let (mut left, mut right) = (BTreeMap::new(), BTreeMap::new());
+        for ((roll, register), keys) in agree {
+            for key in bits(*keys) {
+                *left.entry((key, *roll)).or_default() += 1;
+                *right.entry((key, *register)).or_default() += 1;
+            }
+        }
+        Self {
+            roll: left,
+            register: right,
+        }
+    }
+
+    /// Other pairs of either record by the key of a pair that has fewest.
+    fn rivals(&self, roll: Handle, register: Handle, agree: u16) -> u32 {
+        let pairs = |key| {
+            let count = |map: &BTreeMap<_, u32>, handle| map.get(&(key, handle)).copied();
+            count(&self.roll, roll).unwrap_or(1) + count(&self.register, register).unwrap_or(1)
+        };
+        bits(agree).map(pairs).min().map_or(0, |both| both.saturating_sub(2))
+    }
+}
+
+/// Places of the bits of a bitmap.
+fn bits(bitmap: u16) -> impl Iterator<Item = u32> {
+    (0..u16::BITS).filter(move |at| bitmap & 1 << at != 0)
 }
 
 /// Least lead of the best of several refined matches of one record, in hundredths of a bit: odds of 8 to 1.

@@ -24,7 +24,9 @@ use hedui_protocol::refusal::Refusal;
 
 use super::post::{ExchangeOptions, HANDLE_MAP, handle_map_path, received};
 use crate::clue::evaluate::key_names;
+use crate::record::Pseudonyms;
 use crate::results::Opened;
+use crate::roll;
 use crate::sealed_file;
 
 /// Options of `tickets`.
@@ -40,7 +42,7 @@ pub struct TicketsOptions {
 /// Options of `handles`.
 #[derive(Args)]
 pub struct HandlesOptions {
-    /// Register
+    /// A register of one's own, or the roll
     #[arg(long)]
     dataset: String,
     /// Where to write the map
@@ -242,6 +244,12 @@ fn handle_rows(
     register: &str,
 ) -> Result<BTreeMap<Handle, Vec<u64>>, Problem> {
     let path = handle_map_path(&home.state(), agreement, register);
+    if !path.exists() {
+        return Err(Problem::not_yet(
+            format!("`{register}` was not submitted from this folder under this agreement"),
+            "run `hedui-agent submit` for it first",
+        ));
+    }
     let mut rows = BTreeMap::new();
     sealed_file::read(&path, identity, HANDLE_MAP, |record| {
         if let Some((handle, numbers)) = record.split_first_chunk::<16>() {
@@ -258,7 +266,8 @@ fn handle_rows(
     Ok(rows)
 }
 
-/// `handles`: the local map as CSV, for the register's owner only.
+/// `handles`: the local map as CSV, for the dataset's owner only: a register's pseudonyms with row numbers, or the
+/// roll's, which are others towards every register.
 pub fn handles(
     home: &HomeOptions,
     console: &Console,
@@ -267,24 +276,41 @@ pub fn handles(
     let agreement = home.in_force()?;
     let identity = home.identity()?;
     let dataset = agreement.dataset_or_nearest(&options.dataset)?;
-    let rows = handle_rows(home, &identity, &agreement, dataset.name.as_str())?;
+    let own = dataset.name.as_str();
+    let mut maps = Vec::new();
+    if own == agreement.roll().name.as_str() {
+        let path = roll::snapshot_path(&home.state(), &agreement);
+        let roll = roll::load(&path, &identity, &agreement)?;
+        let pseudonyms = Pseudonyms::new(&identity, &agreement, own);
+        for register in agreement.registers() {
+            let name = register.name.as_str();
+            let persons = roll.handles(&pseudonyms, name).into_iter();
+            let rows = |at: usize| roll.persons.get(at).map(|person| person.rows.clone());
+            let map = persons.filter_map(|(handle, at)| Some((handle, rows(at)?)));
+            maps.push((name, map.collect()));
+        }
+    } else {
+        maps.push((own, handle_rows(home, &identity, &agreement, own)?));
+    }
     files::deliver(&options.out, |out| {
         let mut writer = csv::Writer::from_writer(out);
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
-        writer.write_record(["handle", "rows"]).map_err(failed)?;
-        for (handle, rows) in &rows {
-            let rows: Vec<String> = rows.iter().map(u64::to_string).collect();
-            writer
-                .write_record([handle.to_hex(), rows.join(" ")])
-                .map_err(failed)?;
+        let head = ["handle", "rows", "register"];
+        writer.write_record(head).map_err(failed)?;
+        for (register, map) in &maps {
+            for (handle, rows) in map {
+                let rows: Vec<String> = rows.iter().map(u64::to_string).collect();
+                let record = [&handle.to_hex(), &rows.join(" "), *register];
+                writer.write_record(record).map_err(failed)?;
+            }
         }
         writer
             .flush()
             .map_err(|error| Problem::io(&options.out, error))
     })?;
+    let count: usize = maps.iter().map(|(_, map)| map.len()).sum();
     console.say(&format!(
-        "句柄 handles: {} → {}",
-        rows.len(),
+        "句柄 handles: {count} → {}",
         options.out.display()
     ));
     Ok(())

@@ -49,6 +49,8 @@ pub struct Candidate {
     pub agree: u16,
     /// Match keys that both have and that differ.
     pub differ: u16,
+    /// Other pairs in which either record shares the value of the rarest agreeing key.
+    pub rivals: u32,
 }
 
 /// Match weights of a register's candidates, in bits, prior included.
@@ -201,6 +203,7 @@ impl Desk<'_> {
         };
         let mut own = Vec::new();
         for (pair, vector) in asked.pairs.iter().zip(vectors) {
+            let mut vector = vector.clone();
             let Some(candidate) = asked.candidates.get(&(pair.roll, pair.register)) else {
                 let same = asked.certain.contains(&(pair.roll, pair.register));
                 let list = if same {
@@ -208,9 +211,10 @@ impl Desk<'_> {
                 } else {
                     &mut evidence.decoys
                 };
-                list.push(vector.clone());
+                list.push(vector);
                 continue;
             };
+            vector.push(Some(weights::rivals_level(candidate.rivals)));
             let identifier = if candidate.agree & class_a != 0 {
                 Identifier::Agrees
             } else if candidate.differ & class_a != 0 {
@@ -218,12 +222,12 @@ impl Desk<'_> {
             } else {
                 Identifier::Absent
             };
-            own.push((candidate, vector, identifier));
             evidence.candidates.push(Seen {
                 agree: candidate.agree,
                 vector: vector.clone(),
                 identifier,
             });
+            own.push((candidate, vector, identifier));
         }
         let derived = |name: &Name| {
             let field = agreement.fields().iter().find(|field| field.name == *name);
@@ -250,7 +254,7 @@ impl Desk<'_> {
 }
 
 /// A candidate with what is known about it.
-type Weighed<'a> = (&'a Candidate, &'a answers::Vector, Identifier);
+type Weighed<'a> = (&'a Candidate, answers::Vector, Identifier);
 
 /// Keeps what each candidate's weight is made of: levels, not values, so that any decision can be explained.
 fn explain(path: &Path, model: &Model, candidates: &[Weighed<'_>]) -> Result<(), Problem> {

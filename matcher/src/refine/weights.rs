@@ -40,6 +40,19 @@ const SHARED_LEAST: f64 = 0.01;
 /// Share of decoys that are taken for the same person at first, and at most.
 const SAME_DECOYS: (f64, f64) = (0.001, 0.25);
 
+/// Name of the comparison that the matcher makes itself, behind those of the agreement: how many other pairs share the
+/// rarest key of a pair. A rare value says more than a common one (Newcombe and others 1959), and the partner of a
+/// record that has one shares its keys too: strangers have rivals where the same person has none.
+pub const RIVALS: &str = "rivals";
+/// Least number of rivals of each level but the first.
+const RIVALS_LEAST: [u32; 3] = [1, 3, 8];
+
+/// Level of a number of rivals: 0 is none.
+pub fn rivals_level(rivals: u32) -> u8 {
+    let below = RIVALS_LEAST.iter().filter(|least| rivals >= **least);
+    u8::try_from(below.count()).unwrap_or(u8::MAX)
+}
+
 /// What is known before the fit.
 #[derive(Default)]
 pub struct Evidence {
@@ -138,16 +151,22 @@ pub fn key_comparisons(agreement: &Agreement) -> Vec<BTreeSet<usize>> {
 
 impl Model {
     /// Fits m, u and the prior. `comparisons` says of each whether its field may be derived from another; `keys` has for
-    /// each match key the comparisons of its fields.
+    /// each match key the comparisons of its fields. Behind the comparisons stands that of rivals, which only candidates
+    /// have: it starts as saying nothing, and what it says is fitted on them.
     pub fn fit(
-        comparisons: Vec<(String, bool)>,
+        mut comparisons: Vec<(String, bool)>,
         keys: &[BTreeSet<usize>],
         evidence: &Evidence,
     ) -> Self {
+        let rivals = comparisons.len();
+        comparisons.push((RIVALS.to_owned(), true));
         let count = comparisons.len();
+        let seen = evidence.candidates.iter().map(|seen| &seen.vector);
+        let any_rivals = smoothed(&counted(seen, rivals), &[1.0 / LEVEL_COUNT as f64; _]);
+        let prior = |at: usize| if at == rivals { any_rivals } else { M_PRIOR };
         let mut model = Self {
-            u: (0..count).map(|at| shares(&evidence.decoys, at)).collect(),
-            m: vec![M_PRIOR; count],
+            u: (0..rivals).map(|at| shares(&evidence.decoys, at)).collect(),
+            m: (0..count).map(prior).collect(),
             derived: comparisons.iter().map(|(_, derived)| *derived).collect(),
             comparisons: comparisons.into_iter().map(|(name, _)| name).collect(),
             prior_bits: 0.0,
@@ -157,6 +176,7 @@ impl Model {
             rounds: 0,
             thresholds: Vec::new(),
         };
+        model.u.push(any_rivals);
         let speaks: Vec<Vec<usize>> = evidence
             .candidates
             .iter()
@@ -167,11 +187,15 @@ impl Model {
             })
             .collect();
         let known: Vec<Levels> = (0..count)
-            .map(|at| counted(&evidence.certain, at))
+            .map(|at| counted(evidence.certain.iter(), at))
             .collect();
         let enough = evidence.certain.len() >= CERTAIN_ENOUGH;
+        let refit = |counts: &[Levels]| -> Vec<Levels> {
+            let counts = counts.iter().enumerate();
+            counts.map(|(at, seen)| smoothed(seen, &prior(at))).collect()
+        };
         if enough {
-            model.m = known.iter().map(|seen| smoothed(seen, &M_PRIOR)).collect();
+            model.m = refit(&known);
         }
         // With m as it is known beforehand: fitted together with m, "the same" would come to mean "equal throughout".
         for _ in 0..ROUNDS_MAX {
@@ -185,6 +209,7 @@ impl Model {
         while model.rounds < ROUNDS_MAX {
             model.rounds += 1;
             let mut counts = known.clone();
+            let mut strangers = [0.0; LEVEL_COUNT];
             let mut expected = 0.0;
             for (seen, fields) in evidence.candidates.iter().zip(&speaks) {
                 let odds = model.weight(&seen.vector, seen.identifier).exp2();
@@ -194,19 +219,23 @@ impl Model {
                     1.0
                 };
                 expected += same;
-                for at in fields.iter().filter(|_| !enough) {
+                for at in fields.iter().filter(|at| !enough || **at == rivals) {
                     if let Some(level) = seen.vector[*at] {
                         counts[*at][usize::from(level)] += same;
                     }
                 }
+                if let Some(level) = seen.vector[rivals] {
+                    strangers[usize::from(level)] += 1.0 - same;
+                }
             }
-            let next: Vec<Levels> = counts.iter().map(|seen| smoothed(seen, &M_PRIOR)).collect();
+            let next = refit(&counts);
             let pairs = next.iter().flatten().zip(model.m.iter().flatten());
             let change = pairs
                 .map(|(new, old)| (new - old).abs())
                 .fold(0.0, f64::max);
             let settled = (expected - model.expected).abs() < 0.01;
             (model.m, model.expected) = (next, expected);
+            model.u[rivals] = smoothed(&strangers, &any_rivals);
             model.set_prior(evidence, expected);
             if change < CONVERGED && settled {
                 break;
@@ -252,7 +281,11 @@ impl Model {
                 }
             }
         }
-        self.u = counts.iter().map(|seen| smoothed(seen, &U_PRIOR)).collect();
+        // The last comparison is that of rivals, which decoys do not have.
+        let fields = self.u.len() - 1;
+        for (u, seen) in self.u.iter_mut().zip(&counts).take(fields) {
+            *u = smoothed(seen, &U_PRIOR);
+        }
         let share = all_same / (decoys.len().max(1) as f64);
         self.same_decoys = share.clamp(f64::MIN_POSITIVE, SAME_DECOYS.1);
     }
@@ -303,13 +336,13 @@ impl Model {
 
 /// Shares of the levels of a comparison, smoothed.
 fn shares(vectors: &[Vector], at: usize) -> Levels {
-    smoothed(&counted(vectors, at), &U_PRIOR)
+    smoothed(&counted(vectors.iter(), at), &U_PRIOR)
 }
 
 /// How often each level of a comparison was seen.
-fn counted(vectors: &[Vector], at: usize) -> Levels {
+fn counted<'v>(vectors: impl Iterator<Item = &'v Vector>, at: usize) -> Levels {
     let mut seen = [0.0; LEVEL_COUNT];
-    for level in vectors.iter().filter_map(|vector| *vector.get(at)?) {
+    for level in vectors.filter_map(|vector| *vector.get(at)?) {
         seen[usize::from(level)] += 1.0;
     }
     seen
