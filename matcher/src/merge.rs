@@ -230,7 +230,10 @@ impl Sharing {
             let count = |map: &BTreeMap<_, u32>, handle| map.get(&(key, handle)).copied();
             count(&self.roll, roll).unwrap_or(1) + count(&self.register, register).unwrap_or(1)
         };
-        bits(agree).map(pairs).min().map_or(0, |both| both.saturating_sub(2))
+        bits(agree)
+            .map(pairs)
+            .min()
+            .map_or(0, |both| both.saturating_sub(2))
     }
 }
 

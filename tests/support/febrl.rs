@@ -37,8 +37,9 @@ const COLUMNS: [(&str, &str, &str); 8] = [
 ];
 
 /// Keys that name candidates, for the fields that a set has; none of them decides.
-const KEYS: [&[&str]; 21] = [
+const KEYS: [&[&str]; 22] = [
     &["given-name:soundex", "surname:soundex"],
+    &["both-names:sorted"],
     &["given-name:first3", "surname:first3"],
     &["birth"],
     &["given-name:first3", "birth:year"],
@@ -57,8 +58,8 @@ const KEYS: [&[&str]; 21] = [
     &["surname:first3", "suburb"],
     &["given-name:soundex", "birth:month-day"],
     &["surname:soundex", "birth:month-day"],
-    &["given-name:initial", "surname:soundex", "birth:year"],
-    &["given-name:soundex", "surname:initial", "birth:year"],
+    &["given-name:initial", "surname:soundex"],
+    &["given-name:soundex", "surname:initial"],
 ];
 
 /// A set of fields, all decided by match weights.
@@ -79,7 +80,7 @@ fn head(fields: &[usize], families_to_match: u32, more: &str) -> String {
         let (_, name, kind) = COLUMNS[*at];
         text += &format!("[[field]]\nname = '{name}'\nkind = '{kind}'\n");
     }
-    text
+    text + "[[field]]\nname = 'both-names'\nkind = 'person-name'\n"
 }
 
 /// Template of an agreement that compares whole records and nothing else: alike enough is a match. The one match key
@@ -113,7 +114,7 @@ fn template(fields: &[usize]) -> String {
     }
     let has = |part: &&str| {
         let field = part.split(':').next();
-        named.iter().any(|(_, name, _)| Some(*name) == field)
+        field == Some("both-names") || named.iter().any(|(_, name, _)| Some(*name) == field)
     };
     let usable = KEYS.iter().filter(|parts| parts.iter().all(&has));
     for (number, parts) in usable.take(16).enumerate() {
@@ -134,7 +135,8 @@ fn mapping(side: &str, dataset: &str, fields: &[usize]) -> String {
         let (column, name, _) = COLUMNS[*at];
         text += &format!("[field.{name}]\ncolumns = ['{column}']\n");
     }
-    text
+    // Both names in one field, whichever column each is in.
+    text + "[field.both-names]\ncolumns = ['given_name', 'surname']\n"
 }
 
 /// Links dataset4a with dataset4b by the general template and its mappings.

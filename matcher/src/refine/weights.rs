@@ -192,7 +192,9 @@ impl Model {
         let enough = evidence.certain.len() >= CERTAIN_ENOUGH;
         let refit = |counts: &[Levels]| -> Vec<Levels> {
             let counts = counts.iter().enumerate();
-            counts.map(|(at, seen)| smoothed(seen, &prior(at))).collect()
+            counts
+                .map(|(at, seen)| smoothed(seen, &prior(at)))
+                .collect()
         };
         if enough {
             model.m = refit(&known);

@@ -1,6 +1,6 @@
 //! Calendar dates. In: a cell, year first (the agent's mapping has put other orders right). Out:
-//! `YYYYMMDD`. Invariant: only dates of the Gregorian calendar between 1850 and 2199 are usable; a
-//! missing day or month leaves the rest as remnant. Specification: protocol/SPEC.md, "date".
+//! `YYYYMMDD`. Invariant: only dates of the Gregorian calendar between 1850 and 2199 are usable; of another the
+//! digits that it has are a remnant. Specification: protocol/SPEC.md, "date".
 
 use super::folding::nfkc;
 use super::{Form, Normal, Quality};
@@ -36,6 +36,8 @@ pub fn normalise(raw: &str) -> Normal {
         // 1964-00-00 and 1964-08-00 keep what they have.
         8 if digits.ends_with("0000") => Normal::damaged(year_of(&digits)),
         8 if digits.ends_with("00") => Normal::damaged(month_of(&digits).or(year_of(&digits))),
+        // 1983-13-40 names no day; its digits still say how far it is from another date.
+        8 => Normal::damaged(Some(digits)),
         6 => Normal::damaged(month_of(&digits)),
         4 => Normal::damaged(year_of(&digits)),
         _ => Normal::damaged(None),
@@ -90,14 +92,13 @@ pub fn is_plausible_birth(digits: &[u8]) -> bool {
     parse(digits).is_some_and(|(year, _, _)| year <= 2099)
 }
 
-/// Forms of a date.
+/// Forms of a date; of a damaged one those whose digits are possible.
 pub fn form(form: Form, cell: &Normal) -> Option<String> {
     let text = cell.value.as_deref().or(cell.remnant.as_deref())?;
     match form {
-        Form::Year => text.get(..4),
-        Form::YearMonth => text.get(..6),
-        Form::MonthDay => text.get(4..8),
+        Form::Year => year_of(text),
+        Form::YearMonth => month_of(text),
+        Form::MonthDay => cell.value.as_deref()?.get(4..8).map(str::to_owned),
         _ => None,
     }
-    .map(str::to_owned)
 }
