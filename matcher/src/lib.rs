@@ -17,6 +17,7 @@
 //! secret. Nothing here is random; a run is a pure function of its accepted tables and the agreement.
 #![deny(unsafe_code)] // but for the similarity kernels
 
+pub mod assignment;
 pub mod cell;
 pub mod command;
 pub mod intake;

@@ -22,6 +22,7 @@ use hedui_protocol::primitive::Sha256;
 use crate::cell::{Cell, done};
 use crate::intake::State;
 use crate::plan::{Pairing, Plan};
+use crate::refine::one_to_one::LEAD;
 use crate::refine::{Candidate, Weights};
 use crate::segment::digest_of;
 
@@ -54,6 +55,8 @@ pub struct Compared {
     pub candidates: Vec<Candidate>,
     /// Pairs that a class-A key decides: how alike the same person's records are.
     pub certain: Vec<(Handle, Handle)>,
+    /// For each match key the pairs that agree on it and that the keys do not decide as the same person.
+    pub undecided: [u64; 16],
 }
 
 /// Merges all parts of a run, with the match weights of the registers whose refinement is complete.
@@ -166,6 +169,7 @@ fn compare_one(
     let right = presence(&folder(&pairing.submission).join(PRESENCE), &registers)?;
     let (mut pairs, mut candidates, mut certain) = (Vec::new(), Vec::new(), Vec::new());
     let sharing = Sharing::count(&agree);
+    let mut undecided = [0; 16];
     for ((roll, register), agree) in agree {
         // A record without a presence row is padding that met a tag by chance: not a person.
         let (Some(l), Some(r)) = (left.get(&roll), right.get(&register)) else {
@@ -181,7 +185,11 @@ fn compare_one(
                 rivals: sharing.rivals(roll, register, agree),
             });
         }
-        if let Some(outcome) = policy.decide(agree, differ) {
+        let decision = policy.decide(agree, differ);
+        if decision != Some(Outcome::Match) {
+            bits(agree).for_each(|key| undecided[key as usize] += 1);
+        }
+        if let Some(outcome) = decision {
             if outcome == Outcome::Match && policy.has_class_a(agree) {
                 certain.push((roll, register));
             }
@@ -200,6 +208,7 @@ fn compare_one(
         pairs,
         candidates,
         certain,
+        undecided,
     })
 }
 
@@ -242,9 +251,6 @@ fn bits(bitmap: u16) -> impl Iterator<Item = u32> {
     (0..u16::BITS).filter(move |at| bitmap & 1 << at != 0)
 }
 
-/// Least lead of the best of several refined matches of one record, in hundredths of a bit: odds of 8 to 1.
-const LEAD: i16 = 300;
-
 /// Puts what the refinement round found in the place of what the keys left open. A record of the register that is
 /// somebody's by its keys is not another's by likeness; of several refined matches only one with a clear lead stays.
 fn refine_pairs(
@@ -270,11 +276,16 @@ fn refine_pairs(
     // What was not asked about, or settled into review by a tie, stays as the keys left it.
     pairs.retain(|pair| {
         let open = policy.is_candidate(pair.agree, pair.differ);
-        !(open && weights.contains_key(&(pair.roll, pair.register)))
+        !(open && weights.bits.contains_key(&(pair.roll, pair.register)))
     });
     let mut refined: Vec<Pair> = Vec::new();
     for candidate in candidates {
-        let Some(bits) = weights.get(&(candidate.roll, candidate.register)) else {
+        let pair = (candidate.roll, candidate.register);
+        let chosen = weights
+            .choice
+            .as_ref()
+            .map(|choice| choice.contains_key(&pair));
+        let Some(bits) = weights.bits.get(&pair).filter(|_| chosen != Some(false)) else {
             continue;
         };
         let weight = centibits(*bits);
@@ -289,10 +300,21 @@ fn refine_pairs(
             });
         }
     }
+    if let Some(choice) = &weights.choice {
+        for pair in &mut refined {
+            let chosen = choice.get(&(pair.roll, pair.register));
+            if pair.outcome == Outcome::Match && !chosen.is_some_and(|chosen| chosen.clear) {
+                pair.outcome = policy.lowered(pair.agree);
+            }
+        }
+        pairs.extend(refined);
+        pairs.sort_unstable();
+        return;
+    }
     // Every candidate is a rival, whatever becomes of it; one that was not asked about may be any.
     let mut best: BTreeMap<Handle, [i16; 2]> = BTreeMap::new();
     for candidate in candidates {
-        let asked = weights.get(&(candidate.roll, candidate.register));
+        let asked = weights.bits.get(&(candidate.roll, candidate.register));
         let weight = asked.map_or(i16::MAX, |bits| centibits(*bits));
         let [first, second] = best.entry(candidate.register).or_insert([i16::MIN; 2]);
         if weight > *first {
@@ -414,7 +436,13 @@ fn cap_matches(agreement: &InForce, pairing: &Pairing, pairs: &mut [Pair]) {
     let register = agreement
         .registers()
         .find(|d| d.name.as_str() == pairing.register);
-    let cap = register.map_or(0, |dataset| dataset.matches_max) as usize;
+    let cap = register.map_or(0, |dataset| {
+        if dataset.one_to_one {
+            1
+        } else {
+            dataset.matches_max
+        }
+    }) as usize;
     if cap == 0 {
         return;
     }

@@ -156,15 +156,31 @@ pub fn link(site: &Site) -> Febrl {
 
 /// Links them by match weights alone, over one of [`SETS`].
 pub fn link_by_weights(site: &Site, fields: &[usize]) -> Febrl {
-    link_by(site, fields, &template(fields), true)
+    link_by(site, fields, &template(fields), (&[], true))
+}
+
+/// The same where the agreement says that every person is in the register once at most.
+pub fn link_one_to_one(site: &Site, fields: &[usize]) -> Febrl {
+    let options = ["--one-to-one", "hospital"];
+    link_by(site, fields, &template(fields), (&options, true))
 }
 
 /// Links them by record filters, every pair compared: alike from `threshold` is a match.
 pub fn link_by_likeness(site: &Site, fields: &[usize], threshold: &str) -> Febrl {
-    link_by(site, fields, &likeness_template(fields, threshold), false)
+    link_by(
+        site,
+        fields,
+        &likeness_template(fields, threshold),
+        (&[], false),
+    )
 }
 
-fn link_by(site: &Site, fields: &[usize], template: &str, refined: bool) -> Febrl {
+fn link_by(
+    site: &Site,
+    fields: &[usize],
+    template: &str,
+    (options, refined): (&[&str], bool),
+) -> Febrl {
     let data = data_folder(site);
     for (side, dataset) in [("a", "roll"), ("b", "hospital")] {
         let name = format!("febrl4{side}.map.toml");
@@ -172,7 +188,7 @@ fn link_by(site: &Site, fields: &[usize], template: &str, refined: bool) -> Febr
     }
     let path = data.join("template.toml");
     std::fs::write(&path, template).expect("written");
-    run(site, &path.to_string_lossy(), &[], refined);
+    run(site, &path.to_string_lossy(), options, refined);
     score(site, &data)
 }
 

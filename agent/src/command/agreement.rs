@@ -98,6 +98,9 @@ pub struct NewOptions {
     /// Also find registers' identity numbers with one slip: a match key with 180 values per person of the roll
     #[arg(long)]
     allow_id_errors: bool,
+    /// Register in which a person of the roll stands once at most, each record one person (repeat)
+    #[arg(long, value_name = "REGISTER")]
+    one_to_one: Vec<String>,
     /// Do not sign the draft with this party's key
     #[arg(long)]
     unsigned: bool,
@@ -177,6 +180,17 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
                 DatasetKind::Register,
             )?);
         }
+    }
+    for name in &options.one_to_one {
+        let mut registers = text.dataset.iter_mut();
+        let held = registers.find(|d| d.kind == DatasetKind::Register && d.name.as_str() == name);
+        let held = held.ok_or_else(|| {
+            Problem::usage(
+                format!("--one-to-one: there is no register `{name}`"),
+                "a register is named like its department, or as the template says",
+            )
+        })?;
+        held.one_to_one = true;
     }
     add_party(&mut text, &read_card(&options.matcher)?, Role::Matcher);
     for card in &options.custodians {
@@ -292,6 +306,7 @@ fn dataset(name: &str, number: u16, owner: &Name, kind: DatasetKind) -> Result<D
         rows_max: 10_000_000,
         evaluations_max: 0,
         matches_max: 0,
+        one_to_one: false,
         fact: Vec::new(),
     })
 }

@@ -11,6 +11,7 @@
 //! Specification: protocol/SPEC.md, "Refinement"; design §5.
 
 pub mod answers;
+pub mod one_to_one;
 pub mod request;
 pub mod weights;
 
@@ -23,6 +24,7 @@ use hedui_edge::exchange::{self, Draft};
 use hedui_edge::{Console, Problem, files};
 use hedui_protocol::agreement::InForce;
 use hedui_protocol::agreement::text::KeyClass;
+use hedui_protocol::field::Form;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name};
@@ -35,6 +37,7 @@ use hedui_protocol::primitive::sha256;
 use crate::intake::State;
 use crate::merge::Compared;
 use crate::plan::{Pairing, Plan};
+use one_to_one::{Choice, Taken, Weighed};
 use request::Asked;
 use weights::{Evidence, Identifier, Model, Seen};
 
@@ -53,8 +56,14 @@ pub struct Candidate {
     pub rivals: u32,
 }
 
-/// Match weights of a register's candidates, in bits, prior included.
-pub type Weights = BTreeMap<(Handle, Handle), f64>;
+/// What the round found about a register's candidates.
+#[derive(Default)]
+pub struct Weights {
+    /// Match weights in bits, prior included.
+    pub bits: BTreeMap<(Handle, Handle), f64>,
+    /// Of a one-to-one register, the pairs that were chosen; the others are none.
+    pub choice: Option<Choice>,
+}
 
 /// Where the round stands for one register.
 pub enum Round {
@@ -89,10 +98,8 @@ impl Desk<'_> {
         compared: &Compared,
     ) -> Result<Round, Problem> {
         if compared.candidates.is_empty() {
-            return Ok(Round::Done(Weights::new()));
+            return Ok(Round::Done(Weights::default()));
         }
-        let matches = |pair: &&Pair| pair.outcome == Outcome::Match;
-        let decided = compared.pairs.iter().filter(matches).count() as u64;
         let most = refine_of(self.agreement)?.pairs_max / PAIRS_SHARE;
         let secret = self.identity.local_key(&[
             b"decoys",
@@ -134,7 +141,7 @@ impl Desk<'_> {
             return Ok(Round::Waiting(waiting));
         };
         let vectors = answers::vectors(self.agreement, left, right)?;
-        self.weigh(plan, pairing, &asked, &vectors, decided)
+        self.weigh(plan, pairing, &asked, &vectors, compared)
             .map(Round::Done)
     }
 
@@ -188,8 +195,10 @@ impl Desk<'_> {
         pairing: &Pairing,
         asked: &Asked,
         vectors: &[answers::Vector],
-        decided: u64,
+        compared: &Compared,
     ) -> Result<Weights, Problem> {
+        let matches = |pair: &&Pair| pair.outcome == Outcome::Match;
+        let decided = compared.pairs.iter().filter(matches);
         let agreement = self.agreement;
         let class_a = agreement
             .match_keys()
@@ -197,8 +206,9 @@ impl Desk<'_> {
             .filter(|key| key.class == KeyClass::A)
             .fold(0, |bits: u16, key| bits | 1 << (key.number - 1));
         let mut evidence = Evidence {
-            decided,
+            decided: decided.clone().count() as u64,
             sizes: asked.sizes,
+            alone: alone(agreement, compared),
             ..Evidence::default()
         };
         let mut own = Vec::new();
@@ -243,32 +253,74 @@ impl Desk<'_> {
         let json = serde_json::to_vec_pretty(&model)
             .map_err(|error| Problem::data(error.to_string(), "report this"))?;
         files::write_bytes(&path, &json)?;
+        let register = agreement.dataset_or_nearest(&pairing.register)?;
+        let choice = register.one_to_one.then(|| {
+            let mut taken = Taken::default();
+            decided.for_each(|pair| taken.take(pair.roll, pair.register));
+            let review = refine_of(agreement).map_or(0.0, |refine| refine.review_bits);
+            one_to_one::choose(&model, &own, taken, asked.sizes, review)
+        });
         let explained = plan.folder.join(format!("refine-{}.csv", pairing.register));
-        explain(&explained, &model, &own)?;
+        explain(&explained, &model, &own, choice.as_ref())?;
         let weight = |(candidate, vector, identifier): &Weighed<'_>| {
             let pair = (candidate.roll, candidate.register);
             (pair, model.weight(vector, *identifier))
         };
-        Ok(own.iter().map(weight).collect())
+        let mut bits: BTreeMap<_, _> = own.iter().map(weight).collect();
+        let chosen = choice.iter().flatten();
+        bits.extend(chosen.map(|(pair, chosen)| (*pair, chosen.bits)));
+        Ok(Weights { bits, choice })
     }
 }
 
-/// A candidate with what is known about it.
-type Weighed<'a> = (&'a Candidate, answers::Vector, Identifier);
+/// For each comparison the match key that is its whole field and nothing else, with what the join counted.
+fn alone(agreement: &InForce, compared: &Compared) -> Vec<Option<(u16, u64)>> {
+    let of = |field: &Name| {
+        let keys = agreement.match_keys().iter();
+        let mut keys = keys.filter(|key| match &key.parts[..] {
+            [part] => {
+                let name = agreement.fields().get(part.field).map(|field| &field.name);
+                name == Some(field) && part.form == Form::Whole
+            }
+            _ => false,
+        });
+        let bit = u32::from(keys.next()?.number) - 1;
+        Some((1 << bit, compared.undecided.get(bit as usize).copied()?))
+    };
+    let comparisons = agreement.text().comparison.iter();
+    comparisons
+        .map(|comparison| of(&comparison.field))
+        .collect()
+}
 
 /// Keeps what each candidate's weight is made of: levels, not values, so that any decision can be explained.
-fn explain(path: &Path, model: &Model, candidates: &[Weighed<'_>]) -> Result<(), Problem> {
+fn explain(
+    path: &Path,
+    model: &Model,
+    candidates: &[Weighed<'_>],
+    choice: Option<&Choice>,
+) -> Result<(), Problem> {
     files::write_whole(path, |out| {
         let wrap = |error| Problem::io(path, error);
         let names = model.comparisons.join(",");
-        writeln!(out, "roll,register,agree,differ,{names},weight_bits").map_err(wrap)?;
+        let head = "chosen,chosen_bits";
+        writeln!(out, "roll,register,agree,differ,{names},weight_bits,{head}").map_err(wrap)?;
         for (candidate, vector, identifier) in candidates {
             let word =
                 |level: &Option<u8>| level.map_or_else(String::new, |level| level.to_string());
             let levels: Vec<String> = vector.iter().map(word).collect();
+            let pair = (candidate.roll, candidate.register);
+            let chosen = match choice.map(|choice| choice.get(&pair)) {
+                None => ",".to_owned(),
+                Some(None) => "no,".to_owned(),
+                Some(Some(chosen)) => {
+                    let word = if chosen.clear { "yes" } else { "doubtful" };
+                    format!("{word},{:.2}", chosen.bits)
+                }
+            };
             writeln!(
                 out,
-                "{},{},{:016b},{:016b},{},{:.2}",
+                "{},{},{:016b},{:016b},{},{:.2},{chosen}",
                 candidate.roll.to_hex(),
                 candidate.register.to_hex(),
                 candidate.agree,

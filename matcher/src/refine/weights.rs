@@ -66,6 +66,9 @@ pub struct Evidence {
     pub decided: u64,
     /// Records of both sides.
     pub sizes: (u64, u64),
+    /// For each comparison whose field is a match key by itself: that key's bit, and the pairs that agree on it and that
+    /// the keys do not decide as the same person.
+    pub alone: Vec<Option<(u16, u64)>>,
 }
 
 /// A candidate as the fit sees it.
@@ -213,6 +216,7 @@ impl Model {
             let mut counts = known.clone();
             let mut strangers = [0.0; LEVEL_COUNT];
             let mut expected = 0.0;
+            let mut same_alone = vec![0.0; evidence.alone.len()];
             for (seen, fields) in evidence.candidates.iter().zip(&speaks) {
                 let odds = model.weight(&seen.vector, seen.identifier).exp2();
                 let same = if odds.is_finite() {
@@ -224,6 +228,11 @@ impl Model {
                 for at in fields.iter().filter(|at| !enough || **at == rivals) {
                     if let Some(level) = seen.vector[*at] {
                         counts[*at][usize::from(level)] += same;
+                    }
+                }
+                for (sum, alone) in same_alone.iter_mut().zip(&evidence.alone) {
+                    if alone.is_some_and(|(bit, _)| seen.agree & bit != 0) {
+                        *sum += same;
                     }
                 }
                 if let Some(level) = seen.vector[rivals] {
@@ -238,6 +247,7 @@ impl Model {
             let settled = (expected - model.expected).abs() < 0.01;
             (model.m, model.expected) = (next, expected);
             model.u[rivals] = smoothed(&strangers, &any_rivals);
+            model.count_equal(evidence, &same_alone);
             model.set_prior(evidence, expected);
             if change < CONVERGED && settled {
                 break;
@@ -292,11 +302,27 @@ impl Model {
         self.same_decoys = share.clamp(f64::MIN_POSITIVE, SAME_DECOYS.1);
     }
 
+    /// How often strangers are equal in a field that is a match key by itself: the join has counted it over all pairs of
+    /// the two sides, of which decoys are but a sample. `same` are the same persons expected among the undecided.
+    fn count_equal(&mut self, evidence: &Evidence, same: &[f64]) {
+        let all = (persons(evidence.sizes.0) * persons(evidence.sizes.1)).max(1.0);
+        for (at, (alone, same)) in evidence.alone.iter().zip(same).enumerate() {
+            let Some((_, undecided)) = alone else {
+                continue;
+            };
+            let equal = (*undecided as f64 - same).max(1.0) / all;
+            let Some([first, others @ ..]) = self.u.get_mut(at) else {
+                continue;
+            };
+            let scale = (1.0 - equal) / (1.0 - *first);
+            *first = equal;
+            others.iter_mut().for_each(|level| *level *= scale);
+        }
+    }
+
     /// The prior: the share of true pairs among all pairs of the two sides, those that the keys decide and those that
     /// are expected among the candidates; on small tables at least as many as among the decoys.
     fn set_prior(&mut self, evidence: &Evidence, expected: f64) {
-        // Sizes are padded to whole blocks: half a block less is what they are on average.
-        let persons = |rows: u64| (rows as f64 - PAD_ROWS as f64 / 2.0).max(1.0);
         let (left, right) = (persons(evidence.sizes.0), persons(evidence.sizes.1));
         let all = (left * right).max(2.0);
         let at_least = (left.min(right) * SHARED_LEAST).max(1.0);
@@ -322,9 +348,52 @@ impl Model {
     }
 }
 
+/// Persons of a table: sizes are padded to whole blocks, half a block less is what they are on average.
+pub fn persons(rows: u64) -> f64 {
+    (rows as f64 - PAD_ROWS as f64 / 2.0).max(1.0)
+}
+
+/// Chance of odds given in bits.
+fn chance(bits: f64) -> f64 {
+    1.0 / (1.0 + (-bits).exp2())
+}
+
 impl Model {
+    /// The prior among the pairs of what is left when all other records have found their partner: the share of true
+    /// pairs that makes the rest's candidates most likely (the one maximum of a mixture of two known parts).
+    /// `left` are the persons of both sides that are left.
+    pub fn prior_of_rest(&self, rest: &[(&Vector, Identifier)], left: (f64, f64)) -> f64 {
+        let left = (left.0.max(1.0), left.1.max(1.0));
+        let all = (left.0 * left.1).max(2.0);
+        let mut expected = (left.0.min(left.1) / 2.0).max(0.5);
+        let mut prior = 0.0;
+        for _ in 0..ROUNDS_MAX {
+            prior = (expected / all).min(0.5).log2();
+            let same = rest.iter();
+            let same = same.map(|(vector, id)| chance(self.weight_in_rest(vector, *id, prior)));
+            let next = same.sum::<f64>().max(0.5);
+            if (next - expected).abs() < 0.01 {
+                break;
+            }
+            expected = next;
+        }
+        prior
+    }
+
+    /// Weight of a pair of the rest. Rivals say nothing there: they have found partners of their own.
+    pub fn weight_in_rest(&self, vector: &Vector, identifier: Identifier, prior: f64) -> f64 {
+        let fields = vector.len().saturating_sub(1);
+        let fields = vector.get(..fields).unwrap_or_default();
+        self.evidence(fields, identifier == Identifier::Agrees)
+            + match identifier {
+                Identifier::Absent => prior,
+                Identifier::Agrees => AGREED_BITS,
+                Identifier::Differs => prior + AGAINST_A_BITS,
+            }
+    }
+
     /// Bits of the levels of a vector; where an identifier agrees, what is derived from it says nothing more.
-    fn evidence(&self, vector: &Vector, agrees: bool) -> f64 {
+    fn evidence(&self, vector: &[Option<u8>], agrees: bool) -> f64 {
         let levels = vector.iter().zip(&self.derived).enumerate();
         levels
             .filter(|(_, (_, derived))| !(agrees && **derived))

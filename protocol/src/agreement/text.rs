@@ -306,6 +306,10 @@ pub struct Dataset {
     /// 0: no bound.
     #[serde(default)]
     pub matches_max: u32,
+    /// Whether each person of the roll is in the register once at most, and each of its records is one person: of rival
+    /// pairs the best are then chosen together, and what is left is weighed among itself.
+    #[serde(default)]
+    pub one_to_one: bool,
     /// Coded facts that travel as payload.
     #[serde(default)]
     pub fact: Vec<Fact>,

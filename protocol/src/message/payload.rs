@@ -244,6 +244,7 @@ mod tests {
             rows_max: 10,
             evaluations_max: 0,
             matches_max: 0,
+            one_to_one: false,
             fact: vec![
                 fact("status", FactKind::Code, &["normal", "scrapped"]),
                 fact("since", FactKind::Date, &[]),

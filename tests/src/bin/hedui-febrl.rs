@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a tool of the proving ground")]
 
 use clap::Parser;
-use hedui_tests::febrl::{SETS, link, link_by_likeness, link_by_weights};
+use hedui_tests::febrl::{SETS, link, link_by_likeness, link_by_weights, link_one_to_one};
 use hedui_tests::run::{Site, build_binaries};
 
 /// 公开数据 | Link the public febrl4 files (5,000 × 5,000) and print precision and recall
@@ -41,6 +41,8 @@ fn main() {
         for (name, number, fields) in SETS {
             let quality = link_by_weights(&site(&format!("fields-{number}")), fields);
             all.push((name.to_owned(), quality));
+            let quality = link_one_to_one(&site(&format!("one-to-one-{number}")), fields);
+            all.push((format!("{name}, one to one"), quality));
         }
     }
     if arguments.json {
