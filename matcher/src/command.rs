@@ -22,6 +22,8 @@ use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
 
 use crate::cell::{self, Cell};
+use crate::evaluation::explanation::{self, ExplainOptions};
+use crate::evaluation::{self, EvaluateOptions};
 use crate::intake::{Intake, State};
 use crate::likeness::{self, Prepared};
 use crate::merge::{self, Compared, Merged, merge};
@@ -49,6 +51,20 @@ enum Command {
     Worker,
     /// 进度 | Say what was accepted and what is missing
     Status(ExchangeOptions),
+    /// 评估 | Precision, recall and F1 of the last run against a file of true pairs
+    Evaluate {
+        #[command(flatten)]
+        exchange: ExchangeOptions,
+        #[command(flatten)]
+        options: EvaluateOptions,
+    },
+    /// 说明 | Why a pair was decided as it was: keys, levels and bits, no plaintext
+    Explain {
+        #[command(flatten)]
+        exchange: ExchangeOptions,
+        #[command(flatten)]
+        options: ExplainOptions,
+    },
     /// 清除 | Delete tables past their day, superseded deliveries and old runs
     Purge(ExchangeOptions),
     /// 命令补全 | Print completions for a shell
@@ -113,6 +129,14 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Status(options) => {
             let desk = Desk::with(home, options.exchange, State::look(home.state()))?;
             desk.status(&console)
+        }
+        Command::Evaluate { exchange, options } => {
+            let desk = Desk::with(home, exchange.exchange, State::look(home.state()))?;
+            evaluation::evaluate(&desk.plan()?, &console, &options)
+        }
+        Command::Explain { exchange, options } => {
+            let desk = Desk::with(home, exchange.exchange, State::look(home.state()))?;
+            explanation::explain(&desk.plan()?, &desk.agreement, &console, &options)
         }
         Command::Purge(options) => {
             let desk = Desk::open(home, options.exchange)?;

@@ -20,7 +20,9 @@
 pub mod assignment;
 pub mod cell;
 pub mod command;
+pub mod evaluation;
 pub mod intake;
+pub mod kept;
 pub mod ledger;
 pub mod likeness;
 pub mod merge;

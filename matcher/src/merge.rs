@@ -21,6 +21,7 @@ use hedui_protocol::primitive::Sha256;
 
 use crate::cell::{Cell, done};
 use crate::intake::State;
+use crate::kept;
 use crate::plan::{Pairing, Plan};
 use crate::refine::one_to_one::LEAD;
 use crate::refine::{Candidate, Weights};
@@ -79,6 +80,7 @@ pub fn merge(
             refine_pairs(&policy, &mut pairs, &compared.candidates, weights);
         }
         cap_matches(agreement, pairing, &mut pairs);
+        kept::keep_pairs(&plan.folder, &pairing.register, &pairs)?;
         let payloads = payloads(
             agreement,
             &state.segments().join(&pairing.submission),

@@ -328,6 +328,16 @@ fn febrl4_by_weights_keeps_its_floors() {
                 quality.f1 >= floor && quality.precision >= 0.998,
                 "{name}: {quality:?}"
             );
+            // The tool for users says the same as the scorer here.
+            let said = febrl::evaluate(&site);
+            let of = |what: &str, which: &str| said[what][which]["value"].as_f64().expect("figure");
+            assert!((of("decided", "f1") - quality.f1).abs() < 1e-9, "{said}");
+            assert!(
+                (of("decided", "precision") - quality.precision).abs() < 1e-9,
+                "{said}"
+            );
+            assert!((of("with_review", "recall") - quality.recall_with_review).abs() < 1e-9);
+            assert_eq!(said["review_pairs"], quality.review_pairs);
         }
     }
 }

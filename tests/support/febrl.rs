@@ -192,6 +192,36 @@ fn link_by(
     score(site, &data)
 }
 
+/// What `hedui-matcher evaluate` says of the last run, by a truth file of row numbers: its JSON for the register.
+pub fn evaluate(site: &Site) -> serde_json::Value {
+    let data = site.root.join("data");
+    let (left, right) = (
+        numbers(&data.join("dataset4a.csv")),
+        numbers(&data.join("dataset4b.csv")),
+    );
+    let by_number: BTreeMap<&String, u64> = right.iter().map(|(row, own)| (own, *row)).collect();
+    let pairs = left
+        .iter()
+        .filter_map(|(row, own)| Some(format!("{row},{}\n", by_number.get(own)?)));
+    let truth = std::iter::once("roll,register\n".to_owned()).chain(pairs);
+    std::fs::write(site.root.join("truth.csv"), truth.collect::<String>()).expect("written");
+    let handles = ["handles", "--dataset", "roll", "--out", "roll-handles.csv"];
+    site.must("hedui-agent", "registry", &handles, &[0]);
+    let options = [
+        "evaluate",
+        "--truth",
+        "truth.csv",
+        "--roll-handles",
+        "roll-handles.csv",
+        "--register-handles",
+        "handles.csv",
+        "--json",
+    ];
+    let said = site.must("hedui-matcher", "centre", &options, &[0]);
+    let json: serde_json::Value = serde_json::from_str(&said.stdout).expect("one JSON object");
+    json["registers"][0].clone()
+}
+
 fn data_folder(site: &Site) -> std::path::PathBuf {
     let data = site.root.join("data");
     std::fs::create_dir_all(&data).expect("folder");

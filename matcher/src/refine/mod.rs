@@ -11,6 +11,7 @@
 //! Specification: protocol/SPEC.md, "Refinement"; design §5.
 
 pub mod answers;
+pub mod chart;
 pub mod one_to_one;
 pub mod request;
 pub mod weights;
@@ -35,6 +36,7 @@ use hedui_protocol::message::result::{Outcome, Pair};
 use hedui_protocol::primitive::sha256;
 
 use crate::intake::State;
+use crate::kept;
 use crate::merge::Compared;
 use crate::plan::{Pairing, Plan};
 use one_to_one::{Choice, Taken, Weighed};
@@ -247,9 +249,7 @@ impl Desk<'_> {
         let names = comparisons.map(|c| (c.field.to_string(), derived(&c.field)));
         let fields = weights::key_comparisons(agreement);
         let model = Model::fit(names.collect(), &fields, &evidence);
-        let path = plan
-            .folder
-            .join(format!("refine-{}.json", pairing.register));
+        let path = kept::refine_path(&plan.folder, &pairing.register, "json");
         let json = serde_json::to_vec_pretty(&model)
             .map_err(|error| Problem::data(error.to_string(), "report this"))?;
         files::write_bytes(&path, &json)?;
@@ -260,7 +260,7 @@ impl Desk<'_> {
             let review = refine_of(agreement).map_or(0.0, |refine| refine.review_bits);
             one_to_one::choose(&model, &own, taken, asked.sizes, review)
         });
-        let explained = plan.folder.join(format!("refine-{}.csv", pairing.register));
+        let explained = kept::refine_path(&plan.folder, &pairing.register, "csv");
         explain(&explained, &model, &own, choice.as_ref())?;
         let weight = |(candidate, vector, identifier): &Weighed<'_>| {
             let pair = (candidate.roll, candidate.register);
@@ -269,6 +269,11 @@ impl Desk<'_> {
         let mut bits: BTreeMap<_, _> = own.iter().map(weight).collect();
         let chosen = choice.iter().flatten();
         bits.extend(chosen.map(|(pair, chosen)| (*pair, chosen.bits)));
+        let refine = refine_of(agreement)?;
+        let weights: Vec<f64> = bits.values().copied().collect();
+        let picture = chart::svg(&model, &weights, (refine.review_bits, refine.match_bits));
+        let path = kept::refine_path(&plan.folder, &pairing.register, "svg");
+        files::write_bytes(&path, picture.as_bytes())?;
         Ok(Weights { bits, choice })
     }
 }

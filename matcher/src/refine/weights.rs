@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::limits::PAD_ROWS;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::answers::{LEVEL_COUNT, Vector};
 
@@ -94,7 +94,7 @@ pub enum Identifier {
 }
 
 /// A fitted model; kept with the run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Model {
     /// Fields, in the agreement's order.
     pub comparisons: Vec<String>,
@@ -119,7 +119,7 @@ pub struct Model {
 }
 
 /// What a threshold is expected to give among the candidates, if the weights are right.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Expected {
     /// Threshold in bits.
     pub bits: i32,
