@@ -68,6 +68,11 @@ impl<'a> Vault<'a> {
         files::write_bytes(&self.path(name), &[&nonce.expose()[..], &sealed].concat())
     }
 
+    /// Whether there is something under a name.
+    pub fn holds(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
     /// Overwrites and removes what is under a name; `true` if there was something.
     pub fn destroy(&self, name: &str) -> Result<bool, Problem> {
         let path = self.path(name);

@@ -193,6 +193,49 @@ fn an_epoch_has_one_ceremony_and_one_log() {
     refused(&restore(&["--without-log"]), 2, &["was destroyed"]);
 }
 
+/// A share dies although its log is spoilt: the old log is kept, the new one says so, and nothing brings the share back.
+/// Where a crash came between the log's line and the share's end, nothing is answered and the command ends it.
+#[test]
+fn a_share_dies_with_a_spoilt_log_and_after_a_crash() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    let asked = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
+    let name = asked.stderr.split("--confirm ").nth(1).expect("the name");
+    let name = name.trim().to_owned();
+    for custodian in ["c1", "c2"] {
+        let own = |end: &str| {
+            files_below(&site.home(custodian))
+                .into_iter()
+                .find(|path| path.to_string_lossy().ends_with(end))
+                .expect(end)
+        };
+        let (log, share) = (own(".jsonl"), own("/share"));
+        let held = fs::read(&share).expect("share");
+        if custodian == "c1" {
+            fs::write(&log, "{\"not\": \"a line\"}\n").expect("spoilt");
+        }
+        let destroy = ["custodian", "destroy", "--confirm", &name];
+        site.must("hedui-keys", custodian, &destroy, &[0]);
+        let spoilt = log.with_extension("jsonl.spoilt-1").exists();
+        assert_eq!(spoilt, custodian == "c1", "the spoilt log is kept");
+        fs::write(&share, &held).expect("as if the crash had come before");
+        let done = site.run("hedui-keys", custodian, &["custodian", "answer"]);
+        refused(&done, 2, &["was destroyed"]);
+        site.must("hedui-keys", custodian, &destroy, &[0]);
+        assert!(!share.exists());
+        let done = site.run("hedui-keys", custodian, &["custodian", "ceremony"]);
+        refused(&done, 2, &["was destroyed"]);
+        let log = site.must("hedui-keys", custodian, &["custodian", "log"], &[0]);
+        assert_eq!(
+            log.stdout.matches("share destroyed").count(),
+            1,
+            "{}",
+            log.stdout
+        );
+    }
+}
+
 /// A new epoch has a new key; nothing of the old one fits it.
 #[test]
 fn epochs_share_nothing() {

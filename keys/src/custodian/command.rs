@@ -206,6 +206,12 @@ fn answers(desk: &Desk<'_>, given: &[PathBuf]) -> Result<(), Problem> {
     };
     let vault = desk.vault();
     let mut ledger = Ledger::open(desk.state, desk.agreement, &vault)?;
+    if ledger.share() == Some(DESTROYED) {
+        return Err(Problem::data(
+            "the log says that the share of this epoch was destroyed",
+            "run `hedui-keys custodian destroy` again: something kept it from ending",
+        ));
+    }
     let (mut done, mut refused) = (Vec::new(), Vec::new());
     for path in &requests {
         match answer(desk, &share, &mut ledger, path) {
@@ -423,17 +429,23 @@ fn destroy(
     }
     let _guard = files::guard(&state)?;
     let vault = Vault::new(&state, "custodian", &identity, &agreement);
+    // The log first: from this line on nothing is answered and no share comes back, wherever a crash cuts this off.
+    // A share dies also where its log was lost or spoilt: that one is kept, and a new one says what happened.
+    let mut ledger = match Ledger::open(&state, &agreement, &vault) {
+        Ok(ledger) => ledger,
+        Err(problem) => {
+            console.note(&problem.to_string());
+            Ledger::begin_anew(&state, &agreement, &vault)?
+        }
+    };
+    let held = ceremony::FILES.iter().any(|file| vault.holds(file));
+    if ledger.share() != Some(DESTROYED) && (held || ledger.share().is_some()) {
+        let state = DESTROYED.to_owned();
+        ledger.append(Event::Share { state }, &clock.now())?;
+    }
     let mut gone = 0;
     for file in ceremony::FILES {
         gone += usize::from(vault.destroy(file)?);
-    }
-    // Reading is enough: a share dies also where its log was lost.
-    let mut ledger = Ledger::read(&state, &agreement)?;
-    let event = Event::Share {
-        state: DESTROYED.to_owned(),
-    };
-    if gone > 0 {
-        ledger.append(event, &clock.now())?;
     }
     let text = format!(
         "hedui-destroyed/1\nagreement {}\nepoch {}\ncustodian {me}\ntime {}\nlog {}\n---\n",

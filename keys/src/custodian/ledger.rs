@@ -111,7 +111,10 @@ impl<'a> Ledger<'a> {
     ) -> Result<Self, Problem> {
         let path = Self::place(state, agreement)?;
         if path.exists() {
-            let aside = path.with_extension("jsonl.spoilt");
+            // Never over an earlier one: each is evidence.
+            let asides = (1..).map(|n: u32| path.with_extension(format!("jsonl.spoilt-{n}")));
+            let mut free = asides.skip_while(|aside| aside.exists());
+            let aside = free.next().unwrap_or_else(|| path.clone());
             std::fs::rename(&path, &aside).map_err(|error| Problem::io(&path, error))?;
         }
         vault.destroy(ANCHOR)?;
