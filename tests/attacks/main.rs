@@ -27,6 +27,8 @@ use hedui_tests::county::dice::Dice;
 use hedui_tests::county::people::number;
 use rayon::prelude::*;
 
+mod graph;
+
 /// Area code and birth years that the attacker knows: a tenth of the numbers of one code.
 const AREA: u32 = 422_725;
 const YEARS: std::ops::Range<u32> = 1950..1960;
