@@ -20,7 +20,7 @@ pub const VERSION: u32 = 1;
 /// Names the code that made a part of an exact join.
 pub const KERNEL: &str = "exact-merge/1";
 /// Names the code that made a part of a similarity join; every processor gives the same.
-pub const SIMILARITY_KERNEL: &str = "similarity/1";
+pub const SIMILARITY_KERNEL: &str = "similarity/2";
 
 /// One cell of an exact join.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,9 +116,9 @@ pub fn run(cell: &Cell) -> Result<Receipt, Problem> {
         let prepared = Prepared::load(cell, bound)?;
         return prepared.with_join(|join| prepared.run(join, cell, bound));
     }
-    keep(cell, |emit| {
+    keep::<ROW>(cell, |emit| {
         join(cell, &mut |left, right| {
-            let mut row = [0; 32];
+            let mut row = [0; ROW];
             row[..16].copy_from_slice(&left[16..]);
             row[16..].copy_from_slice(&right[16..]);
             emit(&row)
@@ -126,13 +126,18 @@ pub fn run(cell: &Cell) -> Result<Receipt, Problem> {
     })
 }
 
-/// Takes the rows of a part: handles of two records.
-pub(crate) type Emit<'a> = dyn FnMut(&[u8; 32]) -> Result<(), Problem> + 'a;
+/// Bytes of a row of an exact join's part: two handles.
+pub const ROW: usize = 32;
+/// Bytes of a row of a similarity join's part: two handles and how alike they are.
+pub const ALIKE_ROW: usize = 40;
+
+/// Takes the rows of a part.
+pub(crate) type Emit<'a, const N: usize> = dyn FnMut(&[u8; N]) -> Result<(), Problem> + 'a;
 
 /// Writes a cell's part, then its receipt.
-pub(crate) fn keep(
+pub(crate) fn keep<const N: usize>(
     cell: &Cell,
-    fill: impl FnOnce(&mut Emit<'_>) -> Result<(), Problem>,
+    fill: impl FnOnce(&mut Emit<'_, N>) -> Result<(), Problem>,
 ) -> Result<Receipt, Problem> {
     let (rows, sha256) = files::write_whole(&cell.part, |out| {
         let mut hash = Sha256::default();

@@ -1,5 +1,5 @@
 //! Likeness of whole records: cells of a similarity join. In: two tables of record filters. Out: parts with the handles of
-//! every pair that reaches the agreement's bound. Invariant: the same part for every processor and number of threads; the
+//! every pair that reaches the agreement's bound, and how alike they are. Invariant: the same part for every processor and number of threads; the
 //! tables are loaded once per register, and only if they fit the stated memory.
 //! Specification: docs/ARCHITECTURE.md, "Cells"; protocol/SPEC.md, "Record filters".
 
@@ -13,7 +13,7 @@ use hedui_protocol::agreement::likeness::Measure;
 use hedui_protocol::message::submission::HANDLE_BYTES;
 use hedui_protocol::refusal::Refusal;
 
-use crate::cell::{Bound, Cell, Receipt, keep};
+use crate::cell::{ALIKE_ROW, Bound, Cell, Receipt, keep};
 use crate::similarity::filters::Filters;
 use crate::similarity::join::{Hit, Join};
 use crate::similarity::threshold::{self, Threshold};
@@ -75,7 +75,7 @@ impl Prepared {
         if bound.best > 0 {
             self.keep_best(&mut hits, bound.best as usize);
         }
-        let mut rows: Vec<[u8; 32]> = hits.iter().map(|hit| self.row(hit)).collect();
+        let mut rows: Vec<[u8; ALIKE_ROW]> = hits.iter().map(|hit| self.row(hit)).collect();
         rows.sort_unstable();
         keep(cell, |emit| rows.iter().try_for_each(emit))
     }
@@ -103,10 +103,11 @@ impl Prepared {
         }
     }
 
-    fn row(&self, hit: &Hit) -> [u8; 32] {
-        let mut row = [0; 32];
+    fn row(&self, hit: &Hit) -> [u8; ALIKE_ROW] {
+        let mut row = [0; ALIKE_ROW];
         row[..16].copy_from_slice(&self.left.handles[hit.a as usize]);
-        row[16..].copy_from_slice(&self.right.handles[hit.b as usize]);
+        row[16..32].copy_from_slice(&self.right.handles[hit.b as usize]);
+        row[32..].copy_from_slice(&self.rank(hit).to_be_bytes());
         row
     }
 }

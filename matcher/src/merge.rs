@@ -19,6 +19,7 @@ use hedui_protocol::message::submission::{PRESENCE, PRESENCE_ROW_BYTES};
 use hedui_protocol::message::{Table, manifest_bytes, payload};
 use hedui_protocol::primitive::Sha256;
 
+use crate::assignment::{Edge, heaviest};
 use crate::cell::{Cell, done};
 use crate::intake::State;
 use crate::kept;
@@ -152,7 +153,12 @@ pub fn compare(state: &State, agreement: &InForce, plan: &Plan) -> Result<Vec<Co
         let own: Vec<&Cell> = cells
             .filter(|cell| cell.register == pairing.register)
             .collect();
-        compare_one(state, &policy, pairing, &own)
+        let register = agreement
+            .registers()
+            .find(|d| d.name.as_str() == pairing.register);
+        let likeness = agreement.likeness().map(|(_, key)| 1 << (key.number - 1));
+        let once = likeness.filter(|_| register.is_some_and(|register| register.one_to_one));
+        compare_one(state, &policy, pairing, (&own, once))
     };
     plan.pairings.iter().map(of).collect()
 }
@@ -161,15 +167,22 @@ fn compare_one(
     state: &State,
     policy: &Policy,
     pairing: &Pairing,
-    cells: &[&Cell],
+    (cells, once): (&[&Cell], Option<u16>),
 ) -> Result<Compared, Problem> {
-    let agree = agreements(cells)?;
+    let mut found = agreements(cells)?;
     let folder = |header: &String| state.segments().join(header);
-    let rolls: BTreeSet<Handle> = agree.keys().map(|(roll, _)| *roll).collect();
-    let registers: BTreeSet<Handle> = agree.keys().map(|(_, register)| *register).collect();
+    let rolls: BTreeSet<Handle> = found.keys.keys().map(|(roll, _)| *roll).collect();
+    let registers: BTreeSet<Handle> = found.keys.keys().map(|(_, register)| *register).collect();
     let left = presence(&folder(&pairing.roll).join(PRESENCE), &rolls)?;
     let right = presence(&folder(&pairing.submission).join(PRESENCE), &registers)?;
     let (mut pairs, mut candidates, mut certain) = (Vec::new(), Vec::new(), Vec::new());
+    if let Some(bit) = once {
+        let is_person = |(roll, register): &(Handle, Handle)| {
+            left.contains_key(roll) && right.contains_key(register)
+        };
+        settle_likeness(&mut found, bit, &is_person);
+    }
+    let agree = found.keys;
     let sharing = Sharing::count(&agree);
     let mut undecided = [0; 16];
     for ((roll, register), agree) in agree {
@@ -177,6 +190,9 @@ fn compare_one(
         let (Some(l), Some(r)) = (left.get(&roll), right.get(&register)) else {
             continue;
         };
+        if agree == 0 {
+            continue;
+        }
         let differ = l & r & !agree;
         if policy.is_candidate(agree, differ) {
             candidates.push(Candidate {
@@ -339,9 +355,16 @@ fn refine_pairs(
     pairs.sort_unstable();
 }
 
-/// Which keys agree, per pair; every part must be whole and the one that its receipt names.
-fn agreements(cells: &[&Cell]) -> Result<BTreeMap<(Handle, Handle), u16>, Problem> {
-    let mut pairs: BTreeMap<(Handle, Handle), u16> = BTreeMap::new();
+/// What the parts say: which keys agree, per pair, and how alike the record filters of a pair are.
+#[derive(Default)]
+struct Agreements {
+    keys: BTreeMap<(Handle, Handle), u16>,
+    alike: BTreeMap<(Handle, Handle), u64>,
+}
+
+/// Reads the parts; every one must be whole and the one that its receipt names.
+fn agreements(cells: &[&Cell]) -> Result<Agreements, Problem> {
+    let mut found = Agreements::default();
     for cell in cells {
         let receipt = done(cell).ok_or_else(|| {
             Problem::not_yet(
@@ -357,18 +380,56 @@ fn agreements(cells: &[&Cell]) -> Result<BTreeMap<(Handle, Handle), u16>, Proble
         }
         let file = File::open(&cell.part).map_err(|error| Problem::io(&cell.part, error))?;
         let mut reader = BufReader::with_capacity(1 << 18, file);
-        let mut row = [0; 32];
+        let wrap = |error| Problem::io(&cell.part, error);
+        let (mut roll, mut register, mut rank) = ([0; 16], [0; 16], [0; 8]);
         for _ in 0..receipt.rows {
-            reader
-                .read_exact(&mut row)
-                .map_err(|error| Problem::io(&cell.part, error))?;
-            let (mut roll, mut register) = ([0; 16], [0; 16]);
-            roll.copy_from_slice(&row[..16]);
-            register.copy_from_slice(&row[16..]);
-            *pairs.entry((Handle(roll), Handle(register))).or_default() |= 1 << (cell.key - 1);
+            reader.read_exact(&mut roll).map_err(wrap)?;
+            reader.read_exact(&mut register).map_err(wrap)?;
+            let pair = (Handle(roll), Handle(register));
+            *found.keys.entry(pair).or_default() |= 1 << (cell.key - 1);
+            if cell.likeness.is_some() {
+                reader.read_exact(&mut rank).map_err(wrap)?;
+                found.alike.insert(pair, u64::from_be_bytes(rank));
+            }
         }
     }
-    Ok(pairs)
+    Ok(found)
+}
+
+/// In a one-to-one register each record is like one other at most: the assignment that is most alike in all.
+fn settle_likeness(
+    found: &mut Agreements,
+    likeness_bit: u16,
+    is_person: &dyn Fn(&(Handle, Handle)) -> bool,
+) {
+    found.alike.retain(|pair, _| is_person(pair));
+    let place = |handles: BTreeSet<Handle>| -> BTreeMap<Handle, u32> {
+        handles.into_iter().zip(0..).collect()
+    };
+    let rolls = place(found.alike.keys().map(|pair| pair.0).collect());
+    let registers = place(found.alike.keys().map(|pair| pair.1).collect());
+    let least = found.alike.values().min().copied().unwrap_or(0);
+    let edges: Vec<Edge> = found
+        .alike
+        .iter()
+        .map(|((roll, register), rank)| Edge {
+            left: rolls[roll],
+            right: registers[register],
+            weight: i64::try_from(rank - least).unwrap_or(i64::MAX >> 16) + 1,
+        })
+        .collect();
+    // Leads are not asked for: how much more alike is clearly more alike, no threshold says.
+    let chosen: BTreeSet<usize> = heaviest(&edges, i64::MIN)
+        .iter()
+        .map(|chosen| chosen.edge)
+        .collect();
+    for (at, pair) in found.alike.keys().enumerate() {
+        if !chosen.contains(&at)
+            && let Some(keys) = found.keys.get_mut(pair)
+        {
+            *keys &= !likeness_bit;
+        }
+    }
 }
 
 /// Presence bitmaps of the wanted handles, read in one pass.

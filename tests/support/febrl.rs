@@ -85,10 +85,10 @@ fn head(fields: &[usize], families_to_match: u32, more: &str) -> String {
 
 /// Template of an agreement that compares whole records and nothing else: alike enough is a match. The one match key
 /// that an agreement must have decides nothing.
-fn likeness_template(fields: &[usize], threshold: &str) -> String {
+fn likeness_template(fields: &[usize], threshold: &str, best: u32) -> String {
     let (_, first, _) = COLUMNS[fields[0]];
     let more = format!(
-        "review_class_c = false\n[likeness]\nscope = 'register'\nclass = 'B'\nthreshold = '{threshold}'\nbest = 1\n"
+        "review_class_c = false\n[likeness]\nscope = 'register'\nclass = 'B'\nthreshold = '{threshold}'\nbest = {best}\n"
     );
     let mut text = head(fields, 1, &more);
     for at in fields {
@@ -167,12 +167,15 @@ pub fn link_one_to_one(site: &Site, fields: &[usize]) -> Febrl {
 
 /// Links them by record filters, every pair compared: alike from `threshold` is a match.
 pub fn link_by_likeness(site: &Site, fields: &[usize], threshold: &str) -> Febrl {
-    link_by(
-        site,
-        fields,
-        &likeness_template(fields, threshold),
-        (&[], false),
-    )
+    let template = likeness_template(fields, threshold, 1);
+    link_by(site, fields, &template, (&[], false))
+}
+
+/// The same, every record matched once at most: of all pairs from `threshold` the assignment that is most alike.
+pub fn link_by_likeness_once(site: &Site, fields: &[usize], threshold: &str) -> Febrl {
+    let template = likeness_template(fields, threshold, 20);
+    let options = ["--one-to-one", "hospital"];
+    link_by(site, fields, &template, (&options, false))
 }
 
 fn link_by(

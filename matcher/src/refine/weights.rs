@@ -226,7 +226,7 @@ impl Model {
                 };
                 expected += same;
                 for at in fields.iter().filter(|at| !enough || **at == rivals) {
-                    if let Some(level) = seen.vector[*at] {
+                    if let Some(level) = seen.vector.get(*at).copied().flatten() {
                         counts[*at][usize::from(level)] += same;
                     }
                 }
@@ -235,7 +235,7 @@ impl Model {
                         *sum += same;
                     }
                 }
-                if let Some(level) = seen.vector[rivals] {
+                if let Some(level) = seen.vector.get(rivals).copied().flatten() {
                     strangers[usize::from(level)] += 1.0 - same;
                 }
             }

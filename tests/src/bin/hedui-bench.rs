@@ -76,6 +76,12 @@ enum Command {
         /// Rounds; the best of each figure counts
         #[arg(long, default_value_t = 3)]
         rounds: usize,
+        /// Threads; the peer has one
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+        /// Threshold to measure (repeat; default: 0.7, 0.8, 0.85, 0.9)
+        #[arg(long = "threshold")]
+        thresholds: Vec<String>,
     },
 }
 
@@ -145,6 +151,8 @@ fn main() {
             kernels,
             peer_rows,
             rounds,
+            threads,
+            thresholds,
         } => {
             let options = similarity::Options {
                 files: (a, b),
@@ -153,6 +161,8 @@ fn main() {
                 kernels,
                 peer_rows,
                 rounds,
+                threads,
+                thresholds,
             };
             let figures = similarity::measure(&options);
             if arguments.json {
@@ -166,7 +176,7 @@ fn main() {
 
 fn print_similarity(figures: &similarity::Figures) {
     println!(
-        "{} x {} filters, one thread, billions of pairs a second",
+        "{} x {} filters, billions of pairs a second",
         figures.rows, figures.rows
     );
     for peer in &figures.peer {

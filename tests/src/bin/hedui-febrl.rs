@@ -4,7 +4,9 @@
 #![expect(clippy::print_stdout, reason = "a tool of the proving ground")]
 
 use clap::Parser;
-use hedui_tests::febrl::{SETS, link, link_by_likeness, link_by_weights, link_one_to_one};
+use hedui_tests::febrl::{
+    SETS, link, link_by_likeness, link_by_likeness_once, link_by_weights, link_one_to_one,
+};
 use hedui_tests::run::{Site, build_binaries};
 
 /// 公开数据 | Link the public febrl4 files (5,000 × 5,000) and print precision and recall
@@ -27,21 +29,24 @@ fn main() {
     let root = arguments.keep.as_deref().unwrap_or(folder.path());
     let root = std::path::absolute(root).expect("path");
     let bins = build_binaries();
-    let site = |name: &str| Site::new(&root.join(name), &bins, "2026-01-02");
+    let fresh = |name: &str| Site::new(&root.join(name), &bins, "2026-01-02");
     let mut all = Vec::new();
     for threshold in &arguments.likeness {
         for (name, number, fields) in SETS {
-            let site = site(&format!("likeness-{number}-{threshold}"));
+            let site = fresh(&format!("likeness-{number}-{threshold}"));
             let quality = link_by_likeness(&site, fields, threshold);
             all.push((format!("{name}, Dice {threshold}"), quality));
+            let once = fresh(&format!("once-{number}-{threshold}"));
+            let quality = link_by_likeness_once(&once, fields, threshold);
+            all.push((format!("{name}, Dice {threshold}, one to one"), quality));
         }
     }
     if all.is_empty() {
-        all.push(("general template".to_owned(), link(&site("general"))));
+        all.push(("general template".to_owned(), link(&fresh("general"))));
         for (name, number, fields) in SETS {
-            let quality = link_by_weights(&site(&format!("fields-{number}")), fields);
+            let quality = link_by_weights(&fresh(&format!("fields-{number}")), fields);
             all.push((name.to_owned(), quality));
-            let quality = link_one_to_one(&site(&format!("one-to-one-{number}")), fields);
+            let quality = link_one_to_one(&fresh(&format!("one-to-one-{number}")), fields);
             all.push((format!("{name}, one to one"), quality));
         }
     }

@@ -76,9 +76,13 @@ pub struct Options {
     pub peer_rows: usize,
     /// Rounds; the best counts.
     pub rounds: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Thresholds; none: the four usual ones.
+    pub thresholds: Vec<String>,
 }
 
-/// Measures every kernel of this machine on one thread.
+/// Measures every kernel of this machine.
 pub fn measure(options: &Options) -> Figures {
     let (a, b) = (
         read(&options.files.0, options.rows),
@@ -92,11 +96,16 @@ pub fn measure(options: &Options) -> Figures {
         })
     });
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
+        .num_threads(options.threads)
         .build()
         .expect("threads");
     let mut figures = Vec::new();
-    for threshold in THRESHOLDS {
+    let given = options.thresholds.iter().map(String::as_str);
+    let usual = THRESHOLDS.iter().copied();
+    let thresholds: Vec<&str> = given
+        .chain(usual.filter(|_| options.thresholds.is_empty()))
+        .collect();
+    for threshold in thresholds {
         let named = |kernel: &Kernel| {
             options.kernels.is_empty() || options.kernels.iter().any(|name| name == kernel.name())
         };
