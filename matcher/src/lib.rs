@@ -30,4 +30,5 @@ pub mod plan;
 pub mod purge;
 pub mod refine;
 pub mod segment;
+pub mod settle;
 pub mod similarity;
