@@ -293,6 +293,8 @@ pub struct Canary {
     pub index: u16,
     /// Match keys that it has: those that most records of its side have.
     pub bitmap: u16,
+    /// Bytes of encoded facts that it pretends to have: as many as records of its side have.
+    pub facts_bytes: usize,
 }
 
 /// A person with all its rows.

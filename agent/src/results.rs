@@ -12,7 +12,6 @@ use hedui_edge::{Problem, files};
 use hedui_keys::kit_store::KitStore;
 use hedui_keys::lock::{Keyed, Lock};
 use hedui_protocol::agreement::InForce;
-use hedui_protocol::agreement::text::Dataset;
 use hedui_protocol::decision::Policy;
 use hedui_protocol::envelope::Verified;
 use hedui_protocol::identity::Identity;
@@ -22,7 +21,7 @@ use hedui_protocol::lock::TagContext;
 use hedui_protocol::match_key::Side;
 use hedui_protocol::message::payload::{self, Facts};
 use hedui_protocol::message::result::{
-    Manifest, Outcome, PAIR_BYTES, Pair, pair_table, payload_table,
+    self, Manifest, Outcome, PAIR_BYTES, Pair, pair_table, payload_table,
 };
 use hedui_protocol::message::{Layout, Table, manifest_len, parse_manifest};
 use hedui_protocol::refusal::Refusal;
@@ -64,9 +63,11 @@ pub struct Opened {
     pub foreign_count: u64,
     /// Registers that were compared with an earlier delivery of the roll; their pairs are not looked at.
     pub outdated: Vec<Name>,
-    /// Canaries of both sides that the result does not show, in registers where others are shown; and canaries
-    /// of one side that it does show.
+    /// Canaries of both sides that the result does not show as the agreement's rule has it, canaries of one side that it
+    /// does show, and sides whose word on their canaries is not theirs.
     pub canary_alarm_count: u64,
+    /// Registers of the agreement that are not in the result.
+    pub absent: Vec<Name>,
     /// Pairs that the agreement's rule cannot have given: keys that the person does not have, or an outcome
     /// that does not follow from the keys.
     pub impossible_count: u64,
@@ -118,6 +119,11 @@ pub fn open(
         impossible_count: 0,
         outdated: Vec::new(),
         canary_alarm_count: 0,
+        absent: agreement
+            .registers()
+            .filter(|dataset| !manifest.registers.iter().any(|r| r.name == dataset.name))
+            .map(|dataset| dataset.name.clone())
+            .collect(),
     };
     let mut seen = BTreeSet::new();
     for register in &manifest.registers {
@@ -153,7 +159,7 @@ pub fn open(
         let keyed = Keyed::new(&kit.shared_secret);
         let lock = evaluated.unwrap_or(&keyed);
         let tables = Tables::read(&mut body, &layout, &register.name, &encoder)?;
-        let counted = open_register(&mut opened, &tables, dataset, (&encoder, lock), roll)?;
+        let counted = open_register(&mut opened, &tables, register, (&encoder, lock), roll)?;
         // What people are shown is what was checked here, not what the head claims.
         if let Some(head) = opened
             .manifest
@@ -170,11 +176,13 @@ pub fn open(
 fn open_register(
     opened: &mut Opened,
     tables: &Tables,
-    dataset: &Dataset,
+    register: &result::Register,
     (encoder, lock): (&Encoder<'_>, &dyn Lock),
     roll: &Roll,
 ) -> Result<[u64; 3], Problem> {
+    let dataset = encoder.agreement.dataset_or_nearest(encoder.register)?;
     let policy = Policy::new(encoder.agreement);
+    let due = canaries_due(&policy, register, encoder);
     let mut counts = [0; 3];
     let handles = roll.handles(encoder.pseudonyms, encoder.register);
     let canaries: BTreeMap<Handle, u16> = canary::numbers(true)
@@ -183,10 +191,15 @@ fn open_register(
             (encoder.pseudonyms.handle(encoder.register, &id), number)
         })
         .collect();
-    let mut found = BTreeSet::new();
+    let (mut shown, mut wrong) = (BTreeSet::new(), 0);
     for pair in &tables.pairs {
         if let Some(number) = canaries.get(&pair.roll) {
-            found.insert(*number);
+            let right = due.as_ref().is_some_and(|due| due.is_shown(pair));
+            if *number >= canary::SHARED || right {
+                shown.insert(*number);
+            } else {
+                wrong += 1;
+            }
             continue;
         }
         let Some(person) = handles.get(&pair.roll).copied() else {
@@ -240,21 +253,22 @@ fn open_register(
             facts,
         });
     }
-    opened.canary_alarm_count += canary_alarms(&found, counts[0]);
+    opened.canary_alarm_count +=
+        due.map_or(u64::from(canary::SHARED), |due| due.alarms(&shown, wrong));
     Ok(counts)
 }
 
-/// Canaries that are missing or should not be there. None at all beside no match is no alarm: a register without
-/// any key that decides shows none.
-fn canary_alarms(found: &BTreeSet<u16>, matches: u64) -> u64 {
-    let invented = found
-        .iter()
-        .filter(|number| **number >= canary::SHARED)
-        .count() as u64;
-    let shared = found.len() as u64 - invented;
-    let missing = u64::from(canary::SHARED) - shared;
-    let silent = shared == 0 && matches == 0;
-    invented + if silent { 0 } else { missing }
+/// What the canaries of a register must have come to; nothing where a side's word on them is not its own.
+fn canaries_due(
+    policy: &Policy,
+    register: &result::Register,
+    encoder: &Encoder<'_>,
+) -> Option<canary::Due> {
+    let [roll, other] = &register.canaries;
+    let context = &encoder.context;
+    let roll = context.canary_bitmap(Side::Roll, &register.snapshot, roll)?;
+    let other = context.canary_bitmap(Side::Register, &register.as_of, other)?;
+    Some(canary::Due::of(policy, roll, other))
 }
 
 /// Tables of one register.

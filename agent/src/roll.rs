@@ -97,7 +97,7 @@ pub fn load(path: &Path, identity: &Identity, agreement: &Agreement) -> Result<R
         if head.is_none() {
             head = serde_json::from_slice::<Head>(record).ok();
         } else {
-            records.push(record.to_vec());
+            records.push(zeroize::Zeroizing::new(record.to_vec()));
         }
         Ok(())
     })?;
@@ -126,7 +126,7 @@ impl Roll {
 }
 
 fn decode_all(
-    records: &[Vec<u8>],
+    records: &[zeroize::Zeroizing<Vec<u8>>],
     agreement: &Agreement,
     facts: usize,
 ) -> Result<Vec<Spooled>, Problem> {

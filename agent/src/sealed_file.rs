@@ -32,8 +32,8 @@ pub fn write(
         let mut put = |record: &[u8]| -> Result<(), Problem> {
             let len = u32::try_from(record.len())
                 .map_err(|_| Problem::data("a record is too long", "shorten its cells"))?;
-            pending.extend_from_slice(&len.to_be_bytes());
-            pending.extend_from_slice(record);
+            grow(&mut pending, &len.to_be_bytes());
+            grow(&mut pending, record);
             // The last chunk is written after the loop, so one byte always stays behind.
             while pending.len() > CHUNK_BYTES {
                 let mut chunk: Vec<u8> = pending.drain(..CHUNK_BYTES).collect();
@@ -68,10 +68,12 @@ pub fn read(
     let mut salt = [0; 16];
     reader.read_exact(&mut salt).map_err(wrap)?;
     let aead = aead(identity, purpose, &salt);
-    let mut pending = Zeroizing::new(Vec::new());
+    let mut pending = Zeroizing::new(Vec::with_capacity(2 * CHUNK_BYTES));
     let mut counter = 0;
+    // Opened in place, so what was sealed is people's data afterwards.
+    let mut sealed = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES + AEAD_TAG_BYTES));
     loop {
-        let mut sealed = Vec::with_capacity(CHUNK_BYTES + AEAD_TAG_BYTES);
+        sealed.clear();
         let want = (CHUNK_BYTES + AEAD_TAG_BYTES) as u64;
         (&mut reader)
             .take(want)
@@ -83,7 +85,7 @@ pub fn read(
                 .map_err(wrap)?
                 .is_empty();
         let plain = aead.open(stream_nonce(counter, !more), &[], &mut sealed);
-        pending.extend_from_slice(plain.ok_or_else(damaged)?);
+        grow(&mut pending, plain.ok_or_else(damaged)?);
         counter += 1;
         let mut at = 0;
         while let Some((len, rest)) = pending[at..].split_first_chunk::<4>() {
@@ -102,6 +104,17 @@ pub fn read(
             };
         }
     }
+}
+
+/// Appends to a buffer of people's data; where it must move, its old place is wiped.
+pub fn grow(buffer: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
+    if buffer.capacity() - buffer.len() < more.len() {
+        let room = (buffer.len() + more.len()).next_power_of_two();
+        let mut larger = Zeroizing::new(Vec::with_capacity(room));
+        larger.extend_from_slice(buffer);
+        *buffer = larger;
+    }
+    buffer.extend_from_slice(more);
 }
 
 fn aead(identity: &Identity, purpose: &str, salt: &[u8; 16]) -> Aead {

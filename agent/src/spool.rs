@@ -10,6 +10,9 @@ use hedui_edge::Problem;
 use hedui_edge::files::{self, Scratch};
 use hedui_keys::identity_file::random;
 use hedui_protocol::primitive::{AEAD_TAG_BYTES, Aead};
+use zeroize::Zeroizing;
+
+use crate::sealed_file::grow;
 
 /// Partitions by the first bits of the handle.
 pub const PARTITIONS: usize = 64;
@@ -17,7 +20,7 @@ pub const PARTITIONS: usize = 64;
 const MEMORY_BYTES: usize = 64 << 20;
 
 struct Partition {
-    held: Vec<u8>,
+    held: Zeroizing<Vec<u8>>,
     spilled: Option<Scratch>,
     chunks: u64,
 }
@@ -35,7 +38,7 @@ impl Spool {
     pub fn new(folder: &Path) -> Result<Self, Problem> {
         let key = random::<32>()?;
         let empty = || Partition {
-            held: Vec::new(),
+            held: Zeroizing::new(Vec::new()),
             spilled: None,
             chunks: 0,
         };
@@ -58,8 +61,8 @@ impl Spool {
             return Err(Problem::data("a part does not exist", "report this"));
         };
         let len = u32::try_from(record.len()).unwrap_or(u32::MAX);
-        partition.held.extend_from_slice(&len.to_be_bytes());
-        partition.held.extend_from_slice(record);
+        grow(&mut partition.held, &len.to_be_bytes());
+        grow(&mut partition.held, record);
         self.held_bytes += record.len() + 4;
         if self.held_bytes > MEMORY_BYTES {
             self.spill()
@@ -74,11 +77,11 @@ impl Spool {
     }
 
     /// All records of a partition, in the order in which they came.
-    pub fn records(&mut self, index: usize) -> Result<Vec<Vec<u8>>, Problem> {
+    pub fn records(&mut self, index: usize) -> Result<Vec<Zeroizing<Vec<u8>>>, Problem> {
         let Some(partition) = self.partitions.get_mut(index) else {
             return Ok(Vec::new());
         };
-        let mut bytes = Vec::new();
+        let mut bytes = Zeroizing::new(Vec::new());
         if let Some(file) = &mut partition.spilled {
             let wrap = |error| Problem::io(file.path(), error);
             let mut reader = file.as_file();
@@ -86,23 +89,24 @@ impl Spool {
             for chunk in 0..partition.chunks {
                 let mut len = [0; 4];
                 reader.read_exact(&mut len).map_err(wrap)?;
-                let mut sealed = vec![0; u32::from_be_bytes(len) as usize + AEAD_TAG_BYTES];
+                let room = u32::from_be_bytes(len) as usize + AEAD_TAG_BYTES;
+                let mut sealed = Zeroizing::new(vec![0; room]);
                 reader.read_exact(&mut sealed).map_err(wrap)?;
                 let plain = self.aead.open(nonce(index, chunk), &[], &mut sealed);
-                bytes.extend_from_slice(plain.ok_or_else(|| {
+                let plain = plain.ok_or_else(|| {
                     Problem::data("a temporary file was changed", "run the command again")
-                })?);
+                })?;
+                grow(&mut bytes, plain);
             }
         }
-        bytes.extend_from_slice(&partition.held);
+        grow(&mut bytes, &partition.held);
         let mut records = Vec::new();
         let mut rest = &bytes[..];
         while let Some((len, tail)) = rest.split_first_chunk::<4>() {
             let (record, tail) = tail.split_at(u32::from_be_bytes(*len) as usize);
-            records.push(record.to_vec());
+            records.push(Zeroizing::new(record.to_vec()));
             rest = tail;
         }
-        zeroize::Zeroize::zeroize(&mut bytes);
         Ok(records)
     }
 
@@ -174,7 +178,7 @@ mod tests {
             for bytes in spool.records(index).ok().unwrap() {
                 let i = u32::from_be_bytes(bytes[..4].try_into().unwrap());
                 assert_eq!(usize::try_from(i % 256).unwrap() * 64 / 256, index);
-                assert!(bytes == record(i));
+                assert!(*bytes == record(i));
                 seen += 1;
             }
         }

@@ -50,7 +50,7 @@ pub struct Built {
 pub fn build(
     encoder: &Encoder<'_>,
     dataset: &Name,
-    (as_of, snapshot): (&str, &str),
+    (as_of, snapshot, usual): (&str, &str, &Usual),
     work: &Path,
     parts: &mut Parts<'_>,
 ) -> Result<Built, Problem> {
@@ -80,6 +80,11 @@ pub fn build(
         as_of: as_of.to_owned(),
         snapshot: snapshot.to_owned(),
         kit_check: hex(&encoder.context.kit_check()),
+        canary: encoder.context.canary_slip(
+            encoder.side,
+            if is_roll { snapshot } else { as_of },
+            usual.bitmap,
+        ),
         tables,
     };
     let mut body = Body::new(work)?;
@@ -113,30 +118,66 @@ pub fn build(
     })
 }
 
-/// The bitmap that most records have, those with a class-A key first: what a canary looks like.
-pub fn usual_bitmap(encoder: &Encoder<'_>, parts: &mut Parts<'_>) -> Result<u16, Problem> {
-    let class_a = encoder
-        .agreement
-        .match_keys()
-        .iter()
-        .filter(|key| key.class == KeyClass::A)
-        .fold(0, |bits: u16, key| bits | 1 << (key.number - 1));
-    let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
-    parts(&mut |persons, _| {
-        let none = TooCommon::new();
-        let bitmaps: Vec<u16> = persons
-            .par_iter()
-            .map(|p| encoder.bitmap(p, &none))
-            .collect();
-        for bitmap in bitmaps {
-            *counts.entry(bitmap).or_default() += 1;
+/// What most records of a side look like to the matcher, and so what a canary must look like.
+#[derive(Default)]
+pub struct Usual {
+    /// The bitmap of match keys that most records have, those with a class-A key first.
+    pub bitmap: u16,
+    /// Records by the class of their payload; all nothing for the roll.
+    classes: [u64; PAYLOAD_CLASSES.len()],
+}
+
+impl Usual {
+    /// Looks at all records of a side.
+    pub fn of(encoder: &Encoder<'_>, parts: &mut Parts<'_>) -> Result<Self, Problem> {
+        let class_a = encoder
+            .agreement
+            .match_keys()
+            .iter()
+            .filter(|key| key.class == KeyClass::A)
+            .fold(0, |bits: u16, key| bits | 1 << (key.number - 1));
+        let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
+        let mut classes = [0; PAYLOAD_CLASSES.len()];
+        parts(&mut |persons, _| {
+            let none = TooCommon::new();
+            let seen: Vec<(u16, usize)> = persons
+                .par_iter()
+                .map(|person| (encoder.bitmap(person, &none), class_at(person)))
+                .collect();
+            for (bitmap, class) in seen {
+                *counts.entry(bitmap).or_default() += 1;
+                classes[class] += 1;
+            }
+            Ok(())
+        })?;
+        let usual = counts
+            .into_iter()
+            .max_by_key(|(bitmap, count)| (bitmap & class_a != 0, *bitmap != 0, *count));
+        Ok(Self {
+            bitmap: usual.map_or(0, |(bitmap, _)| bitmap),
+            classes,
+        })
+    }
+
+    /// Bytes of facts of canary `place` of `all`: their payloads fall into the classes as those of the records do.
+    pub fn facts_bytes(&self, place: u64, all: u64) -> usize {
+        let records: u64 = self.classes.iter().sum();
+        let mut left = (2 * place + 1) * records / (2 * all).max(1);
+        for (class, count) in PAYLOAD_CLASSES.iter().zip(self.classes) {
+            match left.checked_sub(count) {
+                Some(rest) => left = rest,
+                None => return payload::room_of(*class),
+            }
         }
-        Ok(())
-    })?;
-    let usual = counts
-        .into_iter()
-        .max_by_key(|(bitmap, count)| (bitmap & class_a != 0, *bitmap != 0, *count));
-    Ok(usual.map_or(0, |(bitmap, _)| bitmap))
+        0
+    }
+}
+
+/// Which class the payload of a record is in.
+fn class_at(person: &Grouped) -> usize {
+    let class = payload::class_of(facts_of(person).len());
+    let at = PAYLOAD_CLASSES.iter().position(|other| *other == class);
+    at.unwrap_or(0)
 }
 
 struct Counts {
@@ -215,10 +256,7 @@ fn sort_tags(
         }
         if !is_roll {
             for person in persons {
-                let class = payload::class_of(facts_of(person).len());
-                if let Some(at) = PAYLOAD_CLASSES.iter().position(|c| *c == class) {
-                    counts.classes[at] += 1;
-                }
+                counts.classes[class_at(person)] += 1;
             }
         }
         Ok(())
@@ -578,5 +616,35 @@ impl Body {
             .flush()
             .map_err(|error| Problem::io(&self.path, error))?;
         Ok((self.file, self.bytes, self.hash.finish()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Payloads of canaries fall into the classes as those of persons do: where everybody's is large, so are theirs.
+    #[test]
+    fn canaries_have_payloads_of_the_usual_sizes() {
+        let classes_of = |counts: [u64; PAYLOAD_CLASSES.len()]| {
+            let usual = Usual {
+                bitmap: 1,
+                classes: counts,
+            };
+            let mut seen = [0; PAYLOAD_CLASSES.len()];
+            for place in 0..12 {
+                let class = payload::class_of(usual.facts_bytes(place, 12));
+                let at = PAYLOAD_CLASSES.iter().position(|other| *other == class);
+                seen[at.unwrap()] += 1;
+            }
+            seen
+        };
+        let mut large = [0; PAYLOAD_CLASSES.len()];
+        large[1] = 70;
+        assert_eq!(classes_of(large)[1], 12);
+        let mut mixed = [0; PAYLOAD_CLASSES.len()];
+        (mixed[0], mixed[2]) = (300, 100);
+        assert_eq!((classes_of(mixed)[0], classes_of(mixed)[2]), (9, 3));
+        assert_eq!(classes_of([0; PAYLOAD_CLASSES.len()])[0], 12);
     }
 }

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hedui_edge::{Problem, files};
+use hedui_edge::{Console, Problem, files};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::epoch::{ConfirmedEpoch, EpochRecord};
+use hedui_protocol::ids::Name;
 use hedui_protocol::refusal::Refusal;
 
 use crate::oprf::client::EpochKey;
@@ -31,8 +32,13 @@ pub fn threshold(agreement: &Agreement) -> Result<Threshold, Refusal> {
         .map_err(|error| Refusal::malformed("agreement", error))
 }
 
-/// The key that a record describes, checked to be one key.
-pub fn key_of(agreement: &Agreement, record: &EpochRecord) -> Result<EpochKey, Refusal> {
+/// The key of a confirmed record.
+pub fn key_of(agreement: &Agreement, epoch: &ConfirmedEpoch) -> Result<EpochKey, Refusal> {
+    described(agreement, epoch.record())
+}
+
+/// The key that a record describes, checked to be one key; whether it may be used, its signatures say.
+pub(crate) fn described(agreement: &Agreement, record: &EpochRecord) -> Result<EpochKey, Refusal> {
     let shares: BTreeMap<Index, [u8; 32]> = (1..)
         .zip(&record.shares)
         .map(|(index, (_, share))| (index, *share))
@@ -45,22 +51,30 @@ pub fn key_of(agreement: &Agreement, record: &EpochRecord) -> Result<EpochKey, R
     Ok(key)
 }
 
-/// The key in force: from the state folder, or from the records in the exchange folder, then kept.
-pub fn load(agreement: &Agreement, state: &Path, exchange: &Path) -> Result<EpochKey, Problem> {
+/// The key in force: from the state folder, or from the records in the exchange folder, then kept. A file that no
+/// custodian has signed, or not the one whom its name says, is passed over with a word: it proves nothing.
+pub fn load(
+    agreement: &Agreement,
+    (state, exchange): (&Path, &Path),
+    console: &Console,
+) -> Result<EpochKey, Problem> {
     let kept = state.join(format!("epoch-{}.{EXTENSION}", place(agreement)));
-    let found = records(agreement, exchange)?;
+    let found = records(agreement, exchange, console)?;
     if kept.exists() {
         let text = files::read_text(&kept)?;
         let held = ConfirmedEpoch::gather(agreement, std::slice::from_ref(&text))
             .map_err(|r| Problem::refused(&kept, r))?;
-        for (path, text) in &found {
-            let (record, _) = EpochRecord::parse(text).map_err(|r| Problem::refused(path, r))?;
-            if record != *held.record() {
-                let why = "it names another key than the one this party uses in this epoch";
-                return Err(Problem::refused(path, Refusal::BadProof(why.to_owned())));
+        for copy in &found {
+            if copy.record != *held.record() {
+                let why =
+                    "its custodian signed another key than the one this party uses in this epoch";
+                return Err(Problem::refused(
+                    &copy.path,
+                    Refusal::BadProof(why.to_owned()),
+                ));
             }
         }
-        return Ok(key_of(agreement, held.record())?);
+        return Ok(key_of(agreement, &held)?);
     }
     if found.is_empty() {
         return Err(Problem::not_yet(
@@ -71,10 +85,10 @@ pub fn load(agreement: &Agreement, state: &Path, exchange: &Path) -> Result<Epoc
             "every custodian runs `hedui-keys custodian ceremony` until it says that the key is ready",
         ));
     }
-    let texts: Vec<String> = found.iter().map(|(_, text)| text.clone()).collect();
+    let texts: Vec<String> = found.into_iter().map(|copy| copy.text).collect();
     let confirmed = ConfirmedEpoch::gather(agreement, &texts)
         .map_err(|refusal| Problem::refused(exchange, refusal))?;
-    let key = key_of(agreement, confirmed.record())?;
+    let key = key_of(agreement, &confirmed)?;
     // One file with every signature, so that it can be checked again on its own.
     let mut all = confirmed.record().render();
     for text in &texts {
@@ -89,14 +103,38 @@ pub fn load(agreement: &Agreement, state: &Path, exchange: &Path) -> Result<Epoc
     Ok(key)
 }
 
-/// Records of this agreement and epoch in a folder, in name order.
-fn records(agreement: &Agreement, folder: &Path) -> Result<Vec<(PathBuf, String)>, Problem> {
+/// A custodian's copy of the record in the exchange folder.
+pub(crate) struct Copy {
+    path: PathBuf,
+    text: String,
+    /// What it says.
+    pub(crate) record: EpochRecord,
+    /// The custodians who signed it; the one that the file is named after among them.
+    pub(crate) signers: Vec<Name>,
+}
+
+/// Records of this agreement and epoch in a folder that the custodians they are named after have signed, in the
+/// agreement's order.
+pub(crate) fn records(
+    agreement: &Agreement,
+    folder: &Path,
+    console: &Console,
+) -> Result<Vec<Copy>, Problem> {
     let mut found = Vec::new();
     for custodian in agreement.custodians() {
         let path = folder.join(file_name(agreement, custodian.as_str()));
         if path.exists() {
             let text = files::read_text(&path)?;
-            found.push((path, text));
+            match EpochRecord::signed(agreement, &text) {
+                Ok((record, signers)) if signers.contains(custodian) => found.push(Copy {
+                    path,
+                    text,
+                    record,
+                    signers,
+                }),
+                Ok(_) => console.note(&Problem::refused(&path, Refusal::BadSignature).to_string()),
+                Err(refusal) => console.note(&Problem::refused(&path, refusal).to_string()),
+            }
         }
     }
     Ok(found)

@@ -1,6 +1,6 @@
 //! The first lock: match-key input → token. In: an input of the protocol. Out: 64 pseudo-random bytes.
 //! Invariant: nothing but a [`Lock`] makes tokens, and a token is a secret.
-//! One implementation today: [`Keyed`]; the threshold OPRF fills the same interface.
+//! [`Keyed`] is one; the agent's evaluated tokens of the threshold OPRF are the other.
 //! Specification: protocol/SPEC.md, "Locks"; design §5.
 
 use hedui_protocol::label::Label;
@@ -20,22 +20,23 @@ pub trait Lock: Sync {
 /// What it does not stop: a department that holds K and colludes with the matcher tries every identity
 /// number of a county (3.65e7 per area code) in seconds. The tools say so wherever it is used.
 pub struct Keyed {
-    key: ring::hmac::Key,
+    shared: Secret<32>,
 }
 
 impl Keyed {
     /// The lock under the shared secret of a kit.
     pub fn new(shared: &Secret<32>) -> Self {
         Self {
-            key: hmac_sha512_key(shared.expose()),
+            shared: shared.duplicate(),
         }
     }
 }
 
 impl Lock for Keyed {
     fn token(&self, input: &KeyInput) -> Option<Token> {
+        // Made for each value: the library does not wipe its keys.
         Some(Secret::new(hmac_sha512(
-            &self.key,
+            &hmac_sha512_key(self.shared.expose()),
             Label::Keyed,
             &[input.bytes()],
         )))

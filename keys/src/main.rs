@@ -84,6 +84,10 @@ fn work(arguments: Arguments) -> Result<(), Problem> {
                 )
             })?;
             show(&console, &card);
+            console.say(
+                "名片未用口令核对 read from `card` without the passphrase: compare the number by telephone before it goes into an \
+                 agreement",
+            );
             Ok(())
         }
         Command::Passphrase {

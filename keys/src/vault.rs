@@ -11,6 +11,7 @@ use hedui_protocol::agreement::Agreement;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::primitive::Aead;
 use hedui_protocol::refusal::Refusal;
+use hedui_protocol::secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::identity_file::random;
@@ -43,7 +44,7 @@ impl<'a> Vault<'a> {
     /// The bytes under a name, if there are any.
     pub fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Problem> {
         let path = self.path(name);
-        if !path.exists() {
+        if !self.holds(name)? {
             return Ok(None);
         }
         let mut sealed = Zeroizing::new(files::read_small(&path)?);
@@ -68,17 +69,25 @@ impl<'a> Vault<'a> {
         files::write_bytes(&self.path(name), &[&nonce.expose()[..], &sealed].concat())
     }
 
-    /// Whether there is something under a name.
-    pub fn holds(&self, name: &str) -> bool {
-        self.path(name).exists()
+    /// Whether there is something under a name; that it cannot be told is an error, not an absence.
+    pub fn holds(&self, name: &str) -> Result<bool, Problem> {
+        let path = self.path(name);
+        path.try_exists().map_err(|error| Problem::io(&path, error))
+    }
+
+    /// Key of the lines of the custodian's log of this agreement and epoch.
+    pub fn log_key(&self) -> Secret<32> {
+        self.identity
+            .local_key(&[b"custodian-log", &[0], &self.associated])
     }
 
     /// Overwrites and removes what is under a name; `true` if there was something.
     pub fn destroy(&self, name: &str) -> Result<bool, Problem> {
         let path = self.path(name);
-        let Ok(meta) = std::fs::metadata(&path) else {
+        if !self.holds(name)? {
             return Ok(false);
-        };
+        }
+        let meta = std::fs::metadata(&path).map_err(|error| Problem::io(&path, error))?;
         // In place: a new file beside it would leave the old blocks as they are. Journalled and flash storage may
         // keep them all the same: they hold ciphertext under the party's own key.
         let len = usize::try_from(meta.len()).unwrap_or(0);

@@ -26,6 +26,8 @@ pub struct Accepted {
     pub as_of: String,
     /// Check value of the kit under which the tags were made.
     pub kit_check: String,
+    /// What the owner says of its canaries, for the roll's owner.
+    pub canary: String,
     /// The owner's name of the data.
     pub snapshot: String,
 }
@@ -56,6 +58,7 @@ impl Ledger {
                      register TEXT NOT NULL,
                      as_of TEXT NOT NULL,
                      kit_check TEXT NOT NULL,
+                     canary TEXT NOT NULL,
                      snapshot TEXT NOT NULL,
                      receipted INTEGER NOT NULL DEFAULT 0,
                      UNIQUE (agreement, epoch, sender, seq),
@@ -228,7 +231,7 @@ impl Ledger {
         let seq = stored(header.seq)?;
         self.connection
             .execute(
-                "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0)",
+                "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0)",
                 params![
                     hex(header_sha256),
                     header.agreement.to_hex(),
@@ -242,6 +245,7 @@ impl Ledger {
                     manifest.register.as_str(),
                     manifest.as_of,
                     manifest.kit_check,
+                    manifest.canary,
                     manifest.snapshot,
                 ],
             )
@@ -254,7 +258,7 @@ impl Ledger {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT header_sha256, dataset, register, as_of, kit_check, snapshot FROM message AS m
+                "SELECT header_sha256, dataset, register, as_of, kit_check, snapshot, canary FROM message AS m
                  WHERE agreement = ?1 AND epoch = ?2
                    AND header_sha256 NOT IN (SELECT header_sha256 FROM purge) AND seq = (
                      SELECT max(seq) FROM message
@@ -274,6 +278,7 @@ impl Ledger {
                         as_of: row.get(3)?,
                         kit_check: row.get(4)?,
                         snapshot: row.get(5)?,
+                        canary: row.get(6)?,
                     })
                 },
             )

@@ -94,6 +94,7 @@ pub fn merge(
             name: name.clone(),
             as_of: pairing.as_of.clone(),
             snapshot: pairing.snapshot.clone(),
+            canaries: pairing.canaries.clone(),
             matches: count(Outcome::Match),
             reviews: count(Outcome::Review),
             conflicts: count(Outcome::IdentityConflict),

@@ -37,6 +37,8 @@ pub struct Pairing {
     pub snapshot: String,
     /// The register owner's name of the register's data.
     pub register_snapshot: String,
+    /// What the roll's owner and the register's owner say of their canaries.
+    pub canaries: [String; 2],
 }
 
 /// A planned run.
@@ -78,6 +80,7 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
                 as_of: right.as_of.clone(),
                 snapshot: left.snapshot.clone(),
                 register_snapshot: right.snapshot.clone(),
+                canaries: [left.canary.clone(), right.canary.clone()],
             }),
             (None, _) => missing.push((register.to_owned(), "roll")),
             (_, None) => missing.push((register.to_owned(), "register")),

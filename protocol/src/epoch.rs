@@ -127,8 +127,8 @@ impl EpochRecord {
         [Label::EpochRecord.bytes(), &[0], &digest].concat()
     }
 
-    /// Reads a record with its signatures; returns the custodians who signed it. A signature that does not hold, or
-    /// of somebody else, is a refusal.
+    /// Reads a record with its signatures; returns the custodians who signed it, at least one. A signature that does not
+    /// hold, or of somebody else, is a refusal.
     pub fn signed(agreement: &Agreement, text: &str) -> Result<(Self, Vec<Name>), Refusal> {
         let (record, signatures) = Self::parse(text)?;
         record.fits(agreement)?;
@@ -141,6 +141,9 @@ impl EpochRecord {
                 return Err(Refusal::BadSignature);
             }
             signers.push(name);
+        }
+        if signers.is_empty() {
+            return Err(Refusal::malformed("epoch record", "nobody has signed it"));
         }
         Ok((record, signers))
     }

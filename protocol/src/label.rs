@@ -18,6 +18,8 @@ pub enum Label {
     BlindKey,
     /// Invented persons that prove a comparison complete.
     Canary,
+    /// Check value of what one side says of its canaries.
+    CanarySlip,
     /// Chain of a custodian's log.
     CustodianLog,
     /// Statement that a share was destroyed.
@@ -70,6 +72,7 @@ impl Label {
             Self::BlindPadding => b"HEDUI1/blind-padding",
             Self::BlindKey => b"HEDUI1/blind-key",
             Self::Canary => b"HEDUI1/canary",
+            Self::CanarySlip => b"HEDUI1/canary-slip",
             Self::CustodianLog => b"HEDUI1/custodian-log",
             Self::DestroyedShare => b"HEDUI1/destroyed-share",
             Self::Envelope => b"HEDUI1/envelope",

@@ -23,6 +23,13 @@ pub const KEY_INPUT_BYTES_MAX: usize = 512;
 pub const CUSTODIANS_MAX: usize = 9;
 /// Elements of one evaluation chunk, one proof each (RFC 9497 allows 65,535).
 pub const EVALUATION_CHUNK: usize = 8192;
+/// Evaluations per dataset and epoch where the agreement states no number: a twentieth of the 36.5 million identity numbers
+/// of one area code. A register that needs more says so, and every party signs it.
+pub const EVALUATIONS_DEFAULT_MAX: u64 = 2_000_000;
+/// The same for a roll one of whose match keys allows for errors: room for the variants of 20,000 persons.
+pub const EVALUATIONS_WITH_ERRORS_MAX: u64 = 4_000_000;
+/// Identity numbers of one area code: 100 years of days and 1,000 sequence numbers each.
+pub const NUMBERS_PER_AREA: u64 = 36_500_000;
 /// Evaluation requests are padded to a multiple of this many elements (security.md §6.5).
 pub const PAD_ELEMENTS: u64 = 4096;
 /// Most parties of one agreement.

@@ -6,8 +6,10 @@
 use crate::filter::encode::PairKey;
 use crate::ids::{AgreementDigest, DatasetNumber, Epoch, Handle, Tag};
 use crate::label::Label;
-use crate::primitive::Prk;
+use crate::match_key::Side;
+use crate::primitive::{Prk, hex, unhex};
 use crate::secret::Secret;
+use subtle::ConstantTimeEq;
 
 /// Output of the first lock for one match key of one person (`y`, 64 bytes).
 pub type Token = Secret<64>;
@@ -62,6 +64,29 @@ impl TagContext {
         Secret::new(self.prk(&[]).expand(Label::Canary, &info))
     }
 
+    /// `u16 bitmap ‖ HKDF-Expand(HKDF-Extract(AD, S_r), "HEDUI1/canary-slip" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ u8 side ‖ u16
+    /// bitmap ‖ stamp, 16)`, hexadecimal: which match keys the canaries of one side have. The matcher passes it on and
+    /// cannot change it, so the roll owner knows what must have become of every canary. `stamp` is the name of the
+    /// roll's data or the day of the register's.
+    pub fn canary_slip(&self, side: Side, stamp: &str, bitmap: u16) -> String {
+        let bitmap = bitmap.to_be_bytes();
+        let side = [match side {
+            Side::Roll => 1,
+            Side::Register => 2,
+        }];
+        let info: [&[u8]; 4] = [&self.place, &side, &bitmap, stamp.as_bytes()];
+        let mac: [u8; 16] = self.prk(&[]).expand(Label::CanarySlip, &info);
+        hex(&[&bitmap[..], &mac].concat())
+    }
+
+    /// The bitmap of a slip, if the side with that stamp wrote it.
+    pub fn canary_bitmap(&self, side: Side, stamp: &str, slip: &str) -> Option<u16> {
+        let [high, low, ..] = unhex::<18>(slip)?;
+        let bitmap = u16::from_be_bytes([high, low]);
+        let own = self.canary_slip(side, stamp, bitmap);
+        bool::from(own.as_bytes().ct_eq(slip.as_bytes())).then_some(bitmap)
+    }
+
     /// `HKDF-Expand(HKDF-Extract(AD, S_r), "HEDUI1/kit-check" ‖ 0 ‖ u32 epoch ‖ u16 register, 8)`: equal on both
     /// sides of a register exactly if both used the same kit, and says nothing else about it.
     pub fn kit_check(&self) -> [u8; 8] {
@@ -82,7 +107,7 @@ impl TagContext {
     }
 
     fn prk(&self, tokens: &[&Token]) -> Prk {
-        // 4 tokens fit on the stack; more are rare and still right.
+        // Room at once: a vector that grows leaves its older selves behind.
         let mut ikm = zeroize::Zeroizing::new(Vec::with_capacity(64 * tokens.len() + 32));
         for token in tokens {
             ikm.extend_from_slice(token.expose());
@@ -117,6 +142,25 @@ mod tests {
         assert!(base != context(1, 1, 1, 2).tag(1, &token));
         assert!(base != context(1, 1, 1, 1).tag(2, &token));
         assert!(base != context(1, 1, 1, 1).tag(1, &Token::new([2; 64])));
+    }
+
+    /// A slip is read by whoever has the register's secret, for its own side and stamp only; nobody else can change it.
+    #[test]
+    fn slips_of_canaries_cannot_be_made_up() {
+        let own = context(1, 1, 1, 1);
+        let slip = own.canary_slip(Side::Register, "2016-12-31", 0x0103);
+        let read = |context: &TagContext, side, stamp| context.canary_bitmap(side, stamp, &slip);
+        assert_eq!(read(&own, Side::Register, "2016-12-31"), Some(0x0103));
+        assert_eq!(read(&own, Side::Roll, "2016-12-31"), None);
+        assert_eq!(read(&own, Side::Register, "2016-12-30"), None);
+        let foreign = context(1, 1, 1, 2);
+        assert_eq!(read(&foreign, Side::Register, "2016-12-31"), None);
+        let other = format!("0101{}", slip.get(4..).unwrap());
+        assert_eq!(
+            own.canary_bitmap(Side::Register, "2016-12-31", &other),
+            None
+        );
+        assert_eq!(own.canary_bitmap(Side::Register, "2016-12-31", ""), None);
     }
 
     #[test]

@@ -8,16 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use curve25519_dalek::scalar::Scalar;
 use hedui_keys::custodian::ledger::{Event, Ledger};
 use hedui_keys::lock::{Keyed, Lock};
-use hedui_keys::oprf::client::{BlindKey, EpochKey};
+use hedui_keys::oprf::client::{BlindKey, BlindedChunk, EpochKey};
 use hedui_keys::oprf::evaluate::Share;
-use hedui_keys::oprf::proof::Elements;
 use hedui_keys::oprf::rfc;
-use hedui_keys::oprf::suite::{Mode, decode};
+use hedui_keys::oprf::suite::Mode;
 use hedui_keys::oprf::threshold::Threshold;
 use hedui_keys::vault::Vault;
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::field::{Normal, Quality};
 use hedui_protocol::ids::{DatasetNumber, Tag};
+use hedui_protocol::limits::NUMBERS_PER_AREA;
 use hedui_protocol::lock::{TagContext, Token};
 use hedui_protocol::match_key::{KeyInput, Person, Side};
 use hedui_protocol::primitive::hex;
@@ -61,7 +61,7 @@ fn agreement(lock: &str) -> Agreement {
     toml += "[[field]]\nname = 'id'\nkind = 'cn-resident-id'\n\
              [[match_key]]\nname = 'id'\nparts = ['id']\nclass = 'A'\n\
              [[release]]\nkeys = ['id']\n\
-             [[dataset]]\nname = 'roll'\nnumber = 1\nowner = 'office'\nkind = 'roll'\nrows_max = 500\n";
+             [[dataset]]\nname = 'roll'\nnumber = 1\nowner = 'office'\nkind = 'roll'\nrows_max = 10000000\n";
     Agreement::parse(&toml).expect("agreement")
 }
 
@@ -171,22 +171,17 @@ impl Custodians {
     fn evaluate(&self, inputs: &[&[u8]]) -> Vec<Token> {
         let blinds = BlindKey::new(&Secret::new([3; 32]));
         let blinded = blinds.blind_chunk(inputs);
-        let points: Vec<_> = blinded
-            .iter()
-            .map(|b| decode(b, 0).expect("valid"))
-            .collect();
-        let sent = Elements {
-            points: &points,
-            bytes: &blinded,
-        };
+        let sent = BlindedChunk::decode(&blinded).expect("valid");
         let one = |index: u16| {
             let share = &self.shares[usize::from(index) - 1];
             let (elements, proof) = share.evaluate(&blinded).expect("evaluated");
             self.public
-                .verify(index, sent, &elements, &proof)
+                .verify(index, &sent, &elements, &proof)
                 .expect("proof")
         };
-        let tokens = self.public.finalise(inputs, &blinds, &[one(1), one(3)]);
+        let tokens = self
+            .public
+            .finalise(&sent, inputs, &blinds, &[one(1), one(3)]);
         tokens.expect("tokens")
     }
 }
@@ -221,6 +216,10 @@ fn found(
     candidates.par_iter().filter(hit).count()
 }
 
+fn scalar_of(share: &Share) -> Scalar {
+    Option::from(Scalar::from_canonical_bytes(*share.expose())).expect("canonical")
+}
+
 #[test]
 fn with_the_oprf_lock_one_leaked_lock_finds_nobody() {
     let agreement = agreement("oprf");
@@ -245,7 +244,8 @@ fn with_the_oprf_lock_one_leaked_lock_finds_nobody() {
     // polynomial's constant, which is where a share would serve if the sharing hid nothing.
     let scale = Threshold::new(3, 2).expect("2 of 3").scale();
     for share in &custodians.shares {
-        for key in [*share.expose(), share.expose() * scale] {
+        let share = scalar_of(share);
+        for key in [share, share * scale] {
             assert_eq!(
                 found(&agreement, &tags, &all, 8, &with(key)),
                 0,
@@ -260,7 +260,7 @@ fn with_the_oprf_lock_one_leaked_lock_finds_nobody() {
         .iter()
         .map(|token| right.tag(1, token))
         .collect();
-    let share = flat.shares[1].expose() * scale;
+    let share = scalar_of(&flat.shares[1]) * scale;
     assert_eq!(
         found(&agreement, &flat_tags, &all, 8, &with(share)),
         ROLL,
@@ -286,13 +286,13 @@ fn guessing_through_custodians_finds_no_more_than_they_count() {
     let custodians = custodians();
     let roll = roll();
     let context = context(&agreement, 8);
-    let tags_of = |ids: &[&String]| -> Vec<Tag> {
+    let evaluated = |ids: &[&String]| -> Vec<Tag> {
         let inputs: Vec<KeyInput> = ids.iter().map(|id| input(&agreement, id)).collect();
         let refs: Vec<&[u8]> = inputs.iter().map(KeyInput::bytes).collect();
         let tokens = custodians.evaluate(&refs);
         tokens.iter().map(|token| context.tag(1, token)).collect()
     };
-    let roll_tags: BTreeSet<Tag> = tags_of(&roll.iter().collect::<Vec<_>>())
+    let roll_tags: BTreeSet<Tag> = evaluated(&roll.iter().collect::<Vec<_>>())
         .into_iter()
         .collect();
     let all = candidates(&roll);
@@ -303,31 +303,60 @@ fn guessing_through_custodians_finds_no_more_than_they_count() {
     let identity = hedui_protocol::identity::Identity::from_seed(name, &seed);
     let vault = Vault::new(folder.path(), "custodian", &identity, &agreement);
     let mut ledger = Ledger::open(folder.path(), &agreement, &vault).expect("log");
-    let mut charge = |request: u8, elements: u64| {
+    // As in `custodian answer`: what is not charged is not evaluated.
+    let mut ask = |request: u8, ids: &[&String]| -> Vec<Tag> {
         let event = Event::Request {
             from: "office".to_owned(),
             dataset: "roll".to_owned(),
             request: hex(&[request; 16]),
             content_sha256: hex(&[request; 32]),
-            elements,
+            elements: ids.len() as u64,
         };
-        ledger.charge(event, 4096, "2016-05-01T00:00:00Z").is_ok()
+        let charged = ledger.charge(event, 4096, "2016-05-01T00:00:00Z");
+        charged.map_or(Vec::new(), |_| evaluated(ids))
     };
-    let asked: Vec<&String> = all.iter().take(4096).collect();
-    assert!(charge(1, asked.len() as u64), "within the quota");
-    assert!(
-        charge(1, asked.len() as u64),
-        "the same request is counted once"
+    // The attacker tries everything that it has, block by block, each block twice.
+    let (mut hits, mut tried) = (BTreeSet::new(), 0);
+    for (number, block) in (1..).zip(all.chunks(2048)) {
+        let block: Vec<&String> = block.iter().collect();
+        for _ in 0..2 {
+            let tags = ask(number, &block);
+            tried += usize::from(!tags.is_empty()) * block.len();
+            let found = block
+                .iter()
+                .zip(&tags)
+                .filter(|(_, tag)| roll_tags.contains(*tag));
+            hits.extend(found.map(|(id, _)| (*id).clone()));
+        }
+    }
+    assert_eq!(
+        tried,
+        2 * 4096,
+        "two blocks were charged, and answered twice"
     );
-    assert!(!charge(2, 1), "one more value is refused");
-    let hits = tags_of(&asked)
+    let truth: BTreeSet<String> = all
         .iter()
-        .filter(|tag| roll_tags.contains(*tag))
-        .count();
-    let truth = asked.iter().filter(|id| roll.contains(**id)).count();
+        .take(4096)
+        .filter(|id| roll.contains(*id))
+        .cloned()
+        .collect();
     assert_eq!(hits, truth);
+    // A clock that runs backwards is no way to a log that nobody believes.
+    let event = Event::Request {
+        from: "office".to_owned(),
+        dataset: "other".to_owned(),
+        request: hex(&[99; 16]),
+        content_sha256: hex(&[99; 32]),
+        elements: 1,
+    };
+    let earlier = ledger.charge(event.clone(), 4096, "2016-04-30T23:59:59Z");
+    assert!(earlier.is_err_and(|problem| problem.to_string().contains("its last line is of")));
+    assert!(ledger.charge(event, 4096, "2016-05-01T00:00:00Z").is_ok());
     let quota = agreement.evaluations_max(agreement.roll());
-    // 36.5 million numbers per area code against what one department may ask in an epoch.
-    assert!(quota < 36_500_000 / 500, "the quota is {quota}");
-    println!("{hits} found with 4,096 counted evaluations; the quota is {quota}");
+    // What one department may ask in an epoch, of any register whose agreement states no other number.
+    assert!(quota <= NUMBERS_PER_AREA / 18, "the quota is {quota}");
+    println!(
+        "{} found with 4,096 counted evaluations; the quota is {quota}",
+        hits.len()
+    );
 }

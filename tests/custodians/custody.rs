@@ -138,6 +138,21 @@ fn an_epoch_has_one_ceremony_and_one_log() {
         2,
         &["0 lines, and had"],
     );
+    // Log and seal gone together beside the share: no fresh quota, and a restoring that fails opens none.
+    let sealed_anchor = fs::read(&anchor).expect("anchor");
+    fs::remove_file(&anchor).expect("gone");
+    let answers = || site.run("hedui-keys", "c1", &["custodian", "answer"]);
+    refused(&answers(), 2, &["what was sealed about it is gone"]);
+    let typo = [
+        "custodian",
+        "restore",
+        "--without-log",
+        "paper/sheet-1.txt",
+        "police.csv",
+    ];
+    refused(&site.run("hedui-keys", "c1", &typo), 2, &["sheet 2"]);
+    refused(&answers(), 2, &["what was sealed about it is gone"]);
+    fs::write(&anchor, sealed_anchor).expect("put back");
     // The whole state gone: no second ceremony, and no share from paper without saying that the log is lost.
     fs::remove_file(&share).expect("gone");
     fs::remove_file(&anchor).expect("gone");
@@ -160,6 +175,7 @@ fn an_epoch_has_one_ceremony_and_one_log() {
     refused(&restore(&["--without-log"]), 75, &["signed by 1"]);
     kept.iter()
         .for_each(|(path, bytes)| fs::write(path, bytes).expect("put back"));
+    assert!(!log.exists(), "a command that failed began a log");
     assert_eq!(restore(&["--without-log"]).code, 0);
     let shown = site.must("hedui-keys", "c1", &["custodian", "log"], &[0]);
     assert!(
@@ -168,6 +184,20 @@ fn an_epoch_has_one_ceremony_and_one_log() {
         shown.stdout
     );
     answer(&site, "c1", &[0]);
+    // A dealer that lost its state, and its own record, deals no second key: the others have theirs.
+    for end in ["/share", "log-anchor", ".jsonl"] {
+        let dealer = files_below(&site.home("c2"));
+        let path = dealer
+            .iter()
+            .find(|path| path.to_string_lossy().ends_with(end));
+        fs::remove_file(path.expect(end)).expect("gone");
+    }
+    let own_record = sealed(&site, "epoch-")
+        .into_iter()
+        .find(|p| p.to_string_lossy().ends_with("by-c2.record"));
+    fs::remove_file(own_record.expect("record")).expect("gone");
+    let done = site.run("hedui-keys", "c2", &["custodian", "ceremony"]);
+    refused(&done, 2, &["this epoch has its key"]);
 
     let asked = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
     let name = asked
@@ -234,6 +264,184 @@ fn a_share_dies_with_a_spoilt_log_and_after_a_crash() {
             log.stdout
         );
     }
+}
+
+/// A copy of the log from elsewhere, on a new machine: with the head that was noted on paper it is the whole log, without
+/// one the log says that nothing was compared, and an older copy is refused. A key of the same name is not the custodian's.
+#[test]
+fn a_new_machine_takes_the_log_that_ends_with_the_noted_head() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    site.must("hedui-keys", "c1", &["custodian", "backup", "paper"], &[0]);
+    let full = site.run("hedui-keys", "c1", &["custodian", "backup", "paper"]);
+    refused(&full, 2, &["is not empty"]);
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    let own = |end: &str| {
+        files_below(&site.home("c1"))
+            .into_iter()
+            .find(|path| path.to_string_lossy().ends_with(end))
+            .expect(end)
+    };
+    let old = fs::read(own(".jsonl")).expect("log");
+    let done = answer(&site, "c1", &[0]);
+    let head = done
+        .stdout
+        .trim()
+        .rsplit(' ')
+        .next()
+        .expect("the head")
+        .to_owned();
+    let (log, share, anchor) = (own(".jsonl"), own("/share"), own("log-anchor"));
+    let whole = fs::read(&log).expect("log");
+    let lose = |copy: &[u8]| {
+        for path in [&share, &anchor] {
+            let _ = fs::remove_file(path);
+        }
+        fs::write(&log, copy).expect("a copy");
+    };
+    let restore = |more: &[&str]| {
+        let sheets = [
+            "custodian",
+            "restore",
+            "paper/sheet-1.txt",
+            "paper/sheet-2.txt",
+        ];
+        site.run("hedui-keys", "c1", &[&sheets[..], more].concat())
+    };
+    lose(&old);
+    refused(&restore(&["--log-head", &head]), 2, &["not the latest"]);
+    let done = restore(&[]);
+    assert!(
+        done.code == 0 && done.stderr.contains("whether it is the latest"),
+        "{}",
+        done.stderr
+    );
+    let shown = site.must("hedui-keys", "c1", &["custodian", "log"], &[0]);
+    assert!(
+        shown.stdout.contains("compared with nothing"),
+        "{}",
+        shown.stdout
+    );
+    lose(&whole);
+    let done = restore(&["--log-head", &head]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let shown = site.must("hedui-keys", "c1", &["custodian", "log"], &[0]);
+    assert!(
+        !shown.stdout.contains("compared with nothing"),
+        "{}",
+        shown.stdout
+    );
+    // Another key under the custodian's name.
+    let home = site.home("c1");
+    fs::rename(&home, site.root.join("c1-before")).expect("moved");
+    site.must("hedui-keys", "c1", &["new", "c1"], &[0]);
+    let done = site.run("hedui-keys", "c1", &["custodian", "ceremony"]);
+    refused(&done, 2, &["not the one that the agreement names"]);
+}
+
+/// A message of the ceremony that was lost on its way is sent again, also by a custodian that has its share.
+#[test]
+fn a_lost_message_does_not_strand_a_ceremony() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = site::signed_site(folder.path(), &[]);
+    let ceremony = |party: &str, code: i32| {
+        site.must("hedui-keys", party, &["custodian", "ceremony"], &[code]);
+    };
+    let drop_files = |wanted: &dyn Fn(&str) -> bool| {
+        let found = files_below(&site.exchange());
+        let names = found.iter().map(|path| path.to_string_lossy().into_owned());
+        let lost: Vec<String> = names.filter(|name| wanted(name)).collect();
+        assert!(!lost.is_empty());
+        lost.iter()
+            .for_each(|path| fs::remove_file(path).expect("lost"));
+    };
+    CUSTODIANS.iter().for_each(|party| ceremony(party, 75));
+    ceremony("c1", 75);
+    // The first messages are read: somebody tidies them away.
+    drop_files(&|name| name.contains("step-1") && name.contains("-to-c1-"));
+    ceremony("c2", 0);
+    ceremony("c1", 0);
+    // What c1 sent to c3 is lost, and c1 has its share already.
+    drop_files(&|name| name.contains("-c1-to-c3-"));
+    ceremony("c3", 75);
+    ceremony("c1", 0);
+    ceremony("c3", 0);
+    CUSTODIANS.iter().for_each(|party| ceremony(party, 0));
+    let left = files_below(&site.home("c1"));
+    assert!(
+        !left
+            .iter()
+            .any(|path| path.to_string_lossy().contains("ceremony-2-sent"))
+    );
+    site::prepare_files(&site);
+    site::whole_run(&site);
+}
+
+/// `inspect` shows the public card; neither the sealed seed nor anything that the passphrase protects is in what it says.
+/// An expired agreement has no custodians any more.
+#[test]
+fn inspect_shows_no_secret_and_expired_agreements_no_answer() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    let key = fs::read_to_string(site.home("c1").join("identity.key")).expect("key file");
+    let shown = site.must("hedui-keys", "c1", &["inspect"], &[0]);
+    let said = format!("{}{}", shown.stdout, shown.stderr);
+    let secret = key.lines().filter(|line| line.len() >= 32);
+    for line in secret.flat_map(|line| line.split(' ').filter(|word| word.len() >= 24)) {
+        assert!(!said.contains(line), "a word of the key file was printed");
+    }
+    assert!(said.contains("c1"));
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    let late = hedui_tests::run::Site {
+        root: site.root.clone(),
+        bins: site.bins.clone(),
+        passphrase: site.passphrase.clone(),
+        today: "2099-01-01".to_owned(),
+    };
+    let done = late.run("hedui-keys", "c1", &["custodian", "answer"]);
+    refused(&done, 23, &["expired"]);
+    assert!(sealed(&site, "eval-answer").is_empty());
+}
+
+/// A statement says whether there was anything to destroy.
+#[test]
+fn a_statement_says_what_was_held() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    let asked = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
+    let name = asked
+        .stderr
+        .split("--confirm ")
+        .nth(1)
+        .expect("the name")
+        .trim()
+        .to_owned();
+    let share = files_below(&site.home("c1"))
+        .into_iter()
+        .find(|path| path.ends_with("share"));
+    let state = site.home("c1").join("state");
+    assert!(share.expect("share").starts_with(&state));
+    fs::rename(&state, site.root.join("elsewhere")).expect("another machine");
+    let destroy = ["custodian", "destroy", "--confirm", &name];
+    let done = site.must("hedui-keys", "c1", &destroy, &[0]);
+    assert!(done.stderr.contains("nothing was held"), "{}", done.stderr);
+    let statement = |party: &str| {
+        let name = format!("by-{party}.statement");
+        let found = files_below(&site.exchange())
+            .into_iter()
+            .find(|p| p.to_string_lossy().ends_with(&name));
+        fs::read_to_string(found.expect("statement")).expect("text")
+    };
+    assert!(statement("c1").contains("held no"));
+    site.must("hedui-keys", "c2", &destroy, &[0]);
+    assert!(statement("c2").contains("held yes"));
+    // The dealt or sent shares go with it.
+    let messages = files_below(&site.exchange());
+    let to_c2 = |path: &&std::path::PathBuf| {
+        let name = path.to_string_lossy();
+        name.contains("step-") && name.contains("-to-c2-")
+    };
+    assert_eq!(messages.iter().filter(to_c2).count(), 0);
 }
 
 /// A new epoch has a new key; nothing of the old one fits it.

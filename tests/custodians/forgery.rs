@@ -121,9 +121,25 @@ pub(crate) fn results<'a>(
         with(&less, tables)
     };
     let mut forged = Vec::new();
-    // Six of ten pairs dropped: at least four of them canaries.
+    // Six of ten pairs dropped: at least four of them canaries. Or all.
     let dropped = pairs.start..pairs.start + 6 * result::PAIR_BYTES;
     forged.push((without("police/pairs", 6, dropped), "canaries"));
+    let all = (pairs.len() / result::PAIR_BYTES) as u64;
+    forged.push((without("police/pairs", all, pairs.clone()), "canaries"));
+    // Every match called a case for review, which the rule would allow; canaries cannot be.
+    let mut lowered = body.clone();
+    for row in lowered[pairs.clone()].chunks_mut(result::PAIR_BYTES) {
+        row[36] = 2;
+    }
+    forged.push((lowered, "canaries"));
+    // The register's word on its canaries changed: none of them has a key.
+    let mut other = manifest.clone();
+    other.registers[0].canaries[1].replace_range(..4, "0000");
+    forged.push((with(&other, body[start..].to_vec()), "canaries"));
+    // The register left out altogether.
+    let mut none = manifest.clone();
+    (none.registers, none.tables) = (Vec::new(), Vec::new());
+    forged.push((with(&none, Vec::new()), "an earlier result held"));
     // Every payload held back.
     let payloads = rows_of("police/payload-96");
     let rows = manifest
@@ -233,6 +249,18 @@ pub(crate) fn answers<'a>(
         "proof",
     );
     case(&|body| body.truncate(proof), 10, "another length");
+    // What another custodian answered to the same elements, under this one's name.
+    if let Some(path) = sealed(site, "eval-answer")
+        .into_iter()
+        .find(|path| path.to_string_lossy().contains("-c2-to-") && custodian != "c2")
+    {
+        let (_, theirs) = open(site, &path, department);
+        case(
+            &|body| *body = theirs.clone(),
+            25,
+            "made with the share of custodian `c2`",
+        );
+    }
     // Another key, with a proof that is right for that key.
     let other = Share::new(Zeroizing::new(scalar(b"another key")));
     let (elements, other_proof) = other.evaluate(&blinded).expect("evaluated");
@@ -244,7 +272,7 @@ pub(crate) fn answers<'a>(
             body[proof..].copy_from_slice(&other_proof);
         },
         25,
-        "proof",
+        "not of this epoch's key",
     );
     let name = path
         .file_name()
@@ -255,6 +283,45 @@ pub(crate) fn answers<'a>(
         reseal(site, &path, header.clone(), body);
         (name.clone(), code, words)
     })
+}
+
+/// Words of the message that a forgery gets, and what puts it in place.
+type Forgery<'a> = (&'static str, Box<dyn Fn() + 'a>);
+
+/// Answers of several chunks with two of them exchanged, and with the last one changed: words of the message, and what
+/// puts the forgery in place.
+pub(crate) fn chunks<'a>(site: &'a Site, department: &str, custodian: &str) -> Vec<Forgery<'a>> {
+    const CHUNK: usize = 8192 * 32;
+    let path = answer_of(site, custodian);
+    fs::copy(&path, kept(&path)).expect("kept");
+    let (header, body) = open(site, &path, department);
+    let (start, end) = (tables(&body), body.len());
+    let count = (1..100).find(|n| (end - start - n * 64).div_ceil(CHUNK) == *n);
+    let count = count.expect("whole chunks");
+    assert!(count > 2, "{count} chunks");
+    let proofs = end - 64 * count;
+    let mut swapped = body.clone();
+    let (first, rest) = swapped[start..].split_at_mut(CHUNK);
+    first.swap_with_slice(&mut rest[..CHUNK]);
+    for at in 0..64 {
+        swapped.swap(proofs + at, proofs + 64 + at);
+    }
+    let mut last = body.clone();
+    last[end - 1] ^= 1;
+    let forgeries = [
+        (
+            "the answer to chunk 2 stands in the place of chunk 1",
+            swapped,
+        ),
+        ("does not hold: an element", last),
+    ];
+    let mut out: Vec<Forgery<'a>> = Vec::new();
+    for (words, body) in forgeries {
+        let (path, header) = (path.clone(), header.clone());
+        let put = move || reseal(site, &path, header.clone(), body.clone());
+        out.push((words, Box::new(put)));
+    }
+    out
 }
 
 /// Puts the true answer back.

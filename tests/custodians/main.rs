@@ -9,6 +9,9 @@ mod site;
 
 use std::fs;
 
+use hedui_protocol::label::Label;
+use hedui_protocol::primitive::{hex, labelled_sha256};
+use hedui_tests::county::people::number;
 use hedui_tests::county_run::files_below;
 use hedui_tests::run::{Done, Site};
 use site::{answer, deliver, open_site, sealed};
@@ -111,14 +114,27 @@ fn a_replayed_request_is_charged_once_and_the_log_cannot_be_changed() {
         .find(|path| path.to_string_lossy().ends_with(".jsonl"))
         .expect("the log");
     let text = fs::read_to_string(&path).expect("log");
-    fs::write(&path, text.replace("4096", "1")).expect("changed");
-    // The last line has nobody after it to tell, so the chain notices it with the next line.
-    let lines: Vec<&str> = text.lines().collect();
-    let first_changed = text.replacen("made", "kept", 1);
-    fs::write(&path, &first_changed).expect("changed");
-    assert!(lines.len() >= 2);
-    let done = site.run("hedui-keys", "c1", &["custodian", "answer"]);
-    refused(&done, 2, &["line 2 was changed"]);
+    let refuses = |text: &str, words: &str| {
+        fs::write(&path, text).expect("changed");
+        let done = site.run("hedui-keys", "c1", &["custodian", "answer"]);
+        refused(&done, 2, &[words]);
+    };
+    assert!(text.lines().count() >= 2);
+    // The last line has nobody after it to tell, but its own code; the first breaks the chain as well.
+    refuses(&text.replace("4096", "1"), "line 2 was changed");
+    refuses(&text.replacen("made", "kept", 1), "line 2 was changed");
+    // A line that somebody without the custodian's key adds, rightly chained: a request that would cost nothing.
+    let last = text.lines().last().expect("a line");
+    let mut entry: serde_json::Value = serde_json::from_str(last).expect("JSON");
+    entry["n"] = 3.into();
+    entry["request"] = "00".repeat(16).into();
+    let previous = labelled_sha256(Label::CustodianLog, &[last.as_bytes()]);
+    entry["previous"] = hex(&previous).into();
+    refuses(&format!("{text}{entry}\n"), "line 3 was changed");
+    // An editor that leaves the last line without its end takes nothing away.
+    fs::write(&path, text.trim_end()).expect("edited");
+    let done = answer(&site, "c1", &[0]);
+    assert!(done.stdout.contains("no requests"), "{}", done.stdout);
     fs::write(&path, &text).expect("restored");
     // A line cut off by a crash was never answered: it is dropped and the rest goes on.
     fs::write(&path, format!("{text}{{\"n\":3,\"ti")).expect("cut");
@@ -183,7 +199,15 @@ fn a_substituted_epoch_key_is_refused() {
         .expect("share");
     let other = share.rsplit(' ').next().expect("element");
     fs::write(&records[0], good.replace(group, &format!("group {other}"))).expect("changed");
-    finish(20, &["signature"]);
+    finish(23, &["signature", "not confirmed by c1"]);
+    // A text that nobody signed proves nothing and accuses nobody.
+    let unsigned = good.split("signature ").next().expect("the record");
+    fs::write(
+        &records[0],
+        unsigned.replace(group, &format!("group {other}")),
+    )
+    .expect("changed");
+    finish(23, &["nobody has signed it", "not confirmed by c1"]);
     fs::remove_file(&records[0]).expect("removed");
     finish(23, &["not confirmed by c1"]);
     fs::write(
@@ -191,7 +215,7 @@ fn a_substituted_epoch_key_is_refused() {
         good.replace("threshold 2 of 3", "threshold 02 of 3"),
     )
     .expect("changed");
-    finish(10, &["canonical"]);
+    finish(23, &["canonical", "not confirmed by c1"]);
     fs::write(&records[0], &good).expect("restored");
     forgery::lone_record(&site, &records[0], "c1");
     finish(10, &["signed different keys"]);
@@ -211,6 +235,59 @@ fn a_substituted_epoch_key_is_refused() {
     answer(&site, "c2", &[0]);
     let done = deliver(&site, "police", "finish", "police", &[], &[25]);
     refused(&done, 25, &["another key"]);
+    // Garbage in its place is passed over: the key is kept.
+    fs::write(&records[0], "not a record").expect("changed");
+    let done = deliver(&site, "police", "finish", "police", &[], &[0]);
+    assert!(done.stderr.contains("epoch record"), "{}", done.stderr);
+}
+
+/// Chunks of an answer in another order: named as such, and where the last chunk is wrong no token of the others is kept.
+#[test]
+fn chunks_out_of_order_are_named() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    let mut register = "姓名,身份证号,性别,出生日期\n".to_owned();
+    for n in 0..6000 {
+        let birth = (1950 + n % 50) * 10_000 + (1 + n % 9) * 100 + 1 + n % 28;
+        let id = number(420_525, birth, 1 + n / 50);
+        let name = char::from_u32(0x4e00 + n).expect("Han");
+        register += &format!("王{name}{name},{id},,{birth}\n");
+    }
+    fs::write(site.root.join("police.csv"), register).expect("register");
+    deliver(&site, "police", "prepare", "police", &[], &[0]);
+    answer(&site, "c1", &[0]);
+    answer(&site, "c2", &[0]);
+    for (words, forged) in forgery::chunks(&site, "police", "c1") {
+        forged();
+        let done = deliver(&site, "police", "finish", "police", &[], &[25]);
+        refused(&done, 25, &["c1", words]);
+        assert_eq!(tokens(&site, "police"), 0, "a token exists");
+    }
+    forgery::restore(&site, "c1");
+    deliver(&site, "office", "submit", "roll", &[], &[75]);
+    deliver(&site, "police", "finish", "police", &[], &[0]);
+}
+
+/// `--estimate` says what it would cost and leaves everything as it is: before anything is asked, with every token here, and
+/// where there are no custodians.
+#[test]
+fn an_estimate_sends_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    let estimate = |dataset: &str, party: &str, words: &str| {
+        let before = files_below(&site.exchange());
+        let done = deliver(&site, party, "submit", dataset, &["--estimate"], &[0]);
+        assert!(done.stdout.contains(words), "{}", done.stdout);
+        assert!(
+            before == files_below(&site.exchange()),
+            "something was sent"
+        );
+    };
+    estimate("roll", "office", "to be evaluated: 6 个取值");
+    estimate("police", "police", "to be evaluated: 9 个取值");
+    site::whole_run(&site);
+    estimate("roll", "office", "to be evaluated: 0 个取值");
+    estimate("police", "police", "to be evaluated: 0 个取值");
 }
 
 /// A custodian that signs whatever it likes: each wrong answer is named before a token exists.
@@ -385,7 +462,7 @@ fn a_dishonest_matcher_is_noticed() {
         refused(&done, 1, &[words]);
         count += 1;
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 8);
     fs::write(&path, good).expect("restored");
     site.must("hedui-agent", "office", &["results"], &[0]);
 }

@@ -20,6 +20,20 @@ const REGISTER: &str = "姓名,身份证号,性别,出生日期\n\
 
 /// A site whose custodians have made their key.
 pub(crate) fn open_site(folder: &Path, edits: &[(&str, &str)]) -> Site {
+    let site = signed_site(folder, edits);
+    make_key(&site);
+    prepare_files(&site);
+    site
+}
+
+/// Writes the roll and the register.
+pub(crate) fn prepare_files(site: &Site) {
+    fs::write(site.root.join("roll.csv"), ROLL).expect("roll");
+    fs::write(site.root.join("police.csv"), REGISTER).expect("register");
+}
+
+/// A site whose agreement is signed by all.
+pub(crate) fn signed_site(folder: &Path, edits: &[(&str, &str)]) -> Site {
     let site = Site::new(folder, &build_binaries(), "2026-01-02");
     let parties = ["office", "police", "centre", "c1", "c2", "c3"];
     for party in parties {
@@ -43,8 +57,6 @@ pub(crate) fn open_site(folder: &Path, edits: &[(&str, &str)]) -> Site {
     }
     fs::write(site.agreement(), text).expect("agreement");
     sign(&site);
-    fs::write(site.root.join("roll.csv"), ROLL).expect("roll");
-    fs::write(site.root.join("police.csv"), REGISTER).expect("register");
     site
 }
 
@@ -52,6 +64,9 @@ fn sign(site: &Site) {
     for party in ["office", "police", "centre", "c1", "c2", "c3"] {
         site.must("hedui-agent", party, &["agreement", "sign"], &[0]);
     }
+}
+
+fn make_key(site: &Site) {
     for _ in 0..3 {
         for party in CUSTODIANS {
             site.must("hedui-keys", party, &["custodian", "ceremony"], &[0, 75]);
@@ -65,6 +80,7 @@ pub(crate) fn rotate(site: &Site) {
     fs::write(site.agreement(), text.replace("epoch = 1", "epoch = 2")).expect("agreement");
     fs::remove_file(site.agreement().with_extension("sig")).expect("signatures");
     sign(site);
+    make_key(site);
 }
 
 /// Runs a delivering command on one of the two files.

@@ -5,11 +5,10 @@
 use std::collections::BTreeMap;
 
 use curve25519_dalek::scalar::Scalar;
-use hedui_keys::oprf::client::{BlindKey, EpochKey};
+use hedui_keys::oprf::client::{BlindKey, BlindedChunk, EpochKey};
 use hedui_keys::oprf::evaluate::Share;
-use hedui_keys::oprf::proof::Elements;
 use hedui_keys::oprf::rfc;
-use hedui_keys::oprf::suite::{Mode, decode};
+use hedui_keys::oprf::suite::Mode;
 use hedui_keys::oprf::threshold::Threshold;
 use hedui_protocol::secret::Secret;
 use hedui_tests::bench::oprf::scalar;
@@ -96,27 +95,20 @@ fn tokens(key: &Scalar, inputs: &[&[u8]]) -> Vec<[u8; 64]> {
     let epoch = EpochKey::new(threshold, &publics).expect("one key");
     let blinds = BlindKey::new(&Secret::new([5; 32]));
     let blinded = blinds.blind_chunk(inputs);
-    let points: Vec<_> = blinded
-        .iter()
-        .map(|b| decode(b, 0).expect("valid"))
-        .collect();
+    let sent = BlindedChunk::decode(&blinded).expect("valid");
     let evaluations: Vec<_> = [1, 3]
         .into_iter()
         .map(|index: u16| {
             let (elements, proof) = shares[usize::from(index) - 1]
                 .evaluate(&blinded)
                 .expect("ok");
-            let sent = Elements {
-                points: &points,
-                bytes: &blinded,
-            };
             epoch
-                .verify(index, sent, &elements, &proof)
+                .verify(index, &sent, &elements, &proof)
                 .expect("the proof holds")
         })
         .collect();
     let tokens = epoch
-        .finalise(inputs, &blinds, &evaluations)
+        .finalise(&sent, inputs, &blinds, &evaluations)
         .expect("tokens");
     tokens.iter().map(|token| *token.expose()).collect()
 }

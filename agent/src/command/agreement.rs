@@ -16,6 +16,7 @@ use hedui_protocol::agreement::{Agreement, strict};
 use hedui_protocol::field::FieldKind;
 use hedui_protocol::identity::PartyCard;
 use hedui_protocol::ids::Name;
+use hedui_protocol::limits::NUMBERS_PER_AREA;
 use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
 
@@ -274,6 +275,15 @@ fn print_costs(console: &Console, agreement: &Agreement) {
     if agreement.text().lock == LockKind::Oprf {
         let lines = cost::of_error_keys(agreement);
         lines.iter().for_each(|line| console.note(line));
+        for dataset in &agreement.text().dataset {
+            let most = agreement.evaluations_max(dataset);
+            let share = most as f64 * 100.0 / NUMBERS_PER_AREA as f64;
+            console.note(&format!(
+                "{}: 本期至多计算 at most {most} 个取值 evaluations per epoch, 相当于一个区划代码全部号码的 as many as {share:.1} % of one \
+                 area code's numbers",
+                dataset.name
+            ));
+        }
     }
 }
 

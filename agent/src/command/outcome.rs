@@ -2,6 +2,7 @@
 //! tickets. Invariant: everything opened was verified first and replayed against the agreement's rule; sheets
 //! appear whole. Specification: README, "Ten minutes"; docs/OPERATIONS.md.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,6 +14,7 @@ use hedui_protocol::agreement::InForce;
 use hedui_protocol::agreement::text::LockKind;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::Name;
 use hedui_protocol::message::result::Outcome;
 use hedui_protocol::refusal::Refusal;
 
@@ -125,6 +127,7 @@ pub fn results(
         "tickets": count_of,
         "tickets_sent": options.send_tickets,
         "canary_alarms": opened.canary_alarm_count,
+        "absent": opened.absent.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
         "impossible": opened.impossible_count,
         "unopenable": opened.unopenable_count,
         "foreign": opened.foreign_count,
@@ -155,30 +158,76 @@ pub fn results(
     }
     console.say(&format!("清单在 sheets in: {}", options.out.display()));
     console.object(&summary);
-    alarm(&opened)
+    alarm(&opened)?;
+    let gone = vanished(&state, &agreement, &opened)?;
+    if gone.is_empty() && outdated.is_empty() {
+        return Ok(());
+    }
+    let mut what = Vec::new();
+    if !gone.is_empty() {
+        what.push(format!(
+            "警示 alarm: 此前结果中有、本次没有的数据 registers that an earlier result held and this one does not: {}; ask the \
+             matcher and the departments why",
+            gone.join(", ")
+        ));
+    }
+    if !outdated.is_empty() {
+        what.push(format!(
+            "未计入 left out: {}; 这些数据比对的是此前报送的名册，如核对中心已回执新名册仍如此，请报告 they were compared with an earlier \
+             roll; if the matcher has acknowledged the newer one, tell the reviewer",
+            outdated.join(", ")
+        ));
+    }
+    Err(Problem::DoneWithRejects {
+        what: what.join("\n"),
+    })
+}
+
+/// Registers that an earlier result of this epoch held and this one does not; keeps which this one holds.
+fn vanished(state: &Path, agreement: &InForce, opened: &Opened) -> Result<Vec<String>, Problem> {
+    let place = hedui_keys::vault::place(agreement);
+    let kept = state.join(format!("result-{place}.registers"));
+    let seen = if kept.exists() {
+        files::read_text(&kept)?
+    } else {
+        String::new()
+    };
+    let held = opened.manifest.registers.iter().map(|r| r.name.as_str());
+    let mut all: BTreeSet<&str> = seen.lines().filter(|line| !line.is_empty()).collect();
+    let absent = opened.absent.iter().map(Name::as_str);
+    let gone = absent
+        .filter(|name| all.contains(name))
+        .map(str::to_owned)
+        .collect();
+    all.extend(held);
+    let lines: String = all.iter().map(|name| format!("{name}\n")).collect();
+    files::write_bytes(&kept, lines.as_bytes())?;
+    Ok(gone)
 }
 
 /// What R can prove against the matcher or a register stops the command with an alarm.
 fn alarm(opened: &Opened) -> Result<(), Problem> {
+    let mut what = Vec::new();
     if opened.canary_alarm_count > 0 {
-        return Err(Problem::DoneWithRejects {
-            what: format!(
+        what.push(format!(
                 "警示 alarm: {} 条校验记录缺失或多余 canaries are missing or were invented: the matcher dropped or \
                  made up matches; do not rely on this result, tell the reviewer",
                 opened.canary_alarm_count
-            ),
-        });
+            ));
     }
-    if opened.unopenable_count + opened.foreign_count + opened.impossible_count == 0 {
-        return Ok(());
-    }
-    Err(Problem::DoneWithRejects {
-        what: format!(
+    if opened.unopenable_count + opened.foreign_count + opened.impossible_count > 0 {
+        what.push(format!(
             "{} pairs whose facts are missing or do not open with this roll's own keys, {} that name nobody on this \
              roll, {} that the rule cannot give: the matcher or a register is at fault, or the roll was submitted \
              again since; tell the reviewer",
             opened.unopenable_count, opened.foreign_count, opened.impossible_count
-        ),
+        ));
+    }
+    if what.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::DoneWithRejects {
+        what: what.join("\n"),
     })
 }
 
@@ -327,6 +376,13 @@ fn print_registers(console: &Console, agreement: &InForce, opened: &Opened) {
         ]);
     }
     console.say(&table.to_string());
+    if !opened.absent.is_empty() {
+        let names: Vec<&str> = opened.absent.iter().map(|name| name.as_str()).collect();
+        console.note(&format!(
+            "结果中没有 not in this result: {}（尚未报送，或被核对中心遗漏 not delivered yet, or left out by the matcher）",
+            names.join(", ")
+        ));
+    }
 }
 
 fn print_findings(console: &Console, rules: &Rules, findings: &Findings) {

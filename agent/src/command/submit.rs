@@ -47,7 +47,7 @@ pub struct SubmitOptions {
     /// Custodian to ask (repeat; default: the first ones of the agreement)
     #[arg(long = "custodian", value_name = "NAME")]
     custodians: Vec<String>,
-    /// Say what the evaluations will cost, and stop
+    /// Say what the evaluations will cost, and stop: nothing is asked or sent
     #[arg(long)]
     estimate: bool,
     /// Drop an earlier request whose answers will never come (custodians may have counted it)
@@ -97,6 +97,10 @@ pub fn deliver(
         options,
         state: &state,
     };
+    if options.estimate {
+        run.estimate(&mut prepared)?;
+        return rejects(&prepared);
+    }
     if dataset.kind == DatasetKind::Roll {
         run.kits()?;
     }
@@ -141,6 +145,38 @@ struct Run<'a> {
 type Evaluations<'a> = Option<(&'a Workshop<'a>, &'a mut Values)>;
 
 impl Run<'_> {
+    /// Says what the evaluations of a dataset will cost; nothing is made, asked or sent.
+    fn estimate(&self, prepared: &mut Prepared) -> Result<(), Problem> {
+        if self.agreement.text().lock == LockKind::Keyed {
+            self.console.say(
+                "本协议不使用密钥保管方，无需计算 this agreement has no custodians: nothing is to be evaluated",
+            );
+            self.console.object(&serde_json::json!({
+                "dataset": prepared.dataset.name.as_str(), "values": 0,
+            }));
+            return Ok(());
+        }
+        let folders = (self.state, self.options.exchange.as_path());
+        let workshop = Workshop::new(self.agreement, self.identity, folders, self.console)?;
+        let mut values = Values::collect(&workshop, prepared)?;
+        let (missing, _) = Batch::of(&workshop, &prepared.dataset.name).missing(&mut values)?;
+        self.cost(missing, prepared.dataset.name.as_str());
+        Ok(())
+    }
+
+    /// Says how many values are to be evaluated, how long that takes, and whether the quota has room.
+    fn cost(&self, missing: u64, dataset: &str) {
+        self.console.say(&format!(
+            "需要计算 to be evaluated: {missing} 个取值 values, {}",
+            cost::of_values(missing)
+        ));
+        if let Some(warning) = cost::quota_warning(self.agreement, missing, dataset) {
+            self.console.note(&warning);
+        }
+        self.console
+            .object(&serde_json::json!({ "dataset": dataset, "values": missing }));
+    }
+
     /// Takes answers that have come and asks for what is missing, as far as the command reaches; the values
     /// once all of them have tokens, or `None` where the command ends with its requests.
     fn evaluated(
@@ -194,20 +230,9 @@ impl Run<'_> {
                 ),
             });
         }
-        let dataset = prepared.dataset.name.as_str();
-        self.console.say(&format!(
-            "需要计算 to be evaluated: {missing} 个取值 values, {}",
-            cost::of_values(missing)
-        ));
-        if let Some(warning) = cost::quota_warning(self.agreement, missing, dataset) {
-            self.console.note(&warning);
-        }
-        self.console
-            .object(&serde_json::json!({ "dataset": dataset, "values": missing }));
-        if self.options.estimate {
-            return Ok(None);
-        }
-        let custodians = request::choose(workshop, &self.options.custodians)?;
+        self.cost(missing, prepared.dataset.name.as_str());
+        let before = asked.as_ref().or(earlier.as_ref());
+        let custodians = request::choose(workshop, &self.options.custodians, before)?;
         if let Some(card) = earlier {
             let count = card.values;
             request::send(workshop, &batch, card, &custodians, &self.home.clock()?)?;
@@ -383,14 +408,14 @@ impl Run<'_> {
         };
         let dataset = &prepared.dataset.name;
         let side = (register.as_str(), dataset != register);
-        let usual = submit::usual_bitmap(&encoder, parts)?;
-        let canaries = canary::records(agreement, &prepared.pseudonyms, side, usual);
+        let usual = submit::Usual::of(&encoder, parts)?;
+        let canaries = canary::records(agreement, &prepared.pseudonyms, side, &usual);
         let count = canaries.len() as u64;
         let mut with_canaries = canary_parts(&prepared.pseudonyms, register, canaries, parts);
         let built = submit::build(
             &encoder,
             dataset,
-            (&prepared.mapping.as_of, &prepared.snapshot),
+            (&prepared.mapping.as_of, &prepared.snapshot, &usual),
             self.state,
             &mut with_canaries,
         )?;

@@ -1,6 +1,7 @@
 //! Answers of custodians become tokens. In: a batch and the answers to it. Out: tokens in the sealed cache.
-//! Invariant: every chunk's proofs are verified before its tokens exist (the types say so); a custodian whose
-//! answer does not hold is named; with a spare answer the others go on without it.
+//! Invariant: every chunk's proofs are verified before its tokens exist (the types say so), and all chunks of a batch
+//! before one of its tokens is kept; a custodian whose answer does not hold is named, with what is wrong with it as far as
+//! that can be told; with another answer the command goes on without it.
 //! Specification: protocol/SPEC.md, "Evaluation"; RFC 9497 §3.3.2.
 
 use std::fs::File;
@@ -11,9 +12,8 @@ use hedui_edge::files::{self, Scratch};
 use hedui_edge::{Problem, exchange};
 use hedui_keys::epoch_key;
 use hedui_keys::oprf::OprfError;
-use hedui_keys::oprf::client::{BlindKey, EpochKey};
-use hedui_keys::oprf::proof::Elements;
-use hedui_keys::oprf::suite::{ELEMENT_BYTES, PROOF_BYTES, decode};
+use hedui_keys::oprf::client::{BlindKey, BlindedChunk, EpochKey};
+use hedui_keys::oprf::suite::{ELEMENT_BYTES, PROOF_BYTES};
 use hedui_keys::oprf::threshold::Index;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::ids::Name;
@@ -22,11 +22,14 @@ use hedui_protocol::lock::Token;
 use hedui_protocol::message::evaluation::{AnswerManifest, ELEMENTS, PROOFS, chunks};
 use hedui_protocol::message::{manifest_len, parse_manifest};
 use hedui_protocol::refusal::Refusal;
+use hedui_protocol::secret::Secret;
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 use super::batch::{Asked, Batch, Card, VALUES_AT_ONCE};
 use super::cache::{Partition, partition_of};
 use super::{ValueId, Workshop};
+use crate::spool::Spool;
 
 /// What is known about the answers to a batch.
 pub enum Answers {
@@ -40,18 +43,23 @@ pub enum Answers {
 pub fn absorb(workshop: &Workshop<'_>, batch: &Batch<'_>, card: &Card) -> Result<Answers, Problem> {
     let needed = workshop.agreement.text().oprf.threshold as usize;
     let mut wrong: Vec<(PathBuf, Problem)> = Vec::new();
+    let mut told = 0;
     loop {
         let (mut answers, waiting, refused) = arrived(workshop, card, &wrong)?;
         if answers.len() < needed {
             let first = wrong.into_iter().next().map(|(_, problem)| problem);
             return first.or(refused).map_or(Ok(Answers::Waiting(waiting)), Err);
         }
-        let spare = answers.len() > needed;
+        // Enough without the wrong ones: those are worth a word, no more.
+        for (_, problem) in wrong.iter().skip(told) {
+            workshop.console.note(&problem.to_string());
+        }
+        told = wrong.len();
         answers.truncate(needed);
         let places: Vec<PathBuf> = answers.iter().map(|answer| answer.path.clone()).collect();
         match verify(workshop, batch, card, answers) {
-            // With a spare answer one custodian that answers wrongly is like one that is silent.
-            Err(problem @ Problem::Refused { .. }) if spare => {
+            // A custodian that answers wrongly is like one that is silent; it may have answered again, and rightly.
+            Err(problem @ Problem::Refused { .. }) => {
                 let Problem::Refused {
                     place: Some(place), ..
                 } = &problem
@@ -61,7 +69,6 @@ pub fn absorb(workshop: &Workshop<'_>, batch: &Batch<'_>, card: &Card) -> Result
                 if !places.contains(place) {
                     return Err(problem);
                 }
-                workshop.console.note(&problem.to_string());
                 wrong.push((place.clone(), problem));
             }
             other => return other.map(Answers::Absorbed),
@@ -76,14 +83,19 @@ fn verify(
     card: &Card,
     answers: Vec<Answer>,
 ) -> Result<u64, Problem> {
-    let key = epoch_key::load(workshop.agreement, workshop.state, workshop.exchange)?;
+    let key = epoch_key::load(
+        workshop.agreement,
+        (workshop.state, workshop.exchange),
+        workshop.console,
+    )?;
     let mut absorber = Absorber {
         workshop,
         key,
         answers,
         asked: Vec::new(),
-        tokens: Vec::new(),
+        tokens: Spool::new(&workshop.folder)?,
         done: 0,
+        chunks: 0,
         bar: workshop
             .console
             .progress("验证与合成 verifying", card.values),
@@ -228,9 +240,12 @@ struct Absorber<'a> {
     key: EpochKey,
     answers: Vec<Answer>,
     asked: Vec<Asked>,
-    /// Tokens of the partition that is being filled.
-    tokens: Vec<(ValueId, Token)>,
+    /// Tokens by partition until every proof of the batch has been checked; what does not fit in memory is sealed under a
+    /// key of this process.
+    tokens: Spool,
     done: u64,
+    /// Chunks of the groups before this one.
+    chunks: usize,
     bar: hedui_edge::console::ProgressBar,
 }
 
@@ -270,55 +285,89 @@ impl Absorber<'_> {
             .par_iter()
             .map(|chunk| tokens_of(key, blinds, &custodians, chunk))
             .collect();
-        for tokens in tokens {
-            let tokens = tokens.map_err(|(at, error)| self.refusal(at, error))?;
+        for (at, tokens) in tokens.into_iter().enumerate() {
+            let tokens = tokens.map_err(|wrong| self.refusal(&chunks, at, wrong))?;
             for (id, token) in tokens {
-                self.keep(id, token)?;
+                let record = Zeroizing::new([&id[..], token.expose()].concat());
+                self.tokens.push_to(partition_of(&id), &record)?;
+                self.done += 1;
+                self.bar.inc(1);
             }
         }
+        self.chunks += chunks.len();
         Ok(())
     }
 
-    /// Collects the tokens of one partition; they come in the order of their local names.
-    fn keep(&mut self, id: ValueId, token: Token) -> Result<(), Problem> {
-        let here = partition_of(&id);
-        if let Some((last, _)) = self.tokens.last()
-            && partition_of(last) != here
-        {
-            self.flush()?;
-        }
-        self.tokens.push((id, token));
-        self.done += 1;
-        self.bar.inc(1);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), Problem> {
-        let Some((first, _)) = self.tokens.first() else {
-            return Ok(());
-        };
-        let index = partition_of(first);
-        let mut partition = Partition::load(self.workshop, index)?;
-        partition.add(self.tokens.drain(..));
-        partition.store(self.workshop, index)
-    }
-
+    /// Keeps the tokens, once all proofs have been checked.
     fn finish(mut self, blinds: &BlindKey) -> Result<u64, Problem> {
         if !self.asked.is_empty() {
             self.group(blinds)?;
         }
-        self.flush()?;
+        for index in 0..self.tokens.partitions() {
+            let records = self.tokens.records(index)?;
+            if records.is_empty() {
+                continue;
+            }
+            let mut partition = Partition::load(self.workshop, index)?;
+            partition.add(records.iter().filter_map(|record| {
+                let (id, token) = record.split_first_chunk::<16>()?;
+                Some((*id, Secret::new(<[u8; 64]>::try_from(token).ok()?)))
+            }));
+            partition.store(self.workshop, index)?;
+        }
         self.bar.finish_and_clear();
         Ok(self.done)
     }
 
-    /// Names the answer that does not hold.
-    fn refusal(&self, at: usize, error: OprfError) -> Problem {
-        let place = self.answers.get(at).map(|answer| answer.path.clone());
-        Problem::Refused {
-            place,
-            refusal: Refusal::BadProof(error.to_string()),
+    /// Names the answer that does not hold, the chunk, and what is wrong with it as far as that can be told.
+    fn refusal(&self, chunks: &[Chunk<'_>], at: usize, (who, error): Wrong) -> Problem {
+        let Some(answer) = self.answers.get(who) else {
+            let why = format!("chunk {}: {error}", self.chunks + at + 1);
+            return Refusal::BadProof(why).into();
+        };
+        let number = self.chunks + at + 1;
+        let why = match error {
+            OprfError::Proof => self.diagnosis(chunks, at, who),
+            OprfError::Element { index } => {
+                let element = (number - 1) * EVALUATION_CHUNK + index;
+                format!("element {element} is not a valid group element")
+            }
+            other => format!("chunk {number}: {other}"),
+        };
+        Problem::refused(&answer.path, Refusal::BadProof(why))
+    }
+
+    /// Why a proof may not verify: another custodian's share, chunks in another order, a key that nobody knows, or a change.
+    fn diagnosis(&self, chunks: &[Chunk<'_>], at: usize, who: usize) -> String {
+        let number = self.chunks + at + 1;
+        let own = self.answers[who].custodian;
+        let verifies = |custodian: Index, asked: &Chunk<'_>, answered: &Chunk<'_>| {
+            let bytes = asked.elements();
+            let (elements, proof) = &answered.answers[who];
+            let sent = BlindedChunk::decode(&bytes);
+            sent.is_ok_and(|sent| self.key.verify(custodian, &sent, elements, proof).is_ok())
+        };
+        let here = &chunks[at];
+        let names = self.workshop.agreement.custodians();
+        let mut others = (1..).zip(&names).filter(|(index, _)| *index != own);
+        if let Some((_, name)) = others.find(|(index, _)| verifies(*index, here, here)) {
+            return format!("chunk {number} was made with the share of custodian `{name}`");
         }
+        let moved = chunks
+            .iter()
+            .position(|other| verifies(own, other, here))
+            .map(|place| self.chunks + place + 1);
+        if let Some(place) = moved {
+            return format!("the answer to chunk {place} stands in the place of chunk {number}");
+        }
+        let holds = |chunk: &Chunk<'_>| verifies(own, chunk, chunk);
+        if chunks.len() > 1 && !chunks.iter().any(holds) {
+            return "no chunk's proof holds: the answer was made with a share that is not of this epoch's key".to_owned();
+        }
+        format!(
+            "the proof of chunk {number} does not hold: an element or the proof was changed, or the share is not of this \
+             epoch's key"
+        )
     }
 }
 
@@ -341,27 +390,27 @@ impl Answer {
     }
 }
 
-/// Tokens of a chunk, or the place of the answer that does not hold and why.
+/// The place of an answer that does not hold, and why; a place that no answer has where it is not one answer's fault.
+type Wrong = (usize, OprfError);
+
+impl Chunk<'_> {
+    fn elements(&self) -> Vec<[u8; ELEMENT_BYTES]> {
+        self.asked.iter().map(|asked| asked.element).collect()
+    }
+}
+
+/// Tokens of a chunk, or which answer does not hold and why.
 fn tokens_of(
     key: &EpochKey,
     blinds: &BlindKey,
     custodians: &[Index],
     chunk: &Chunk<'_>,
-) -> Result<Vec<(ValueId, Token)>, (usize, OprfError)> {
-    let bytes: Vec<[u8; ELEMENT_BYTES]> = chunk.asked.iter().map(|asked| asked.element).collect();
-    let points = bytes
-        .iter()
-        .enumerate()
-        .map(|(index, bytes)| decode(bytes, index))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| (usize::MAX, error))?;
-    let blinded = Elements {
-        points: &points,
-        bytes: &bytes,
-    };
+) -> Result<Vec<(ValueId, Token)>, Wrong> {
+    let bytes = chunk.elements();
+    let blinded = BlindedChunk::decode(&bytes).map_err(|error| (usize::MAX, error))?;
     let mut evaluations = Vec::with_capacity(custodians.len());
     for (at, (custodian, (elements, proof))) in custodians.iter().zip(&chunk.answers).enumerate() {
-        let verified = key.verify(*custodian, blinded, elements, proof);
+        let verified = key.verify(*custodian, &blinded, elements, proof);
         evaluations.push(verified.map_err(|error| (at, error))?);
     }
     // Padding stands behind the values; it is proved like everything else and then forgotten.
@@ -371,7 +420,7 @@ fn tokens_of(
         .take_while(|asked| !asked.input.is_empty());
     let inputs: Vec<&[u8]> = values.clone().map(|asked| &asked.input[..]).collect();
     let tokens = key
-        .finalise(&inputs, blinds, &evaluations)
+        .finalise(&blinded, &inputs, blinds, &evaluations)
         .map_err(|error| (usize::MAX, error))?;
     Ok(values.map(|asked| asked.id).zip(tokens).collect())
 }

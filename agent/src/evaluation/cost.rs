@@ -4,6 +4,7 @@
 
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::match_key::Side;
+use hedui_protocol::message::evaluation::RequestManifest;
 
 /// Microseconds of one core per value at the agent: blind, verify two custodians' proofs, combine, finalise.
 const AGENT_MICROSECONDS: u64 = 101;
@@ -43,10 +44,11 @@ pub fn of_error_keys(agreement: &Agreement) -> Vec<String> {
         .collect()
 }
 
-/// Values that a dataset may have at most and that its quota allows; a warning where the second is smaller.
+/// A warning where the elements that would be asked, padding included, are more than the quota of an epoch.
 pub fn quota_warning(agreement: &InForce, values: u64, dataset: &str) -> Option<String> {
     let dataset = agreement.dataset_or_nearest(dataset).ok()?;
     let quota = agreement.evaluations_max(dataset);
+    let values = RequestManifest::padded(values);
     (values > quota).then(|| {
         format!(
             "超过协议限额 more than the agreement allows in one epoch: {values} > {quota}; \

@@ -41,6 +41,11 @@ pub fn send(
     out.flush().map_err(wrap)?;
     drop(out);
     let content = hash.finish();
+    // Before the first goes out: what was asked is waited for even if a crash comes before its identifier is known.
+    for name in custodians {
+        card.requests.entry(name.clone()).or_default();
+    }
+    batch.keep(&card)?;
     for name in custodians {
         let to = workshop.agreement.card(name).ok_or_else(|| {
             Problem::usage(format!("`{name}` is no party"), "see `agreement show`")
@@ -66,17 +71,30 @@ pub fn send(
             .console
             .say(&format!("  → {}", sent.path.display()));
         card.requests.insert(name.clone(), sent.request.to_hex());
+        batch.keep(&card)?;
     }
-    batch.keep(&card)?;
     Ok(card)
 }
 
-/// The custodians to ask: those named, or the first ones of the agreement.
-pub fn choose(workshop: &Workshop<'_>, named: &[String]) -> Result<Vec<Name>, Problem> {
+/// The custodians to ask: those named; or those that were asked for this batch before, if they are enough; or the first
+/// ones of the agreement. Together with those asked before they must be as many as an answer needs.
+pub fn choose(
+    workshop: &Workshop<'_>,
+    named: &[String],
+    before: Option<&Card>,
+) -> Result<Vec<Name>, Problem> {
     let all = workshop.agreement.custodians();
     let needed = workshop.agreement.text().oprf.threshold as usize;
+    let asked: Vec<Name> = before
+        .map(|card| card.requests.keys().cloned().collect())
+        .unwrap_or_default();
     if named.is_empty() {
-        return Ok(all.into_iter().take(needed).cloned().collect());
+        if asked.len() >= needed {
+            return Ok(asked);
+        }
+        let others = all.into_iter().filter(|name| !asked.contains(name));
+        let more = others.take(needed - asked.len()).cloned();
+        return Ok(asked.iter().cloned().chain(more).collect());
     }
     let names: Vec<&str> = all.iter().map(|name| name.as_str()).collect();
     let mut chosen = Vec::new();
@@ -91,6 +109,13 @@ pub fn choose(workshop: &Workshop<'_>, named: &[String]) -> Result<Vec<Name>, Pr
         if !chosen.contains(*name) {
             chosen.push((*name).clone());
         }
+    }
+    let together = chosen.iter().filter(|name| !asked.contains(name)).count() + asked.len();
+    if together < needed {
+        return Err(Problem::usage(
+            format!("{needed} custodians must answer, and {together} would be asked"),
+            format!("name more with --custodian: {}", names.join(", ")),
+        ));
     }
     Ok(chosen)
 }

@@ -81,9 +81,8 @@ impl<'a> Evaluated<'a> {
         Ok(Self { workshop, tokens })
     }
 
-    fn add(&mut self, records: Vec<Vec<u8>>) {
+    fn add(&mut self, records: Vec<zeroize::Zeroizing<Vec<u8>>>) {
         for record in records {
-            let record = zeroize::Zeroizing::new(record);
             if let Some((id, token)) = record.split_first_chunk::<16>()
                 && let Ok(token) = <[u8; 64]>::try_from(token)
             {

@@ -35,7 +35,7 @@ impl Values {
         for part in 0..prepared.spool.partitions() {
             let number = u8::try_from(part).unwrap_or(u8::MAX);
             let records = prepared.spool.records(part)?;
-            let values: Vec<Vec<u8>> = records
+            let values: Vec<Zeroizing<Vec<u8>>> = records
                 .par_iter()
                 .map(|bytes| values_of(workshop, bytes, (facts, side), number))
                 .collect::<Result<Vec<_>, _>>()?
@@ -57,13 +57,12 @@ impl Values {
     /// Values of a partition by local name and part, each pair once.
     pub fn partition(&mut self, index: usize) -> Result<Vec<Value>, Problem> {
         let mut records = self.0.records(index)?;
-        records.par_sort_unstable();
+        records.par_sort_unstable_by(|a, b| a[..].cmp(&b[..]));
         // Equal values of one part are equal records; the input follows the name, so nothing else can be.
         records.dedup();
         records
             .into_iter()
             .map(|record| {
-                let record = Zeroizing::new(record);
                 let parsed = record.split_first_chunk::<16>();
                 parsed
                     .and_then(|(id, rest)| {
@@ -86,7 +85,7 @@ fn values_of(
     bytes: &[u8],
     (facts, side): (usize, Side),
     part: u8,
-) -> Result<Vec<Vec<u8>>, Problem> {
+) -> Result<Vec<Zeroizing<Vec<u8>>>, Problem> {
     let agreement = workshop.agreement;
     let record = Spooled::decode(bytes, agreement, facts)
         .map_err(|error| Problem::data(error.to_string(), "report this"))?;
@@ -96,7 +95,7 @@ fn values_of(
         .flat_map(|key| KeyInput::all(digest, epoch, key, &record.person, side))
         .map(|input| {
             let id = workshop.id_of(input.bytes());
-            [&id[..], &[part], input.bytes()].concat()
+            Zeroizing::new([&id[..], &[part], input.bytes()].concat())
         })
         .collect())
 }

@@ -10,7 +10,7 @@ use frost_ristretto255::Identifier;
 use frost_ristretto255::keys::dkg;
 
 use hedui_edge::{Problem, files};
-use hedui_protocol::agreement::InForce;
+use hedui_protocol::agreement::Agreement;
 use hedui_protocol::epoch::EpochRecord;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::Name;
@@ -19,9 +19,9 @@ use hedui_protocol::refusal::Refusal;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::custodian::desk::Desk;
-use crate::custodian::ledger::{DESTROYED, Ledger};
+use crate::custodian::ledger::Ledger;
 use crate::custodian::packages::{Packages, messages, packed, received, send, unpacked};
-use crate::epoch_key::{file_name, key_of, threshold};
+use crate::epoch_key::{described, file_name, records, threshold};
 use crate::identity_file::random;
 use crate::oprf::evaluate::Share;
 use crate::oprf::threshold::{Index, Threshold};
@@ -54,7 +54,7 @@ pub const FILES: [&str; 8] = [
     RECORD,
 ];
 /// What is of no use once the share is here.
-const LEFTOVERS: [&str; 5] = [FIRST, FIRSTS_SEEN, SECOND, SECOND_OUT, DEALT];
+const LEFTOVERS: [&str; 4] = [FIRST, FIRSTS_SEEN, SECOND, DEALT];
 
 /// How far a ceremony has come.
 pub enum Progress {
@@ -66,13 +66,19 @@ pub enum Progress {
 
 /// Does every step that can be done now.
 pub fn run(desk: &Desk<'_>) -> Result<Progress, Problem> {
-    if let Some(share) = desk.vault().read(SHARE)? {
+    let vault = desk.vault();
+    if Ledger::open(desk.state, desk.agreement, &vault)?.is_destroyed() {
+        return Err(Problem::data(
+            "the share of this epoch was destroyed",
+            "agree on a new epoch",
+        ));
+    }
+    if let Some(share) = vault.read(SHARE)? {
+        no_leftovers(desk)?;
+        resend(desk)?;
         // A record that was lost on its way is written again.
-        if let Some(record) = desk.vault().read(RECORD)? {
+        if let Some(record) = vault.read(RECORD)? {
             deliver_record(desk, &share_of(&share)?, &record)?;
-        }
-        for name in LEFTOVERS {
-            desk.vault().destroy(name)?;
         }
         return Ok(Progress::Ready);
     }
@@ -84,7 +90,11 @@ pub fn run(desk: &Desk<'_>) -> Result<Progress, Problem> {
     let threshold = threshold(desk.agreement)?;
     begin(desk, threshold)?;
     let others = desk.others();
-    let firsts = received(desk, 1)?;
+    // Once the second step is taken the first messages are kept: the files may be gone.
+    let firsts = match vault.read(SECOND_OUT)?.and(vault.read(FIRSTS_SEEN)?) {
+        Some(seen) => unpacked(&seen)?,
+        None => received(desk, 1)?,
+    };
     if firsts.len() < others.len() {
         return Ok(Progress::Waiting(1, missing(&others, &firsts)));
     }
@@ -97,21 +107,51 @@ pub fn run(desk: &Desk<'_>) -> Result<Progress, Problem> {
     Ok(Progress::Ready)
 }
 
+/// Removes what the ceremony kept and the share makes useless, a dealer's polynomial first of all.
+fn no_leftovers(desk: &Desk<'_>) -> Result<(), Problem> {
+    LEFTOVERS
+        .iter()
+        .try_for_each(|name| desk.vault().destroy(name).map(|_| ()))
+}
+
+/// Sends this custodian's messages again until everybody's record is there: one that was lost on its way would keep
+/// another from its share for ever. Then what was sent is removed too.
+fn resend(desk: &Desk<'_>) -> Result<(), Problem> {
+    let vault = desk.vault();
+    let (Some(first), Some(second)) = (vault.read(FIRST_OUT)?, vault.read(SECOND_OUT)?) else {
+        return Ok(());
+    };
+    let signed = signed_records(desk)?;
+    let has_record = |name: &Name| signed.iter().any(|(_, by)| by == name);
+    if desk.others().iter().all(|(_, name)| has_record(name)) {
+        vault.destroy(SECOND_OUT)?;
+        return Ok(());
+    }
+    let packages = unpacked(&second)?;
+    for (index, name) in desk.others() {
+        send(desk, &name, 1, &first, Vec::new())?;
+        if let Some(package) = packages.get(&index) {
+            send(desk, &name, 2, package, Vec::new())?;
+        }
+    }
+    Ok(())
+}
+
 /// An epoch has one ceremony: without a share, nothing may be signed for a key that this custodian has signed, or
 /// whose share it has destroyed.
 fn no_key_yet(desk: &Desk<'_>) -> Result<(), Problem> {
     let vault = desk.vault();
     let ledger = Ledger::open(desk.state, desk.agreement, &vault)?;
-    if ledger.share() == Some(DESTROYED) {
-        return Err(Problem::data(
-            "the share of this epoch was destroyed",
-            "agree on a new epoch",
-        ));
-    }
     let signed = signed_records(desk)?;
     let mine = signed.iter().any(|(_, by)| by.as_str() == desk.me());
-    // Another's record can be there before one's own: then the second step was taken, and its secret is here.
-    let begun = !desk.agreement.text().oprf.dealer.is_empty() || vault.read(SECOND)?.is_some();
+    // Another's record can be there before one's own: then the second step was taken, and its secret is here. With a
+    // dealer, others have records only after it dealt, and its polynomial is kept until its own share is.
+    let dealer = &desk.agreement.text().oprf.dealer;
+    let begun = if dealer.is_empty() {
+        vault.holds(SECOND)?
+    } else {
+        desk.me() != dealer || vault.holds(DEALT)?
+    };
     if mine || ledger.share().is_some() || (!signed.is_empty() && !begun) {
         return Err(Problem::data(
             "this epoch has its key, and the share of this custodian is lost",
@@ -124,18 +164,13 @@ fn no_key_yet(desk: &Desk<'_>) -> Result<(), Problem> {
 
 /// Records of this epoch in the exchange folder with the custodians who truly signed them.
 pub fn signed_records(desk: &Desk<'_>) -> Result<Vec<(EpochRecord, Name)>, Problem> {
-    let mut found = Vec::new();
-    for name in desk.agreement.custodians() {
-        let path = desk.exchange.join(file_name(desk.agreement, name.as_str()));
-        if !path.exists() {
-            continue;
-        }
-        let text = files::read_text(&path)?;
-        let (record, signers) =
-            EpochRecord::signed(desk.agreement, &text).map_err(|r| Problem::refused(&path, r))?;
-        found.extend(signers.into_iter().map(|signer| (record.clone(), signer)));
-    }
-    Ok(found)
+    let found = records(desk.agreement, desk.exchange, desk.console)?;
+    let signed = found.into_iter().flat_map(|copy| {
+        let record = copy.record;
+        let signers = copy.signers.into_iter();
+        signers.map(move |signer| (record.clone(), signer))
+    });
+    Ok(signed.collect())
 }
 
 fn missing<T>(others: &[(Index, Name)], have: &BTreeMap<Index, T>) -> Vec<String> {
@@ -243,11 +278,7 @@ fn complete(
     }
     let done = keep(desk, &own?, &publics);
     share.zeroize();
-    done?;
-    for name in LEFTOVERS {
-        desk.vault().destroy(name)?;
-    }
-    Ok(())
+    done
 }
 
 /// With a dealer: the dealer deals, the others take what they were dealt.
@@ -294,9 +325,6 @@ fn deal(desk: &Desk<'_>, threshold: Threshold) -> Result<Progress, Problem> {
     }
     if let Some((_, share)) = shares.into_iter().find(|(i, _)| *i == desk.index) {
         keep(desk, &Share::new(share), &publics)?;
-    }
-    for name in LEFTOVERS {
-        desk.vault().destroy(name)?;
     }
     Ok(Progress::Ready)
 }
@@ -356,10 +384,14 @@ fn keep(desk: &Desk<'_>, share: &Share, publics: &[[u8; 32]]) -> Result<(), Prob
     let key = crate::oprf::client::EpochKey::new(threshold(desk.agreement)?, &shares)
         .map_err(|e| Refusal::BadProof(e.to_string()))?;
     record.group = *key.group();
-    key_of(desk.agreement, &record)?;
+    described(desk.agreement, &record)?;
     let text = record.render();
-    desk.vault().write(RECORD, text.as_bytes())?;
-    desk.vault().write(SHARE, share.expose().as_bytes())?;
+    let vault = desk.vault();
+    vault.write(RECORD, text.as_bytes())?;
+    // Before the share: a share beside no anchor has lost its log.
+    Ledger::open(desk.state, desk.agreement, &vault)?.anchor()?;
+    vault.write(SHARE, share.expose())?;
+    no_leftovers(desk)?;
     deliver_record(desk, share, text.as_bytes())
 }
 
@@ -475,11 +507,19 @@ impl frost_ristretto255::rand_core::RngCore for SystemRng {
 impl frost_ristretto255::rand_core::CryptoRng for SystemRng {}
 
 /// Whether an identity is a custodian of the agreement, and which.
-pub fn index_of(agreement: &InForce, identity: &Identity) -> Result<Index, Problem> {
-    let custodians = agreement.custodians();
-    let at = custodians
-        .iter()
-        .position(|name| **name == identity.card().name);
+pub fn index_of(agreement: &Agreement, identity: &Identity) -> Result<Index, Problem> {
+    let (custodians, own) = (agreement.custodians(), identity.card());
+    let at = custodians.iter().position(|name| **name == own.name);
+    // A key made anew under the same name is not the one that the parties signed for.
+    if at.is_some() && agreement.card(&own.name) != Some(own) {
+        return Err(Problem::data(
+            format!(
+                "this key of `{}` is not the one that the agreement names",
+                own.name
+            ),
+            "use the folder whose card went into the agreement, or agree anew with this one",
+        ));
+    }
     at.and_then(|at| Index::try_from(at + 1).ok())
         .ok_or_else(|| no_custodian(&identity.card().name))
 }

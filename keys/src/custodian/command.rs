@@ -11,7 +11,7 @@ use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, exchange, files};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::epoch::EpochRecord;
-use hedui_protocol::header::MessageType;
+use hedui_protocol::header::{Header, MessageType};
 use hedui_protocol::label::Label;
 use hedui_protocol::primitive::{hex, labelled_sha256};
 use hedui_protocol::refusal::Refusal;
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::answer::{Answered, answer};
 use super::ceremony::{self, Progress, SHARE};
 use super::desk::Desk;
-use super::ledger::{DESTROYED, Event, Ledger};
+use super::ledger::{DESTROYED, DESTROYED_UNHELD, Event, Ledger, MADE, RESTORED};
 use super::paper;
 use crate::epoch_key::file_name;
 use crate::identity_file::random;
@@ -66,6 +66,9 @@ pub enum CustodianCommand {
         /// The log of this epoch is lost for good: begin a new one, with the whole quota again
         #[arg(long)]
         without_log: bool,
+        /// The log's head as it was noted on paper: on a new machine nothing else says that the log is whole
+        #[arg(long, value_name = "HEX", conflicts_with = "without_log")]
+        log_head: Option<String>,
         /// Folder where sealed files are exchanged (holds the epoch's record)
         #[arg(long, value_name = "DIR", default_value = "exchange")]
         exchange: PathBuf,
@@ -119,9 +122,10 @@ pub fn run(
         CustodianCommand::Restore {
             sheets,
             without_log,
+            log_head,
             exchange,
         } => with_desk(home, console, exchange, |desk| {
-            restore(desk, sheets, *without_log)
+            restore(desk, sheets, (*without_log, log_head.as_deref()))
         }),
     }
 }
@@ -158,7 +162,7 @@ fn ceremony_step(desk: &Desk<'_>) -> Result<(), Problem> {
                 .share()
                 .is_none()
             {
-                note_share(desk, "made")?;
+                note_share(desk, MADE)?;
             }
             desk.console.say(&format!(
                 "密钥份额已就绪 the share is ready: {}",
@@ -183,33 +187,37 @@ fn ceremony_step(desk: &Desk<'_>) -> Result<(), Problem> {
 }
 
 fn note_share(desk: &Desk<'_>, state: &str) -> Result<(), Problem> {
-    let event = Event::Share {
-        state: state.to_owned(),
-    };
     let vault = desk.vault();
-    Ledger::open(desk.state, desk.agreement, &vault)?.append(event, &desk.clock.now())
+    Ledger::open(desk.state, desk.agreement, &vault)?.append(Event::share(state), &desk.clock.now())
+}
+
+/// The refusal where the log says that the share is gone.
+fn not_destroyed(ledger: &Ledger<'_>) -> Result<(), Problem> {
+    if ledger.is_destroyed() {
+        return Err(Problem::data(
+            "the log says that the share of this epoch was destroyed",
+            "agree on a new epoch; if its file is still here, something kept `destroy` from ending: run it again",
+        ));
+    }
+    Ok(())
 }
 
 /// Answers all requests; one that is refused does not keep the others waiting.
 fn answers(desk: &Desk<'_>, given: &[PathBuf]) -> Result<(), Problem> {
     let share = share(desk)?;
     let requests = if given.is_empty() {
-        let me = &desk.identity.card().name;
-        exchange::addressed_to(desk.exchange, me)?
-            .into_iter()
-            .filter(|file| file.header.kind == MessageType::EvalRequest)
-            .filter(|file| file.header.agreement == desk.agreement.digest())
-            .map(|file| file.path)
-            .collect()
+        open_requests(desk)?
     } else {
         given.to_vec()
     };
     let vault = desk.vault();
     let mut ledger = Ledger::open(desk.state, desk.agreement, &vault)?;
-    if ledger.share() == Some(DESTROYED) {
+    not_destroyed(&ledger)?;
+    if ledger.share().is_none() {
         return Err(Problem::data(
-            "the log says that the share of this epoch was destroyed",
-            "run `hedui-keys custodian destroy` again: something kept it from ending",
+            format!("{}: it says nothing of this share", ledger.path().display()),
+            "after a ceremony: hedui-keys custodian ceremony; after a loss: put the log back from a copy, or restore \
+             the share from paper with --without-log",
         ));
     }
     let (mut done, mut refused) = (Vec::new(), Vec::new());
@@ -227,21 +235,51 @@ fn answers(desk: &Desk<'_>, given: &[PathBuf]) -> Result<(), Problem> {
         }
     }
     if requests.is_empty() {
-        desk.console.say("没有待答复的请求 there are no requests");
+        desk.console
+            .say("没有待答复的请求 there are no requests to answer");
     }
     desk.console.object(&serde_json::json!({
         "answered": done.iter().map(|a| serde_json::json!({
             "from": a.from.as_str(), "dataset": a.dataset.as_str(), "elements": a.elements,
             "left": a.left, "repeated": a.repeated, "file": a.path.display().to_string(),
         })).collect::<Vec<_>>(),
-        "refused": refused.len(),
+        "refused": refused.len(), "log_head": ledger.head(),
     }));
+    desk.console.say(&format!(
+        "日志摘要（请记于纸上） head of the log, note it on paper: {}",
+        ledger.head()
+    ));
     match refused.len() {
         0 => Ok(()),
         count => Err(Problem::DoneWithRejects {
             what: format!("{count} requests were refused"),
         }),
     }
+}
+
+/// Requests in the exchange folder whose answers are not there. The same request would give the same answer again, at
+/// the same cost; one that is wanted again is given by name.
+fn open_requests(desk: &Desk<'_>) -> Result<Vec<PathBuf>, Problem> {
+    let me = &desk.identity.card().name;
+    let answered = exchange::sent_by(desk.exchange, me)?;
+    let kinds = [MessageType::EvalAnswer];
+    let is_answered = |request: &Header| {
+        let to = desk.agreement.card(&request.from.0);
+        answered.iter().any(|file| {
+            let claimed = file.header.kind == MessageType::EvalAnswer
+                && file.header.in_reply_to == Some(request.request);
+            let own = |to| exchange::verify(&file.path, desk.agreement, to, &kinds).is_ok();
+            claimed && to.is_some_and(own)
+        })
+    };
+    let found = exchange::addressed_to(desk.exchange, me)?;
+    Ok(found
+        .into_iter()
+        .filter(|file| file.header.kind == MessageType::EvalRequest)
+        .filter(|file| file.header.agreement == desk.agreement.digest())
+        .filter(|file| !is_answered(&file.header))
+        .map(|file| file.path)
+        .collect())
 }
 
 fn say(console: &Console, answered: &Answered) {
@@ -280,7 +318,16 @@ fn log(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
         };
         console.say(&format!("{:>6}  {}  {what}", entry.n, entry.time));
     }
+    if ledger.entries().is_empty() {
+        console.say(&format!(
+            "没有日志 there is no log: {}",
+            ledger.path().display()
+        ));
+    }
     console.say(&format!("日志摘要 head: {}", ledger.head()));
+    console.say(
+        "已核对链条；是否完整须与记于纸上的摘要比对 the chain holds; whether it is whole, the head noted on paper says",
+    );
     console.object(&serde_json::json!({
         "epoch": place(&agreement), "entries": ledger.entries(), "head": ledger.head(),
     }));
@@ -294,6 +341,14 @@ fn backup(desk: &Desk<'_>, out: &Path, people: u16, needed: u16) -> Result<(), P
             "2 ≤ --needed ≤ --people ≤ 9, for example --people 3 --needed 2",
         )
     })?;
+    let vault = desk.vault();
+    not_destroyed(&Ledger::open(desk.state, desk.agreement, &vault)?)?;
+    if std::fs::read_dir(out).is_ok_and(|mut files| files.next().is_some()) {
+        return Err(Problem::data(
+            format!("{} is not empty", out.display()),
+            "name a new folder: sheets of two backups must not be mixed",
+        ));
+    }
     let heading = paper::Heading {
         custodian: desk.me().to_owned(),
         place: place(desk.agreement),
@@ -303,13 +358,15 @@ fn backup(desk: &Desk<'_>, out: &Path, people: u16, needed: u16) -> Result<(), P
         .map(|_| Ok(Scalar::from_bytes_mod_order_wide(random::<64>()?.expose())))
         .collect::<Result<Vec<_>, Problem>>()?;
     let coefficients = Zeroizing::new(coefficients);
-    let sheets = paper::sheets(&heading, share(desk)?.expose(), &coefficients)
+    let sheets = paper::sheets(&heading, share(desk)?.scalar(), &coefficients)
         .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+    // The log first: no sheet exists that it does not know of.
+    Ledger::open(desk.state, desk.agreement, &vault)?
+        .append(Event::backed_up(), &desk.clock.now())?;
     files::private_folder(out)?;
     for (number, sheet) in (1..).zip(&sheets) {
         files::write_bytes(&out.join(format!("sheet-{number}.txt")), sheet.as_bytes())?;
     }
-    note_share(desk, "backed up")?;
     desk.console.say(&format!(
         "{} 张备份已写入 sheets written to {}: 打印后请删除 print them, then remove the folder",
         sheets.len(),
@@ -318,8 +375,11 @@ fn backup(desk: &Desk<'_>, out: &Path, people: u16, needed: u16) -> Result<(), P
     Ok(())
 }
 
-fn restore(desk: &Desk<'_>, typed: &[PathBuf], without_log: bool) -> Result<(), Problem> {
-    let state = logged(desk, without_log)?;
+fn restore(
+    desk: &Desk<'_>,
+    typed: &[PathBuf],
+    (without_log, log_head): (bool, Option<&str>),
+) -> Result<(), Problem> {
     let texts = typed
         .iter()
         .map(|path| files::read_text(path).map(Zeroizing::new))
@@ -342,42 +402,66 @@ fn restore(desk: &Desk<'_>, typed: &[PathBuf], without_log: bool) -> Result<(), 
     if mine.map(|(_, public)| public) != Some(share.public()) {
         return Err(Problem::data(
             "the sheets give another share than the epoch's record names",
-            "check which epoch the sheets are of",
+            "sheets of two backups do not go together, however alike they look: use those of one; and check which \
+             epoch they are of",
         ));
     }
-    // The log first: a share that answers has a log that says so.
-    note_share(desk, state)?;
+    // Last of all that can fail, and before the share: one that answers has a log that says so.
+    log_restored(desk, without_log, log_head)?;
     desk.vault()
         .write(ceremony::RECORD, record.render().as_bytes())?;
-    desk.vault().write(SHARE, share.expose().as_bytes())?;
+    desk.vault().write(SHARE, share.expose())?;
     desk.console.say("密钥份额已恢复 the share is restored");
     Ok(())
 }
 
-/// What the log will say of a restored share; refuses where it says that the share was destroyed, and where it is
+/// Writes into the log that the share is back. Refuses where it says that the share was destroyed, and where it is
 /// missing unless that is meant, because with it goes the count of what was asked.
-fn logged(desk: &Desk<'_>, without_log: bool) -> Result<&'static str, Problem> {
-    let vault = desk.vault();
-    let ledger = match Ledger::open(desk.state, desk.agreement, &vault) {
-        Err(_) if without_log => Ledger::begin_anew(desk.state, desk.agreement, &vault)?,
+fn log_restored(desk: &Desk<'_>, without_log: bool, log_head: Option<&str>) -> Result<(), Problem> {
+    const WITHOUT: &str = "restored without its log";
+    let (vault, now) = (desk.vault(), desk.clock.now());
+    let mut ledger = match Ledger::open(desk.state, desk.agreement, &vault) {
+        Err(problem) if without_log => {
+            desk.console.note(&problem.to_string());
+            let first = (Event::share(WITHOUT), now.as_str());
+            return Ledger::begin_anew(desk.state, desk.agreement, &vault, first).map(|_| ());
+        }
         other => other?,
     };
-    let here = !ledger.entries().is_empty();
-    match (ledger.share(), here || without_log) {
-        (Some(DESTROYED), _) => Err(Problem::data(
-            "the share of this epoch was destroyed",
-            "agree on a new epoch",
-        )),
-        (None, false) => Err(Problem::data(
+    not_destroyed(&ledger)?;
+    let lines = ledger.entries().len();
+    if lines == 0 && !without_log {
+        return Err(Problem::data(
             format!(
                 "{}: the log of this epoch is not here",
                 ledger.path().display()
             ),
             "put it back from a copy; if it is lost for good, --without-log begins a new one, tell the reviewer",
-        )),
-        (None, true) if !here => Ok("restored without its log"),
-        _ => Ok("restored"),
+        ));
     }
+    if let Some(head) = log_head.filter(|head| *head != ledger.head()) {
+        return Err(Problem::data(
+            format!(
+                "{}: its head is {}, not {head}",
+                ledger.path().display(),
+                ledger.head()
+            ),
+            "the copy is not the latest: look for one that ends with the head noted on paper",
+        ));
+    }
+    let state = if lines == 0 {
+        WITHOUT.to_owned()
+    } else if ledger.is_anchored()? || log_head.is_some() {
+        RESTORED.to_owned()
+    } else {
+        desk.console.note(&format!(
+            "日志共 {lines} 行，未与纸上摘要比对 the log has {lines} lines; whether it is the latest copy nothing here can \
+             tell. Tell the reviewer its head: {}",
+            ledger.head()
+        ));
+        format!("restored beside a log of {lines} lines that was compared with nothing")
+    };
+    ledger.append(Event::share(&state), &now)
 }
 
 /// The record on which as many custodians agree, by their signatures, as an answer needs.
@@ -415,7 +499,6 @@ fn destroy(
     exchange: &Path,
 ) -> Result<(), Problem> {
     let agreement: Agreement = home.read_agreement()?;
-    let identity = home.identity()?;
     let (state, clock, name) = (home.state(), home.clock()?, place(&agreement));
     if confirm != Some(name.as_str()) {
         return Err(Problem::usage(
@@ -423,35 +506,55 @@ fn destroy(
             format!("if that is meant: hedui-keys custodian destroy --confirm {name}"),
         ));
     }
+    let identity = home.identity()?;
+    ceremony::index_of(&agreement, &identity)?;
     let me = &identity.card().name;
-    if !agreement.custodians().contains(&me) {
-        return Err(ceremony::no_custodian(me));
-    }
     let _guard = files::guard(&state)?;
     let vault = Vault::new(&state, "custodian", &identity, &agreement);
+    let mut held = false;
+    for file in ceremony::FILES {
+        held |= vault.holds(file)?;
+    }
     // The log first: from this line on nothing is answered and no share comes back, wherever a crash cuts this off.
     // A share dies also where its log was lost or spoilt: that one is kept, and a new one says what happened.
-    let mut ledger = match Ledger::open(&state, &agreement, &vault) {
-        Ok(ledger) => ledger,
+    let event = Event::share(if held { DESTROYED } else { DESTROYED_UNHELD });
+    let now = clock.now();
+    let ledger = match Ledger::open(&state, &agreement, &vault) {
+        Ok(ledger) if ledger.is_destroyed() => ledger,
+        Ok(mut ledger) => {
+            ledger.append(event, &now)?;
+            ledger
+        }
         Err(problem) => {
             console.note(&problem.to_string());
-            Ledger::begin_anew(&state, &agreement, &vault)?
+            Ledger::begin_anew(&state, &agreement, &vault, (event, &now))?
         }
     };
-    let held = ceremony::FILES.iter().any(|file| vault.holds(file));
-    if ledger.share() != Some(DESTROYED) && (held || ledger.share().is_some()) {
-        let state = DESTROYED.to_owned();
-        ledger.append(Event::Share { state }, &clock.now())?;
-    }
+    let was_held = ledger.share() == Some(DESTROYED);
     let mut gone = 0;
     for file in ceremony::FILES {
         gone += usize::from(vault.destroy(file)?);
     }
+    // A dealt share is in the dealer's message too, and whoever has this custodian's key can open it.
+    let messages = exchange::addressed_to(exchange, me)?;
+    let messages = messages.iter().filter(|file| {
+        file.header.kind == MessageType::Ceremony
+            && file.header.agreement == agreement.digest()
+            && file.header.epoch == agreement.epoch()
+    });
+    for file in messages {
+        std::fs::remove_file(&file.path).map_err(|error| Problem::io(&file.path, error))?;
+    }
+    if !was_held {
+        console.note(
+            "此处没有密钥份额可销毁，声明中已注明 nothing was held here, and the statement says so: is this the right folder?",
+        );
+    }
     let text = format!(
-        "hedui-destroyed/1\nagreement {}\nepoch {}\ncustodian {me}\ntime {}\nlog {}\n---\n",
+        "hedui-destroyed/1\nagreement {}\nepoch {}\ncustodian {me}\nheld {}\ntime {now}\nlog {}\n---\n",
         agreement.digest().to_hex(),
         agreement.epoch().0,
-        clock.now(),
+        if was_held { "yes" } else { "no" },
         ledger.head(),
     );
     let digest = labelled_sha256(Label::DestroyedShare, &[text.as_bytes()]);
@@ -463,7 +566,8 @@ fn destroy(
     )?;
     console.say(&format!(
         "密钥份额已销毁，声明已签署 share destroyed, statement: {}\n\
-         纸质备份与磁盘备份也须一并销毁 destroy the sheets and the backups of this machine as well",
+         纸质备份、磁盘备份与密钥仪式文件的其他副本也须一并销毁 destroy the sheets, the backups of this machine and other \
+         copies of the ceremony's files as well",
         path.display()
     ));
     console.object(&serde_json::json!({"destroyed": gone > 0, "epoch": name}));

@@ -1,6 +1,6 @@
 //! A custodian's own log: who asked how many. In: requests as they are charged. Out: what is left of a quota.
-//! Append-only JSON lines, each bound to the one before by SHA-256, synced before an answer is made; a sealed anchor
-//! beside the share says how long the log must at least be.
+//! Append-only JSON lines, each bound to the one before by SHA-256 and to the custodian's key by HMAC, synced before an
+//! answer is made; a sealed anchor beside the share says how long the log must at least be.
 //! Invariant: a request is charged once, whatever happens; counts and digests only, never an element.
 //! Specification: protocol/SPEC.md, "Custodians".
 
@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::label::Label;
-use hedui_protocol::primitive::{hex, labelled_sha256};
+use hedui_protocol::primitive::{hex, hmac_sha512, hmac_sha512_key, labelled_sha256};
 use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
+use super::ceremony::SHARE;
 use crate::vault::{Vault, place};
 
 /// What a line says.
@@ -37,7 +39,7 @@ pub enum Event {
     },
     /// The share was made, restored or destroyed.
     Share {
-        /// `made`, `restored`, `restored without its log`, `backed up` or `destroyed`.
+        /// See [`made`](MADE) and the other states.
         state: String,
     },
 }
@@ -54,10 +56,36 @@ pub struct Entry {
     pub event: Event,
     /// Digest of the line before, hexadecimal; of nothing for the first.
     pub previous: String,
+    /// HMAC of the line without this field under a key of the custodian, 32 bytes, hexadecimal: only the custodian can
+    /// add a line. A reviewer checks the chain, the custodian's own commands this as well.
+    pub mac: String,
 }
 
+/// State of a share that a ceremony made.
+pub const MADE: &str = "made";
+/// State of a share that came back from paper, beside the whole log.
+pub const RESTORED: &str = "restored";
+/// State of a share whose copy was printed; says nothing of the share itself.
+const BACKED_UP: &str = "backed up";
 /// State of a share that is gone for good.
 pub const DESTROYED: &str = "destroyed";
+/// State after a destruction where nothing was held.
+pub const DESTROYED_UNHELD: &str = "destroyed, nothing was held here";
+
+impl Event {
+    /// A line about the share.
+    pub fn share(state: &str) -> Self {
+        Self::Share {
+            state: state.to_owned(),
+        }
+    }
+
+    /// The line about a copy on paper.
+    pub fn backed_up() -> Self {
+        Self::share(BACKED_UP)
+    }
+}
+
 /// Name of the sealed anchor: the number of lines and the digest of the last one.
 const ANCHOR: &str = "log-anchor";
 
@@ -70,8 +98,9 @@ pub struct Ledger<'a> {
 }
 
 impl<'a> Ledger<'a> {
-    /// Opens the log for charging: it must be as long as the anchor says, so that a log that was lost or cut back
-    /// does not give out a fresh quota.
+    /// Opens the log for charging: every line must be the custodian's own, and there must be as many as the anchor says,
+    /// so that a log that was lost, cut back or added to does not give out more than the quota. A share without an
+    /// anchor has lost its log too.
     pub fn open(
         state: &Path,
         agreement: &Agreement,
@@ -79,7 +108,21 @@ impl<'a> Ledger<'a> {
     ) -> Result<Self, Problem> {
         let mut ledger = Self::read(state, agreement)?;
         ledger.vault = Some(vault);
+        for (line, entry) in (1..).zip(&ledger.entries) {
+            let mac = entry.authenticated(vault)?;
+            if !bool::from(mac.as_bytes().ct_eq(entry.mac.as_bytes())) {
+                return Err(ledger.changed(line));
+            }
+        }
         let Some(anchor) = vault.read(ANCHOR)? else {
+            if vault.holds(SHARE)? {
+                let what = format!(
+                    "{}: what was sealed about it is gone",
+                    ledger.path.display()
+                );
+                let way = "put the state folder back from a copy, or `restore` from paper with --without-log";
+                return Err(Problem::data(what, way));
+            }
             return Ok(ledger);
         };
         let anchor: (u64, String) = serde_json::from_slice(&anchor)
@@ -103,11 +146,13 @@ impl<'a> Ledger<'a> {
         Ok(ledger)
     }
 
-    /// An empty log in the place of one that is lost or spoilt, which is set aside.
+    /// A log that begins with `first`, in the place of one that is lost or spoilt, which is set aside. Whatever a crash
+    /// leaves of this, no log without that line is ever opened beside a share.
     pub fn begin_anew(
         state: &Path,
         agreement: &Agreement,
         vault: &'a Vault<'a>,
+        (first, time): (Event, &str),
     ) -> Result<Self, Problem> {
         let path = Self::place(state, agreement)?;
         if path.exists() {
@@ -117,8 +162,30 @@ impl<'a> Ledger<'a> {
             let aside = free.next().unwrap_or_else(|| path.clone());
             std::fs::rename(&path, &aside).map_err(|error| Problem::io(&path, error))?;
         }
-        vault.destroy(ANCHOR)?;
-        Self::open(state, agreement, vault)
+        // An anchor of no lines would let an empty log pass beside a share, so the line comes before it.
+        let mut ledger = Self {
+            entries: Vec::new(),
+            last: digest(""),
+            vault: Some(vault),
+            path,
+        };
+        ledger.append(first, time)?;
+        Ok(ledger)
+    }
+
+    /// Seals that the log has at least the lines that it has now; before a share is kept.
+    pub fn anchor(&self) -> Result<(), Problem> {
+        let Some(vault) = self.vault else {
+            return Ok(());
+        };
+        let anchor = serde_json::to_vec(&(self.entries.len() as u64, &self.last))
+            .map_err(|e| Problem::data(e.to_string(), "report this"))?;
+        vault.write(ANCHOR, &anchor)
+    }
+
+    /// Whether an anchor is sealed: without one nothing says that this is the whole log.
+    pub fn is_anchored(&self) -> Result<bool, Problem> {
+        self.vault.map_or(Ok(false), |vault| vault.holds(ANCHOR))
     }
 
     fn place(state: &Path, agreement: &Agreement) -> Result<PathBuf, Problem> {
@@ -127,7 +194,8 @@ impl<'a> Ledger<'a> {
         Ok(folder.join(format!("log-{}.jsonl", place(agreement))))
     }
 
-    /// Reads the log and checks its chain. A line that a crash cut off was never answered: it is dropped.
+    /// Reads the log and checks its chain. A line that a crash cut off was never answered: it is dropped. A last line
+    /// that is whole but for its end, as editors leave it, counts.
     pub fn read(state: &Path, agreement: &Agreement) -> Result<Self, Problem> {
         let mut ledger = Self {
             entries: Vec::new(),
@@ -141,7 +209,11 @@ impl<'a> Ledger<'a> {
         // Not `read_text`: the log may grow beyond the limit of files that come from outside.
         let text = std::fs::read_to_string(&ledger.path)
             .map_err(|error| Problem::io(&ledger.path, error))?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let mut whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let tail = text.get(whole..).unwrap_or_default();
+        if serde_json::from_str::<Entry>(tail).is_ok() {
+            whole = text.len();
+        }
         for line in text.get(..whole).unwrap_or_default().lines() {
             let entry: Entry = serde_json::from_str(line).map_err(|_| ledger.broken())?;
             if entry.previous != ledger.last || entry.n != ledger.entries.len() as u64 + 1 {
@@ -150,9 +222,10 @@ impl<'a> Ledger<'a> {
             ledger.last = digest(line);
             ledger.entries.push(entry);
         }
-        if whole < text.len() {
-            let kept = text.get(..whole).unwrap_or_default();
-            files::write_bytes(&ledger.path, kept.as_bytes())?;
+        if !text.is_empty() && (whole < text.len() || !text.ends_with('\n')) {
+            let kept = text.get(..whole).unwrap_or_default().trim_end_matches('\n');
+            let end = if kept.is_empty() { "" } else { "\n" };
+            files::write_bytes(&ledger.path, format!("{kept}{end}").as_bytes())?;
         }
         Ok(ledger)
     }
@@ -177,11 +250,12 @@ impl<'a> Ledger<'a> {
                 from: sender,
                 request: held,
                 content_sha256: digest,
-                ..
+                dataset: of,
+                elements: count,
             } = &entry.event
                 && (sender, held) == (from, request)
             {
-                let same = digest == content_sha256;
+                let same = (digest, of, count) == (content_sha256, dataset, elements);
                 return if same {
                     Ok(false)
                 } else {
@@ -210,7 +284,7 @@ impl<'a> Ledger<'a> {
             } if dataset == name => *elements,
             _ => 0,
         };
-        self.entries.iter().map(of).sum()
+        self.entries.iter().map(of).fold(0, u64::saturating_add)
     }
 
     /// All lines.
@@ -222,9 +296,15 @@ impl<'a> Ledger<'a> {
     pub fn share(&self) -> Option<&str> {
         let mut entries = self.entries.iter().rev();
         entries.find_map(|entry| match &entry.event {
-            Event::Share { state } if state != "backed up" => Some(state.as_str()),
+            Event::Share { state } if state != BACKED_UP => Some(state.as_str()),
             _ => None,
         })
+    }
+
+    /// Whether the share was destroyed.
+    pub fn is_destroyed(&self) -> bool {
+        self.share()
+            .is_some_and(|state| state.starts_with(DESTROYED))
     }
 
     /// Where the log lies.
@@ -237,16 +317,31 @@ impl<'a> Ledger<'a> {
         &self.last
     }
 
-    /// Adds a line and syncs it.
+    /// Adds a line and syncs it. Times never run backwards: they are evidence.
     pub fn append(&mut self, event: Event, time: &str) -> Result<(), Problem> {
-        let entry = Entry {
+        let vault = self
+            .vault
+            .ok_or_else(|| Problem::data("the log was opened for reading", "report this"))?;
+        if let Some(last) = self.entries.last().filter(|last| last.time.as_str() > time) {
+            return Err(Problem::data(
+                format!(
+                    "{}: its last line is of {}, and now it is {time}",
+                    self.path.display(),
+                    last.time
+                ),
+                "set this machine's clock (or the day given with --today) right",
+            ));
+        }
+        let mut entry = Entry {
             n: self.entries.len() as u64 + 1,
             time: time.to_owned(),
             event,
             previous: self.last.clone(),
+            mac: String::new(),
         };
-        let line = serde_json::to_string(&entry)
-            .map_err(|e| Problem::data(e.to_string(), "report this"))?;
+        entry.mac = entry.authenticated(vault)?;
+        let line = entry.line()?;
+        let is_new = !self.path.exists();
         let mut options = File::options();
         options.append(true).create(true);
         #[cfg(unix)]
@@ -258,15 +353,13 @@ impl<'a> Ledger<'a> {
                 file.sync_all()
             })
             .map_err(|error| Problem::io(&self.path, error))?;
+        if let Some(folder) = self.path.parent().filter(|_| is_new) {
+            files::sync_folder(folder);
+        }
         self.last = digest(&line);
         self.entries.push(entry);
         // After the line: a crash between the two leaves a log that is longer than its anchor, which is well.
-        if let Some(vault) = self.vault {
-            let anchor = serde_json::to_vec(&(self.entries.len() as u64, &self.last))
-                .map_err(|e| Problem::data(e.to_string(), "report this"))?;
-            vault.write(ANCHOR, &anchor)?;
-        }
-        Ok(())
+        self.anchor()
     }
 
     fn broken(&self) -> Problem {
@@ -281,6 +374,23 @@ impl<'a> Ledger<'a> {
             ),
             "keep the file as it is and tell the reviewer; no request is answered until this is clear",
         )
+    }
+}
+
+impl Entry {
+    fn line(&self) -> Result<String, Problem> {
+        serde_json::to_string(self).map_err(|e| Problem::data(e.to_string(), "report this"))
+    }
+
+    /// HMAC of the line with an empty `mac`.
+    fn authenticated(&self, vault: &Vault<'_>) -> Result<String, Problem> {
+        let bare = Self {
+            mac: String::new(),
+            ..self.clone()
+        };
+        let key = hmac_sha512_key(vault.log_key().expose());
+        let mac = hmac_sha512(&key, Label::CustodianLog, &[bare.line()?.as_bytes()]);
+        Ok(hex(&mac[..32]))
     }
 }
 

@@ -39,8 +39,14 @@ pub enum PaperError {
     Line {
         /// Sheet, as given, from 1.
         sheet: usize,
-        /// Line, from 1; 0 for the key line.
+        /// Line, from 1.
         line: usize,
+    },
+    /// The key line is missing or wrong; the check digits of all others cover it.
+    #[error("sheet {sheet}: the line that begins with hedui-paper/1 is mistyped or missing")]
+    KeyLine {
+        /// Sheet, as given, from 1.
+        sheet: usize,
     },
     /// Sheets of another backup, or the same one twice.
     #[error("the sheets do not belong together, or one was given twice")]
@@ -123,27 +129,32 @@ pub fn restore(typed: &[Zeroizing<String>]) -> Result<(Heading, Zeroizing<Scalar
 
 fn read(sheet: usize, text: &str) -> Result<(Heading, Index, Zeroizing<Scalar>), PaperError> {
     let wrong = |line| PaperError::Line { sheet, line };
+    let key_line = || PaperError::KeyLine { sheet };
     let lines = || text.lines().map(str::trim);
     let key = lines()
         .find(|line| line.starts_with(KEY_LINE))
-        .ok_or_else(|| wrong(0))?;
+        .ok_or_else(|| key_line())?;
     let words: Vec<&str> = key.split_whitespace().collect();
     let [_, custodian, place, index, of] = words[..] else {
-        return Err(wrong(0));
+        return Err(key_line());
     };
     let numbers: Vec<u16> = of.split('/').filter_map(|n| n.parse().ok()).collect();
     let ([needed, made], Ok(index)) = (&numbers[..], index.parse::<Index>()) else {
-        return Err(wrong(0));
+        return Err(key_line());
     };
     let heading = Heading {
         custodian: custodian.to_owned(),
         place: place.to_owned(),
-        people: Threshold::new(*made, *needed).map_err(|_| wrong(0))?,
+        people: Threshold::new(*made, *needed).map_err(|_| key_line())?,
     };
     let mut bytes = Zeroizing::new([0_u8; 32]);
+    let mut misfits = Vec::new();
     for (number, out) in (1..).zip(bytes.chunks_mut(LINE_BYTES)) {
-        let mark = format!("{number}:");
-        let line = lines().find_map(|line| line.strip_prefix(mark.as_str()));
+        let line = lines().find_map(|line| {
+            let rest = line.strip_prefix(char::from_digit(u32::try_from(number).ok()?, 10)?)?;
+            // A Chinese keyboard writes a colon of its own.
+            rest.strip_prefix([':', '：'])
+        });
         let digits: Zeroizing<String> = Zeroizing::new(
             line.ok_or_else(|| wrong(number))?
                 .chars()
@@ -157,10 +168,16 @@ fn read(sheet: usize, text: &str) -> Result<(Heading, Index, Zeroizing<Scalar>),
         let parsed = hedui_protocol::primitive::unhex::<LINE_BYTES>(value);
         out.copy_from_slice(&parsed.ok_or_else(|| wrong(number))?);
         if check(&heading, index, number, out) != written {
-            return Err(wrong(number));
+            misfits.push(number);
         }
     }
-    let part = decode_scalar(&bytes).map_err(|_| wrong(0))?;
+    match misfits[..] {
+        [] => {}
+        // Four slips in four lines, or one in the line that all of them vouch for.
+        [_, _, _, _] => return Err(key_line()),
+        [first, ..] => return Err(wrong(first)),
+    }
+    let part = decode_scalar(&bytes).map_err(|_| key_line())?;
     Ok((heading, index, Zeroizing::new(part)))
 }
 
@@ -250,5 +267,26 @@ mod tests {
             }
         }
         assert_eq!(found, 4 * 20);
+    }
+
+    #[test]
+    fn a_slip_in_the_key_line_is_found_there_and_full_width_colons_pass() {
+        let sheets = sheets(&heading(), &scalar(1), &[scalar(2)]).unwrap();
+        let wide = Zeroizing::new(sheets[0].replace("1:", "1：").replace("4:", "4："));
+        assert!(restore(&[wide, sheets[1].clone()]).is_ok());
+        for (from, to) in [
+            ("anquan", "anqaun"),
+            ("-1 1 2/3", "-2 1 2/3"),
+            ("hedui-paper/1", "hedui-paper/"),
+        ] {
+            assert!(sheets[0].contains(from), "{from}");
+            let typed = Zeroizing::new(sheets[0].replace(from, to));
+            let expected = PaperError::KeyLine { sheet: 1 };
+            assert_eq!(
+                restore(&[typed, sheets[1].clone()]).err(),
+                Some(expected),
+                "{to}"
+            );
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! An agent's side: blind, check, combine, finalise. In: match-key inputs and custodians' answers.
 //! Out: tokens. Invariant: [`EpochKey::finalise`] takes [`Evaluation`]s, which only [`EpochKey::verify`]
-//! makes, so that no token exists before every proof has been checked.
+//! makes and which know their chunk and key, so that no token of a chunk exists before its proofs have been checked.
 //! Blinding is `B = 2(H(x) + r·G)` (Jarecki, Krawczyk, Xu 2021, eprint 2021/273); see decision 0006.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,9 @@ use zeroize::Zeroizing;
 
 use super::OprfError;
 use super::proof::{self, Elements};
-use super::suite::{ELEMENT_BYTES, Mode, PROOF_BYTES, decode, finalize_hash, hash_to_group};
+use super::suite::{
+    ELEMENT_BYTES, Mode, PROOF_BYTES, decode, decode_all, finalize_hash, hash_to_group, sha512,
+};
 use super::threshold::{Index, Threshold, combine};
 
 /// Key of all blinds of one batch: `r = HMAC-SHA512(key, "HEDUI1/blind" ‖ 0 ‖ input) mod ℓ`. The key comes from
@@ -74,10 +76,34 @@ pub struct EpochKey {
     half_table: RistrettoBasepointTable,
 }
 
+/// A chunk of blinded elements as it was sent, 1 to 8,192 of them, decoded.
+pub struct BlindedChunk<'a> {
+    points: Vec<RistrettoPoint>,
+    bytes: &'a [[u8; ELEMENT_BYTES]],
+}
+
+impl<'a> BlindedChunk<'a> {
+    /// Decodes a chunk.
+    pub fn decode(bytes: &'a [[u8; ELEMENT_BYTES]]) -> Result<Self, OprfError> {
+        proof::fits(bytes.len())?;
+        let points = decode_all(bytes)?;
+        Ok(Self { points, bytes })
+    }
+
+    fn elements(&self) -> Elements<'_> {
+        Elements {
+            points: &self.points,
+            bytes: self.bytes,
+        }
+    }
+}
+
 /// One custodian's answer to one chunk, its proof verified.
 pub struct Evaluation {
     custodian: Index,
     points: Vec<RistrettoPoint>,
+    /// The chunk and the key for which it was verified.
+    of: [u8; 64],
 }
 
 impl EpochKey {
@@ -115,36 +141,53 @@ impl EpochKey {
     pub fn verify(
         &self,
         custodian: Index,
-        blinded: Elements<'_>,
+        blinded: &BlindedChunk<'_>,
         answer: &[[u8; ELEMENT_BYTES]],
         proof: &[u8; PROOF_BYTES],
     ) -> Result<Evaluation, OprfError> {
         let (share, bytes) = self.shares.get(&custodian).ok_or(OprfError::Threshold)?;
-        let points = answer
-            .iter()
-            .enumerate()
-            .map(|(index, bytes)| decode(bytes, index))
-            .collect::<Result<Vec<_>, _>>()?;
+        if answer.len() != blinded.bytes.len() {
+            return Err(OprfError::Count);
+        }
+        let points = decode_all(answer)?;
         let evaluated = Elements {
             points: &points,
             bytes: answer,
         };
-        proof::verify(Mode::Voprf, (share, bytes), blinded, evaluated, proof)?;
-        Ok(Evaluation { custodian, points })
+        let elements = blinded.elements();
+        proof::verify(Mode::Voprf, (share, bytes), elements, evaluated, proof)?;
+        Ok(Evaluation {
+            custodian,
+            points,
+            of: self.chunk_digest(blinded),
+        })
     }
 
-    /// Tokens of a chunk: `N = Σ c_i·Z_i − r·K·G` taken at half and doubled by the encoder, then the RFC's
-    /// `Finalize` hash. `inputs` and `blinds` are those of [`BlindKey::blind_chunk`], in the same order.
+    /// Names a chunk under this key.
+    fn chunk_digest(&self, blinded: &BlindedChunk<'_>) -> [u8; 64] {
+        sha512(&[&self.group, blinded.bytes.as_flattened()])
+    }
+
+    /// Tokens of a chunk: `N/2 = Σ c_i·Z_i − r·(K/2)·G`, doubled by the encoder, then the RFC's `Finalize` hash. `inputs`
+    /// and `blinds` are those of [`BlindKey::blind_chunk`] that gave `blinded`, in the same order; elements behind the
+    /// inputs are padding. Refuses evaluations of another chunk or key.
+    ///
+    /// The group library's own scratch space for the common inversion is not wiped.
     pub fn finalise(
         &self,
+        blinded: &BlindedChunk<'_>,
         inputs: &[&[u8]],
         blinds: &BlindKey,
         evaluations: &[Evaluation],
     ) -> Result<Vec<Token>, OprfError> {
         let set: Vec<Index> = evaluations.iter().map(|e| e.custodian).collect();
         let coefficients = self.threshold.coefficients(&set)?;
-        if evaluations.iter().any(|e| e.points.len() < inputs.len()) {
+        if blinded.bytes.len() < inputs.len() {
             return Err(OprfError::Count);
+        }
+        let of = self.chunk_digest(blinded);
+        if evaluations.iter().any(|e| e.of != of) {
+            return Err(OprfError::Foreign);
         }
         let key = blinds.hmac();
         let halves: Vec<RistrettoPoint> = inputs

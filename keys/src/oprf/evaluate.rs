@@ -10,8 +10,8 @@ use hedui_protocol::primitive::{hmac_sha512, hmac_sha512_key};
 use zeroize::Zeroizing;
 
 use super::OprfError;
-use super::proof::{Elements, prove};
-use super::suite::{ELEMENT_BYTES, Mode, PROOF_BYTES, decode, decode_scalar};
+use super::proof::{Elements, fits, prove};
+use super::suite::{ELEMENT_BYTES, Mode, PROOF_BYTES, decode_all, decode_scalar};
 
 /// A custodian's share of one epoch's key; wiped on drop, without `Debug`.
 pub struct Share {
@@ -42,8 +42,13 @@ impl Share {
         &self.public
     }
 
-    /// The 32 bytes of the share, for sealing and for paper. Every caller is a place to review.
-    pub fn expose(&self) -> &Scalar {
+    /// The 32 bytes of the share, for sealing. Every caller is a place to review.
+    pub fn expose(&self) -> &[u8; 32] {
+        self.scalar.as_bytes()
+    }
+
+    /// The share as a scalar, for splitting it on paper.
+    pub(crate) fn scalar(&self) -> &Scalar {
         &self.scalar
     }
 
@@ -52,11 +57,8 @@ impl Share {
         &self,
         blinded: &[[u8; ELEMENT_BYTES]],
     ) -> Result<(Vec<[u8; ELEMENT_BYTES]>, [u8; PROOF_BYTES]), OprfError> {
-        let points = blinded
-            .iter()
-            .enumerate()
-            .map(|(index, bytes)| decode(bytes, index))
-            .collect::<Result<Vec<_>, _>>()?;
+        fits(blinded.len())?;
+        let points = decode_all(blinded)?;
         let halves: Vec<RistrettoPoint> = points.iter().map(|point| *self.half * point).collect();
         let evaluated: Vec<_> = RistrettoPoint::double_and_compress_batch(&halves)
             .into_iter()
@@ -66,11 +68,12 @@ impl Share {
             points: &points,
             bytes: blinded,
         };
-        // M binds the whole batch: another batch has another M, so a nonce is never used for two.
-        let nonce = |m: &[u8; ELEMENT_BYTES]| {
+        // M binds the whole batch and Z its evaluation: another batch has another M, so a nonce is not used for two;
+        // what a miscalculation could do all the same, `prove` catches.
+        let nonce = |m: &[u8; ELEMENT_BYTES], z: &[u8; ELEMENT_BYTES]| {
             // Made for one chunk: the library does not wipe its keys.
             let key = hmac_sha512_key(self.scalar.as_bytes());
-            let wide = Zeroizing::new(hmac_sha512(&key, Label::ProofNonce, &[m]));
+            let wide = Zeroizing::new(hmac_sha512(&key, Label::ProofNonce, &[m, z]));
             Scalar::from_bytes_mod_order_wide(&wide)
         };
         let proof = prove(
@@ -80,7 +83,7 @@ impl Share {
             elements,
             &evaluated,
             nonce,
-        );
+        )?;
         Ok((evaluated, proof))
     }
 }

@@ -38,6 +38,17 @@ pub enum OprfError {
     /// Another number of elements than were sent.
     #[error("the answer has another number of elements than the request")]
     Count,
+    /// A chunk of no elements, or of more than 8,192.
+    #[error("a chunk has from 1 to 8192 elements")]
+    Chunk,
+    /// Evaluations of another chunk or under another key than the one that is finalised.
+    #[error("the evaluations are not of this chunk and key")]
+    Foreign,
+    /// A proof that was made does not verify: the machine miscalculated.
+    #[error(
+        "this machine miscalculated: a proof that it made does not verify; nothing was answered"
+    )]
+    Fault,
     /// Custodians or threshold outside what the scheme allows.
     #[error("the custodians or the threshold do not fit")]
     Threshold,

@@ -11,7 +11,7 @@ use hedui_protocol::secret::Secret;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::client::{BlindKey, EpochKey, Evaluation};
+use super::client::{BlindKey, BlindedChunk, EpochKey, Evaluation};
 use super::evaluate::Share;
 use super::proof::{self, Elements};
 use super::suite::{Mode, PROOF_BYTES, decode, decode_scalar, derive_key, hash_to_scalar};
@@ -116,7 +116,7 @@ fn the_proof_of(
             bytes: evaluated,
         },
     );
-    let made = proof::prove(Mode::Voprf, key, &public, c, evaluated, |_| r);
+    let made = proof::prove(Mode::Voprf, key, &public, c, evaluated, |_, _| r).unwrap();
     assert_eq!(hex(&made), hex(&expected));
     let key_point = decode(&public, 0).unwrap();
     let verdict = |proof: &[u8; 64]| proof::verify(Mode::Voprf, (&key_point, &public), c, d, proof);
@@ -153,15 +153,11 @@ fn answers(
     set: &[u16],
     blinded: &[[u8; 32]],
 ) -> Result<Vec<Evaluation>, OprfError> {
-    let points: Vec<_> = blinded.iter().map(|b| decode(b, 0).unwrap()).collect();
+    let sent = BlindedChunk::decode(blinded)?;
     set.iter()
         .map(|index| {
             let (elements, proof) = shares[usize::from(*index) - 1].evaluate(blinded)?;
-            let sent = Elements {
-                points: &points,
-                bytes: blinded,
-            };
-            epoch.verify(*index, sent, &elements, &proof)
+            epoch.verify(*index, &sent, &elements, &proof)
         })
         .collect()
 }
@@ -181,9 +177,12 @@ fn every_subset_of_a_split_key_gives_the_rfc_output() {
             let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
             let blinds = BlindKey::new(&Secret::new([9; 32]));
             let blinded = blinds.blind_chunk(&inputs);
+            let sent = BlindedChunk::decode(&blinded).unwrap();
             for set in threshold.sets() {
                 let evaluations = answers(&shares, &epoch, &set, &blinded).unwrap();
-                let tokens = epoch.finalise(&inputs, &blinds, &evaluations).unwrap();
+                let tokens = epoch
+                    .finalise(&sent, &inputs, &blinds, &evaluations)
+                    .unwrap();
                 for (token, output) in tokens.iter().zip(&outputs) {
                     assert!(token.expose() == output, "{custodians} {set:?}");
                     seen += 1;
@@ -246,14 +245,10 @@ fn forged_answers_make_no_evaluation() {
     let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
     let blinds = BlindKey::new(&Secret::new([3; 32]));
     let blinded = blinds.blind_chunk(&inputs);
-    let points: Vec<_> = blinded.iter().map(|b| decode(b, 0).unwrap()).collect();
-    let sent = Elements {
-        points: &points,
-        bytes: &blinded,
-    };
+    let sent = BlindedChunk::decode(&blinded).unwrap();
     let (elements, proof) = shares[0].evaluate(&blinded).unwrap();
     let verdict = |custodian, elements: &[[u8; 32]], proof: &[u8; PROOF_BYTES]| {
-        epoch.verify(custodian, sent, elements, proof).err()
+        epoch.verify(custodian, &sent, elements, proof).err()
     };
     assert_eq!(verdict(1, &elements, &proof), None);
     assert_eq!(
@@ -301,12 +296,46 @@ fn forged_answers_make_no_evaluation() {
     );
     let one = answers(&shares, &epoch, &[1], &blinded).unwrap();
     assert!(
-        epoch.finalise(&inputs, &blinds, &one).is_err(),
+        epoch.finalise(&sent, &inputs, &blinds, &one).is_err(),
         "one answer is not enough"
     );
     let twice = answers(&shares, &epoch, &[2, 2], &blinded).unwrap();
     assert!(
-        epoch.finalise(&inputs, &blinds, &twice).is_err(),
+        epoch.finalise(&sent, &inputs, &blinds, &twice).is_err(),
         "nor the same twice"
     );
+}
+
+/// What was verified for one chunk or key makes no token of another, and a chunk has a bound.
+#[test]
+fn evaluations_belong_to_their_chunk_and_key() {
+    let threshold = Threshold::new(3, 2).unwrap();
+    let (shares, epoch) = deal(threshold, &random(1));
+    let (_, other_epoch) = deal(threshold, &random(2));
+    let inputs: Vec<&[u8]> = vec![b"one", b"two"];
+    let blinds = BlindKey::new(&Secret::new([3; 32]));
+    let others: Vec<&[u8]> = vec![b"one", b"three"];
+    let (blinded, other) = (blinds.blind_chunk(&inputs), blinds.blind_chunk(&others));
+    let (sent, other_sent) = (
+        BlindedChunk::decode(&blinded).unwrap(),
+        BlindedChunk::decode(&other).unwrap(),
+    );
+    let right = answers(&shares, &epoch, &[1, 3], &blinded).unwrap();
+    assert!(epoch.finalise(&sent, &inputs, &blinds, &right).is_ok());
+    let refused = |chunk, inputs: &[&[u8]], answers: &[Evaluation]| {
+        epoch.finalise(chunk, inputs, &blinds, answers).err()
+    };
+    assert_eq!(
+        refused(&other_sent, &others, &right),
+        Some(OprfError::Foreign)
+    );
+    let mut mixed = answers(&shares, &epoch, &[1], &blinded).unwrap();
+    mixed.extend(answers(&shares, &epoch, &[3], &other).unwrap());
+    assert_eq!(refused(&sent, &inputs, &mixed), Some(OprfError::Foreign));
+    let under_another = other_epoch.finalise(&sent, &inputs, &blinds, &right).err();
+    assert_eq!(under_another, Some(OprfError::Foreign));
+    let many = vec![blinded[0]; 8193];
+    assert_eq!(shares[0].evaluate(&many).err(), Some(OprfError::Chunk));
+    assert_eq!(shares[0].evaluate(&[]).err(), Some(OprfError::Chunk));
+    assert_eq!(BlindedChunk::decode(&many).err(), Some(OprfError::Chunk));
 }

@@ -58,7 +58,7 @@ impl Mode {
     }
 }
 
-/// `HashToGroup(input)`; the identity comes out with probability 2⁻²⁵² and is refused by whoever encodes it.
+/// `HashToGroup(input)`. The identity, which RFC 9497 refuses here, comes out with probability 2⁻²⁵²; nobody checks.
 pub fn hash_to_group(mode: Mode, input: &[u8]) -> RistrettoPoint {
     let mut uniform = expand(&[input], mode.hash_to_group_dst());
     let point = RistrettoPoint::from_uniform_bytes(&uniform);
@@ -108,6 +108,12 @@ pub fn decode(bytes: &[u8; ELEMENT_BYTES], index: usize) -> Result<RistrettoPoin
         .decompress()
         .filter(|point| !point.is_identity())
         .ok_or(OprfError::Element { index })
+}
+
+/// Decodes a chunk's elements.
+pub fn decode_all(chunk: &[[u8; ELEMENT_BYTES]]) -> Result<Vec<RistrettoPoint>, OprfError> {
+    let places = chunk.iter().enumerate();
+    places.map(|(index, bytes)| decode(bytes, index)).collect()
 }
 
 /// Decodes a scalar that is neither zero nor above the group order.

@@ -36,6 +36,15 @@ pub struct Found {
 /// Sealed files in `folder` that are addressed to `me`, by sender, number and name.
 /// Files that are not envelopes are passed over.
 pub fn addressed_to(folder: &Path, me: &Name) -> Result<Vec<Found>, Problem> {
+    envelopes(folder, |header| header.to.0 == *me)
+}
+
+/// Sealed files in `folder` whose header says that they are by `me`, in the same order. A header is a claim.
+pub fn sent_by(folder: &Path, me: &Name) -> Result<Vec<Found>, Problem> {
+    envelopes(folder, |header| header.from.0 == *me)
+}
+
+fn envelopes(folder: &Path, wanted: impl Fn(&Header) -> bool) -> Result<Vec<Found>, Problem> {
     let entries = fs::read_dir(folder).map_err(|error| Problem::io(folder, error))?;
     let mut found = Vec::new();
     for entry in entries.flatten() {
@@ -49,7 +58,7 @@ pub fn addressed_to(folder: &Path, me: &Name) -> Result<Vec<Found>, Problem> {
             continue;
         };
         if let Ok((header, _, _)) = envelope::peek(&mut BufReader::new(file))
-            && header.to.0 == *me
+            && wanted(&header)
         {
             found.push(Found { path, header });
         }

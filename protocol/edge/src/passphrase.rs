@@ -37,7 +37,8 @@ impl PassphraseSource {
         }
     }
 
-    /// The passphrase of a new key file: asked for twice, at least 10 characters of 5 kinds.
+    /// The passphrase of a new key file: asked for twice, at least 10 characters of 5 kinds, no row of the keyboard or run
+    /// of digits or letters, nor the party's own name.
     pub fn read_new(&self, whose: &str) -> Result<Zeroizing<String>, Problem> {
         let text = match self.given()? {
             Some(text) => text,
@@ -52,14 +53,11 @@ impl PassphraseSource {
                 first
             }
         };
-        let mut kinds: Vec<char> = text.chars().collect();
-        let long = kinds.len() >= PASSPHRASE_CHARS_MIN;
-        kinds.sort_unstable();
-        kinds.dedup();
-        if !long || kinds.len() < 5 {
+        if is_weak(&text, whose) {
             return Err(Problem::data(
                 format!(
-                    "the passphrase is too weak: at least {PASSPHRASE_CHARS_MIN} characters, 5 of them different"
+                    "the passphrase is too weak: at least {PASSPHRASE_CHARS_MIN} characters, 5 of them different, no row of \
+                     keys or digits, not the party's name"
                 ),
                 "take four or more unrelated words",
             ));
@@ -88,6 +86,34 @@ impl PassphraseSource {
     }
 }
 
+/// What people take who were asked for ten characters: guessed first by whoever has a list.
+fn is_weak(text: &str, name: &str) -> bool {
+    const ROWS: [&str; 5] = [
+        "01234567890",
+        "abcdefghijklmnopqrstuvwxyz",
+        "qwertyuiop",
+        "asdfghjkl",
+        "zxcvbnm",
+    ];
+    let lower: Vec<char> = text.to_lowercase().chars().collect();
+    let mut kinds = lower.clone();
+    kinds.sort_unstable();
+    kinds.dedup();
+    // Characters that do not merely follow the one before, forwards or backwards, in a row.
+    let follows = |pair: &[char]| {
+        let next = |row: &&str| {
+            let both: String = pair.iter().collect();
+            let back: String = pair.iter().rev().collect();
+            row.contains(&both) || row.contains(&back)
+        };
+        pair[0] == pair[1] || ROWS.iter().any(|row| next(&row))
+    };
+    let rest = text.to_lowercase().replace(&name.to_lowercase(), "");
+    let rest: Vec<char> = rest.chars().collect();
+    let own = rest.windows(2).filter(|pair| !follows(pair)).count();
+    lower.len() < PASSPHRASE_CHARS_MIN || kinds.len() < 5 || own < 4
+}
+
 fn prompt(text: &str) -> Result<Zeroizing<String>, Problem> {
     if !std::io::stdin().is_terminal() {
         return Err(Problem::usage(
@@ -98,4 +124,33 @@ fn prompt(text: &str) -> Result<Zeroizing<String>, Problem> {
     rpassword::prompt_password(text)
         .map(Zeroizing::new)
         .map_err(|error| Problem::io("terminal", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_weak;
+
+    #[test]
+    fn rows_of_keys_and_names_are_weak() {
+        for weak in [
+            "1234567890",
+            "0987654321",
+            "abcdefghijkl",
+            "qwertyuiop",
+            "aaaaabbbbbccccc",
+            "short pw",
+            "jingcha12345",
+            "警察局警察局",
+        ] {
+            assert!(is_weak(weak, "jingcha"), "{weak}");
+        }
+        for good in [
+            "correct horse battery",
+            "两只老虎跑得快呀真奇怪",
+            "Tr0ub4dor&3x",
+            "jingcha-wolai-kafei",
+        ] {
+            assert!(!is_weak(good, "jingcha"), "{good}");
+        }
+    }
 }

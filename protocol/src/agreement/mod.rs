@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use crate::identity::{Identity, PartyCard};
 use crate::ids::{AgreementDigest, DatasetNumber, Epoch, Name};
 use crate::label::Label;
+use crate::limits::{EVALUATIONS_DEFAULT_MAX, EVALUATIONS_WITH_ERRORS_MAX};
 use crate::match_key::{KeyPart, Side};
 use crate::primitive::{hex, labelled_sha256, sha256, unhex};
 use crate::refusal::Refusal;
@@ -197,16 +198,21 @@ impl Agreement {
             .collect()
     }
 
-    /// Values that custodians evaluate for a dataset in one epoch at most: as stated, or one per row and
-    /// match key (as many as it may have on the roll's side) and a tenth more, and 65,536 for the padding of small requests.
+    /// Values that custodians evaluate for a dataset in one epoch at most: as stated; or one per row and match key (as
+    /// many as it may have on the roll's side) and a tenth more, and 65,536 for the padding of small requests, but not
+    /// more than [`EVALUATIONS_DEFAULT_MAX`], or [`EVALUATIONS_WITH_ERRORS_MAX`] where a key allows for errors.
     pub fn evaluations_max(&self, dataset: &Dataset) -> u64 {
         if dataset.evaluations_max > 0 {
             return dataset.evaluations_max;
         }
-        let values = dataset
-            .rows_max
-            .saturating_mul(self.values_per_record(dataset));
-        values.saturating_add(values / 10).saturating_add(65_536)
+        let per_record = self.values_per_record(dataset);
+        let values = dataset.rows_max.saturating_mul(per_record);
+        let most = if per_record > self.keys.len() as u64 {
+            EVALUATIONS_WITH_ERRORS_MAX
+        } else {
+            EVALUATIONS_DEFAULT_MAX
+        };
+        (values.saturating_add(values / 10).saturating_add(65_536)).min(most)
     }
 
     /// Values that one record of a dataset has at most, over all match keys.

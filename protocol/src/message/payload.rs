@@ -165,6 +165,11 @@ pub fn class_of(len: usize) -> usize {
         .unwrap_or(&PAYLOAD_CLASSES[PAYLOAD_CLASSES.len() - 1])
 }
 
+/// Bytes of encoded facts that a class holds at most.
+pub fn room_of(class: usize) -> usize {
+    class.saturating_sub(2)
+}
+
 /// Seals encoded facts into one row. `keks` has one key per release set; `None` for a set that this
 /// record cannot carry, whose place is filled from `filler`. A kek outlives the facts (it is the same when the
 /// register is delivered again in the epoch), so `nonce` must differ where the facts, and with them `cek`, do.

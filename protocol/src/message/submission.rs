@@ -12,6 +12,7 @@ use crate::field;
 use crate::ids::Name;
 use crate::limits::{PAD_PAYLOAD_ROWS, PAD_ROWS, PAYLOAD_CLASSES};
 use crate::match_key::Side;
+use crate::primitive::unhex;
 use crate::refusal::Refusal;
 
 /// Bytes of a row of a tag table.
@@ -41,6 +42,8 @@ pub struct Manifest {
     pub snapshot: String,
     /// Check value of the kit under which the tags were made, hexadecimal.
     pub kit_check: String,
+    /// What this side says of its canaries ([`crate::lock::TagContext::canary_slip`]).
+    pub canary: String,
     /// Tables in the order of the body.
     pub tables: Vec<Table>,
 }
@@ -108,6 +111,9 @@ impl Manifest {
                 "normal forms of version {}",
                 self.field_version
             )));
+        }
+        if unhex::<18>(&self.canary).is_none() {
+            return Err(bad("its `canary` is wrong".to_owned()));
         }
         // Each payload class may add less than one step of its own.
         let steps = PAYLOAD_CLASSES.len() as u64 * PAD_PAYLOAD_ROWS;

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 
 use curve25519_dalek::ristretto::CompressedRistretto;
 use curve25519_dalek::scalar::Scalar;
-use hedui_keys::oprf::client::{BlindKey, EpochKey};
+use hedui_keys::oprf::client::{BlindKey, BlindedChunk, EpochKey};
 use hedui_keys::oprf::evaluate::Share;
-use hedui_keys::oprf::proof::Elements;
-use hedui_keys::oprf::suite::{Mode, decode, hash_to_scalar};
+use hedui_keys::oprf::suite::{Mode, hash_to_scalar};
 use hedui_keys::oprf::threshold::Threshold;
 use hedui_protocol::limits::EVALUATION_CHUNK;
 use hedui_protocol::secret::Secret;
@@ -97,24 +96,16 @@ impl Parties {
     }
 
     fn finish(&self, asked: &Asked, blinds: &BlindKey) -> usize {
-        let points: Vec<_> = asked
-            .blinded
-            .iter()
-            .map(|bytes| decode(bytes, 0).expect("valid"))
-            .collect();
-        let sent = Elements {
-            points: &points,
-            bytes: &asked.blinded,
-        };
+        let sent = BlindedChunk::decode(&asked.blinded).expect("valid");
         let verified: Vec<_> = (1..)
             .zip(&asked.answers)
             .map(|(index, (elements, proof))| {
-                let verified = self.key.verify(index, sent, elements, proof);
+                let verified = self.key.verify(index, &sent, elements, proof);
                 verified.expect("the proof holds")
             })
             .collect();
         let refs: Vec<&[u8]> = asked.inputs.iter().map(Vec::as_slice).collect();
-        let tokens = self.key.finalise(&refs, blinds, &verified);
+        let tokens = self.key.finalise(&sent, &refs, blinds, &verified);
         tokens.expect("two answers").len()
     }
 }
