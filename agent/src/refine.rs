@@ -10,7 +10,7 @@ use hedui_edge::Problem;
 use hedui_protocol::agreement::InForce;
 use hedui_protocol::agreement::text::Comparison;
 use hedui_protocol::codec::Reader;
-use hedui_protocol::filter::TokenKind;
+use hedui_protocol::filter::{FilterSpec, TokenKind, Tokens};
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::lock::TagContext;
@@ -162,31 +162,37 @@ pub fn rows<'p>(
         let (presence, mut rest) = row.split_at_mut(2);
         let mut present = 0_u16;
         for (number, compared) in (0_u8..).zip(&comparisons) {
-            let tokens = |part: &KeyPart| match found {
+            let tokens = |part: &KeyPart, kind: TokenKind| match found {
                 Some(person) => {
                     let cell = person.cells().get(part.field);
-                    let kind = compared.kind_of(part);
                     cell.map(|cell| kind.tokens(part.kind, cell))
                         .unwrap_or_default()
                 }
                 // A canary is like its other half and like nobody else.
-                None => zeroize::Zeroizing::new(vec![match canaries.get(&handle) {
-                    Some(canary) => format!("canary {canary}"),
-                    None => handle.to_hex(),
-                }]),
+                None => match canaries.get(&handle) {
+                    Some(canary) => Tokens::one(&format!("canary {canary}")),
+                    None => Tokens::one(&handle.to_hex()),
+                },
             };
-            let own = tokens(&compared.part);
+            let own = tokens(&compared.part, compared.kind_of(&compared.part));
             present |= u16::from(!own.is_empty()) << number;
-            let spec = &compared.comparison.filter;
-            let (filter, after) = rest.split_at_mut(spec.bytes());
-            key.encode(2 * number, spec, &own, filter);
-            rest = after;
-            if let Some(other) = &compared.exchange {
-                let both = together(&own, &tokens(other));
-                let spec = compared.comparison.both();
-                let (filter, after) = rest.split_at_mut(spec.bytes());
-                key.encode(2 * number + 1, &spec, &both, filter);
+            let mut put = |place: u8, spec: &FilterSpec, tokens: &Tokens| {
+                let (filter, after) = std::mem::take(&mut rest).split_at_mut(spec.bytes());
+                key.encode(4 * number + place, spec, tokens, filter);
                 rest = after;
+            };
+            let spec = &compared.comparison.filter;
+            put(0, spec, &own);
+            if let Some(also) = compared.comparison.also {
+                put(1, spec, &tokens(&compared.part, also));
+            }
+            if let Some(other) = &compared.exchange {
+                let other = tokens(other, compared.kind_of(other));
+                put(
+                    2,
+                    &compared.comparison.both(),
+                    &Tokens::together(&own, &other),
+                );
             }
         }
         presence.copy_from_slice(&present.to_be_bytes());
@@ -223,16 +229,4 @@ fn comparisons(agreement: &InForce) -> Vec<Compared<'_>> {
         }
     }
     out
-}
-
-/// Tokens of two fields in an order that does not depend on which is which.
-fn together(one: &[String], other: &[String]) -> zeroize::Zeroizing<Vec<String>> {
-    let mut all: Vec<String> = one.iter().chain(other).cloned().collect();
-    all.sort_unstable();
-    for at in 1..all.len() {
-        if all[at] == all[at - 1] {
-            all[at].push('#');
-        }
-    }
-    zeroize::Zeroizing::new(all)
 }

@@ -2,6 +2,8 @@
 //! byte; febrl4 keeps its floor. In: seeds. Out: passes or the figure that fell.
 //! Invariant under test: README, "What to expect".
 
+mod names;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;

@@ -165,7 +165,13 @@ fn vector(agreement: &InForce, left: &[u8], right: &[u8]) -> Vector {
     let comparisons = &agreement.text().comparison;
     let (mut vector, mut exchanged) = (Vector::new(), Vec::new());
     for (number, comparison) in (0..).zip(comparisons) {
-        let own = level(similarity(&comparison.filter));
+        let first = similarity(&comparison.filter);
+        let own = match comparison.also.map(|_| similarity(&comparison.filter)) {
+            None => level(first),
+            // Equal in one view only, such as two names of one sound, is not equal.
+            Some(second) if first.max(second) >= 1.0 && first.min(second) < 1.0 => 1,
+            Some(second) => level(first.max(second)),
+        };
         vector.push((both & 1 << number != 0).then_some(own));
         if let Some(other) = &comparison.exchange {
             let alike = similarity(&comparison.both()) >= EXCHANGED_LEAST;

@@ -315,6 +315,19 @@ fn check_refine(text: &Text) -> Result<(), Refusal> {
                 "comparison `{name}`: `exchange` must name the field of another comparison"
             )));
         }
+        let kind = text.field.iter().find(|f| f.name == *name).map(|f| f.kind);
+        let views = [comparison.tokens, comparison.also];
+        let mut views = views.iter().flatten();
+        if views.any(|view| kind.is_some_and(|kind| !view.fits(kind))) {
+            return Err(bad(format!(
+                "comparison `{name}`: `han`, `sound` and `shape` are of names in Han characters (`cn-name`) only"
+            )));
+        }
+        if comparison.also.is_some() && comparison.also == comparison.tokens {
+            return Err(bad(format!(
+                "comparison `{name}`: `also` is the view that it has already"
+            )));
+        }
         if !comparison.filter.is_usable() || comparison.filter.bits > 2048 {
             return Err(bad(format!(
                 "comparison `{name}`: `bits` must be a power of two from 64 to 2048, `positions` 8 to half of them"

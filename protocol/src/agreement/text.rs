@@ -191,6 +191,10 @@ pub struct Comparison {
     /// How its values are cut; the field kind's usual way if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenKind>,
+    /// A second view of the same value, in a filter of its own: two values are as alike as the view says that finds them
+    /// more alike, such as the shape of a name beside its sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub also: Option<TokenKind>,
     /// Field with which it is often exchanged, such as the surname with the given name: a further filter holds the
     /// tokens of both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,7 +216,8 @@ impl Comparison {
     /// Bytes of all filters of the comparison.
     pub fn bytes(&self) -> usize {
         let both = self.exchange.as_ref().map_or(0, |_| self.both().bytes());
-        self.filter.bytes() + both
+        let views = 1 + usize::from(self.also.is_some());
+        views * self.filter.bytes() + both
     }
 }
 

@@ -205,6 +205,26 @@ fn syllables(value: &str) -> String {
     out
 }
 
+/// The syllables of a name, without and with their tone (a digit behind), surname read as a surname; a character without
+/// a reading stands for itself. A surname that the table of readings knows has no tone.
+pub fn readings(value: &str) -> Vec<(String, String)> {
+    let (surname, given) = split(value).unwrap_or(("", value));
+    let mut out = Vec::new();
+    let of = |c: char| match c.to_pinyin() {
+        Some(reading) => (
+            reading.plain().to_owned(),
+            reading.with_tone_num_end().to_owned(),
+        ),
+        None => (c.to_string(), c.to_string()),
+    };
+    match SURNAME_READINGS.iter().find(|(c, _)| *c == surname) {
+        Some((_, reading)) => out.push(((*reading).to_owned(), (*reading).to_owned())),
+        None => out.extend(surname.chars().map(of)),
+    }
+    out.extend(given.chars().filter(|c| *c != DOT).map(of));
+    out
+}
+
 /// The dot of a transcribed name is often left out in registers, so a reading does not depend on it.
 fn reading(c: char, push: &mut impl FnMut(&str)) {
     if c == '·' {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use zeroize::Zeroize;
 
+use super::Tokens;
 use crate::secret::Secret;
 
 /// Parameters of one filter.
@@ -46,6 +47,9 @@ impl FilterSpec {
     }
 }
 
+/// Bytes of the largest filter.
+const BYTES_MAX: usize = 512;
+
 /// Key of the filters of one candidate pair (scope `pair`).
 pub struct PairKey(Secret<32>);
 
@@ -55,12 +59,13 @@ impl PairKey {
         Self(key)
     }
 
-    /// Writes the masked filter `number` (comparison n has the numbers 2n and, for both fields together, 2n + 1); without tokens the mask alone.
+    /// Writes the masked filter `number` (comparison n has the numbers 4n, for its second view 4n + 1 and for both fields
+    /// together 4n + 2); without tokens the mask alone.
     ///
-    /// Position j of a token: the j-th u32 (little-endian) of BLAKE3-keyed(key, `0 ‖ number ‖ token`), modulo the bits.
+    /// Position j of a token: the j-th u16 (little-endian) of BLAKE3-keyed(key, `0 ‖ number ‖ token`), modulo the bits.
     /// With n tokens the first `positions mod n` of them have one position more than the others. Mask:
     /// BLAKE3-keyed(key, `1 ‖ number`).
-    pub fn encode(&self, number: u8, spec: &FilterSpec, tokens: &[String], out: &mut [u8]) {
+    pub fn encode(&self, number: u8, spec: &FilterSpec, tokens: &Tokens, out: &mut [u8]) {
         match out.len() {
             // The hash is the beginning of the extendable output, and the shorter way to it.
             0..=32 => {
@@ -72,12 +77,13 @@ impl PairKey {
                 .finalize_xof()
                 .fill(out),
         }
-        let mut set = zeroize::Zeroizing::new(vec![0_u8; out.len()]);
+        let mut set = zeroize::Zeroizing::new([0_u8; BYTES_MAX]);
+        let set = &mut set[..out.len().min(BYTES_MAX)];
         let count = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
-        for (index, token) in (0..).zip(tokens) {
+        for (index, token) in (0..).zip(tokens.iter()) {
             let share = spec.positions / count + u32::from(index < spec.positions % count);
             for_positions(self.0.expose(), [0, number], token, share, |position| {
-                let bit = position & (spec.bits - 1);
+                let bit = u32::from(position) & (spec.bits - 1);
                 if let Some(byte) = set.get_mut(bit as usize / 8) {
                     *byte |= 1 << (bit % 8);
                 }
@@ -92,24 +98,25 @@ impl PairKey {
 /// Longest token that is hashed in one call, in bytes; longer ones take the general way to the same bits.
 const SHORT: usize = 62;
 
-/// Hands over the first `count` u32 (little-endian) of BLAKE3-keyed(key, `purpose ‖ token`), read as an extendable output.
+/// Hands over the first `count` u16 (little-endian) of BLAKE3-keyed(key, `purpose ‖ token`), read as an extendable output. No
+/// filter has more than 2¹⁶ bits and all have a power of two, so every position is as likely as any other.
 pub(super) fn for_positions(
     key: &[u8; 32],
     purpose: [u8; 2],
     token: &str,
     count: u32,
-    mut take: impl FnMut(u32),
+    mut take: impl FnMut(u16),
 ) {
     let mut left = count as usize;
-    if left <= 8 && token.len() <= SHORT {
+    if left <= 16 && token.len() <= SHORT {
         // The hash of 32 bytes is the beginning of the extendable output, and the shorter way to it.
         let mut input = [0; SHORT + 2];
         input[..2].copy_from_slice(&purpose);
         input[2..2 + token.len()].copy_from_slice(token.as_bytes());
         let hash = blake3::keyed_hash(key, &input[..2 + token.len()]);
-        let positions = hash.as_bytes().as_chunks::<4>().0;
+        let positions = hash.as_bytes().as_chunks::<2>().0;
         let wanted = positions.iter().take(left);
-        wanted.for_each(|bytes| take(u32::from_le_bytes(*bytes)));
+        wanted.for_each(|bytes| take(u16::from_le_bytes(*bytes)));
         input.zeroize();
         return;
     }
@@ -119,12 +126,12 @@ pub(super) fn for_positions(
         .finalize_xof();
     while left > 0 {
         let mut block = [0; 64];
-        let part = &mut block[..(left * 4).min(64)];
+        let part = &mut block[..(left * 2).min(64)];
         hash.fill(part);
-        let positions = part.as_chunks::<4>().0;
+        let positions = part.as_chunks::<2>().0;
         positions
             .iter()
-            .for_each(|bytes| take(u32::from_le_bytes(*bytes)));
+            .for_each(|bytes| take(u16::from_le_bytes(*bytes)));
         left -= positions.len();
         block.zeroize();
     }
@@ -154,21 +161,21 @@ mod tests {
     fn positions_do_not_depend_on_the_way() {
         let long = "x".repeat(SHORT + 1);
         for token in ["", "ab", "c:张", &"x".repeat(SHORT), &long] {
-            for count in [0, 1, 7, 8, 9, 16, 17, 40] {
+            for count in [0, 1, 15, 16, 17, 32, 33, 80] {
                 let mut found = Vec::new();
                 for_positions(&[5; 32], [0, 3], token, count, |position| {
                     found.push(position)
                 });
-                let mut bytes = vec![0; 4 * count as usize];
+                let mut bytes = vec![0; 2 * count as usize];
                 blake3::Hasher::new_keyed(&[5; 32])
                     .update(&[0, 3])
                     .update(token.as_bytes())
                     .finalize_xof()
                     .fill(&mut bytes);
-                let all = bytes.as_chunks::<4>().0.iter();
+                let all = bytes.as_chunks::<2>().0.iter();
                 assert_eq!(
                     found,
-                    all.map(|b| u32::from_le_bytes(*b)).collect::<Vec<_>>()
+                    all.map(|b| u16::from_le_bytes(*b)).collect::<Vec<_>>()
                 );
             }
         }

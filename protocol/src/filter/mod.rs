@@ -3,6 +3,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | [`tokens`] | which tokens does a value have? |
+//! | [`shape`] | what is a Han character made of? |
 //! | [`encode`] | which bits do they set, and what may be read from them? |
 //! | [`record`] | which bits does a whole record set? |
 //!
@@ -12,7 +13,8 @@
 
 pub mod encode;
 pub mod record;
+pub mod shape;
 pub mod tokens;
 
 pub use encode::FilterSpec;
-pub use tokens::TokenKind;
+pub use tokens::{TokenKind, Tokens};

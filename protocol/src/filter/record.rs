@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use zeroize::Zeroize;
 
-use super::TokenKind;
 use super::encode::for_positions;
+use super::{TokenKind, Tokens};
 use crate::field::{FieldKind, Normal};
 use crate::secret::Secret;
 
@@ -67,6 +67,8 @@ struct Masks {
     places: Vec<u32>,
     /// Bigrams of the current value, as pairs of symbols.
     pairs: Vec<u16>,
+    /// Other tokens of the current value.
+    current: Tokens,
 }
 
 impl RecordEncoder {
@@ -80,6 +82,7 @@ impl RecordEncoder {
             tokens: HashMap::new(),
             places: Vec::new(),
             pairs: Vec::new(),
+            current: Tokens::default(),
         };
         Self {
             key,
@@ -124,13 +127,16 @@ impl Masks {
                 }
             }
             _ => {
-                let tokens = self.field.tokens.tokens(self.field.kind, cell);
+                let mut tokens = std::mem::take(&mut self.current);
+                self.field.tokens.fill(self.field.kind, cell, &mut tokens);
                 for token in tokens.iter() {
                     let place = self.token(key, token, out);
                     self.places.extend(place);
                 }
                 or_all(&self.pool, &self.places, out);
-                return !tokens.is_empty();
+                let any = !tokens.is_empty();
+                self.current = tokens;
+                return any;
             }
         }
         or_all(&self.pool, &self.places, out);
@@ -203,13 +209,13 @@ impl Masks {
         Some(place)
     }
 
-    /// Sets a token's bits: position j is the j-th u32 (little-endian) of BLAKE3-keyed(key, 2 ‖ u8 number ‖ token), modulo
+    /// Sets a token's bits: position j is the j-th u16 (little-endian) of BLAKE3-keyed(key, 2 ‖ u8 number ‖ token), modulo
     /// the bits.
     fn set(&self, key: &Secret<32>, token: &str, mask: &mut [u64]) {
         let bits = mask.len() * 64;
         let (purpose, count) = ([2, self.number], self.field.positions);
         for_positions(key.expose(), purpose, token, count, |position| {
-            let bit = position as usize & (bits - 1);
+            let bit = usize::from(position) & (bits - 1);
             mask[bit / 64] |= 1 << (bit % 64);
         });
     }
@@ -300,14 +306,14 @@ mod tests {
         let mut out = vec![0_u64; 16];
         for (number, (field, cell)) in (0_u8..).zip(FIELDS.iter().zip(cells)) {
             for token in field.tokens.tokens(field.kind, cell).iter() {
-                let mut positions = vec![0; 4 * field.positions as usize];
+                let mut positions = vec![0; 2 * field.positions as usize];
                 blake3::Hasher::new_keyed(&[key; 32])
                     .update(&[2, number])
                     .update(token.as_bytes())
                     .finalize_xof()
                     .fill(&mut positions);
-                for position in positions.as_chunks::<4>().0 {
-                    let bit = u32::from_le_bytes(*position) as usize % 1024;
+                for position in positions.as_chunks::<2>().0 {
+                    let bit = usize::from(u16::from_le_bytes(*position)) % 1024;
                     out[bit / 64] |= 1 << (bit % 64);
                 }
             }

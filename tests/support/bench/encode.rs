@@ -7,9 +7,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use hedui_protocol::field::{FieldKind, Gazetteer, Normal};
-use hedui_protocol::filter::TokenKind;
 use hedui_protocol::filter::encode::{FilterSpec, PairKey};
 use hedui_protocol::filter::record::{RecordEncoder, RecordField};
+use hedui_protocol::filter::{TokenKind, Tokens};
 use hedui_protocol::secret::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -112,12 +112,14 @@ fn with_salts(file: &Path) -> usize {
         positions: 64,
     };
     let (mut rows, mut out) = (0_u64, vec![0; spec.bytes()]);
+    let mut values = Tokens::default();
     for_each(file, |cells| {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&rows.to_le_bytes());
         let key = PairKey::new(Secret::new(key));
         for (number, ((kind, tokens, _), cell)) in (0..).zip(FIELDS.iter().zip(cells)) {
-            key.encode(number, &spec, &tokens.tokens(*kind, cell), &mut out);
+            tokens.fill(*kind, cell, &mut values);
+            key.encode(number, &spec, &values, &mut out);
             std::hint::black_box(&out);
         }
         rows += 1;
