@@ -132,12 +132,61 @@ impl Encoder<'_> {
         filter_row(handle, &words)
     }
 
-    /// Row of the table of record filters that only pads.
-    pub fn filter_padding(&self, index: u64, words: usize) -> Vec<u8> {
-        let mut words = vec![0; words];
-        self.nobody(&format!("padding {index}"), &mut words);
+    /// Row of the table of record filters that only pads. Where fields have sections each is that of another of `pool`'s
+    /// records, so that strangers are as alike as persons are and padding is not seen to be padding; else, and where there
+    /// are too few records to draw from, its bits are like nobody's.
+    pub fn filter_padding(
+        &self,
+        records: &mut RecordEncoder,
+        index: u64,
+        pool: &[Vec<Normal>],
+    ) -> Vec<u8> {
+        let mut words = vec![0; records.words()];
+        if !self.mixed(records, index, pool, &mut words) {
+            self.nobody(&format!("padding {index}"), &mut words);
+        }
         let handle = self.pseudonyms.padding_handle(self.register, index);
         filter_row(handle, &words)
+    }
+
+    /// A record of which every field is somebody else's; whether there is one.
+    fn mixed(
+        &self,
+        records: &mut RecordEncoder,
+        index: u64,
+        pool: &[Vec<Normal>],
+        words: &mut [u64],
+    ) -> bool {
+        let Some((likeness, _)) = self.agreement.likeness().filter(|(l, _)| l.sections) else {
+            return false;
+        };
+        let fields = likeness.record_fields(self.agreement);
+        if pool.len() < POOL_LEAST || fields.len() < 2 {
+            return false;
+        }
+        let mut draw = [0; 16];
+        let table = format!("{}/mixed", self.register);
+        self.pseudonyms.padding(&table, index, &mut draw);
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |n: usize, byte| n << 8 | usize::from(*byte))
+        };
+        // A first person and a step: no two fields are of one person.
+        let (mut at, step) = (
+            number(&draw[..7]) % pool.len(),
+            1 + number(&draw[7..14]) % (pool.len() / fields.len()).max(1),
+        );
+        let mut cells: Vec<Normal> = pool[at].clone();
+        for field in fields {
+            at = (at + step) % pool.len();
+            if let (Some(own), Some(other)) =
+                (cells.get_mut(field.field), pool[at].get(field.field))
+            {
+                own.clone_from(other);
+            }
+        }
+        records.encode(&cells, words)
     }
 
     fn nobody(&self, about: &str, words: &mut [u64]) {
@@ -261,6 +310,11 @@ fn invented(random: &mut blake3::OutputReader, words: &mut [u64]) {
         words[bit / 64] |= 1 << (bit % 64);
     }
 }
+
+/// Records from which padding of sections is mixed, at least.
+const POOL_LEAST: usize = 64;
+/// The same, at most.
+pub const POOL_MOST: usize = 2048;
 
 /// `handle ‖ filter`, words little-endian.
 fn filter_row(handle: Handle, words: &[u64]) -> Vec<u8> {

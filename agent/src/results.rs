@@ -23,6 +23,7 @@ use hedui_protocol::message::payload::{self, Facts};
 use hedui_protocol::message::result::{
     self, Manifest, Outcome, PAIR_BYTES, Pair, pair_table, payload_table,
 };
+use hedui_protocol::message::submission;
 use hedui_protocol::message::{Layout, Table, manifest_len, parse_manifest};
 use hedui_protocol::refusal::Refusal;
 
@@ -191,6 +192,7 @@ fn open_register(
             (encoder.pseudonyms.handle(encoder.register, &id), number)
         })
         .collect();
+    let padding = own_padding(encoder, (roll.persons.len() + canaries.len()) as u64);
     let (mut shown, mut wrong) = (BTreeSet::new(), 0);
     for pair in &tables.pairs {
         if let Some(number) = canaries.get(&pair.roll) {
@@ -203,7 +205,10 @@ fn open_register(
             continue;
         }
         let Some(person) = handles.get(&pair.roll).copied() else {
-            opened.foreign_count += 1;
+            // Mixed from several persons' values, padding is now and then like somebody: no person, and nobody's fault.
+            if !padding.contains(&pair.roll) {
+                opened.foreign_count += 1;
+            }
             continue;
         };
         let tokens = encoder.tokens(lock, &roll.persons[person])?;
@@ -256,6 +261,17 @@ fn open_register(
     opened.canary_alarm_count +=
         due.map_or(u64::from(canary::SHARED), |due| due.alarms(&shown, wrong));
     Ok(counts)
+}
+
+/// Handles of the roll's padding, where record filters can be like somebody's: with sections.
+fn own_padding(encoder: &Encoder<'_>, records: u64) -> BTreeSet<Handle> {
+    let likeness = encoder.agreement.likeness();
+    if !likeness.is_some_and(|(likeness, _)| likeness.sections) {
+        return BTreeSet::new();
+    }
+    (records..submission::Manifest::padded(records))
+        .map(|index| encoder.pseudonyms.padding_handle(encoder.register, index))
+        .collect()
 }
 
 /// What the canaries of a register must have come to; nothing where a side's word on them is not its own.

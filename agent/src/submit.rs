@@ -13,7 +13,7 @@ use hedui_edge::files::{self, Scratch};
 use hedui_keys::lock::Lock;
 use hedui_protocol::agreement::MatchKey;
 use hedui_protocol::agreement::text::KeyClass;
-use hedui_protocol::field;
+use hedui_protocol::field::{self, Normal};
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
 use hedui_protocol::message::submission::{
@@ -23,7 +23,7 @@ use hedui_protocol::message::{Table, manifest_bytes, payload};
 use hedui_protocol::primitive::{Sha256, hex};
 use rayon::prelude::*;
 
-use crate::encode::{Encoder, TooCommon, facts_of, row};
+use crate::encode::{Encoder, POOL_MOST, TooCommon, facts_of, row};
 use crate::extsort::{Row, Sorter};
 use crate::record::Grouped;
 
@@ -417,6 +417,8 @@ fn write_records(
     // Padding rows of the presence table are merged in by handle, so that they cannot be told apart.
     let mut padding = Padding::new(encoder, counts);
     let words = encoder.record_encoder().map(|records| records.words());
+    // Handles are pseudo-random, so the first records are a sample.
+    let mut pool: Vec<Vec<Normal>> = Vec::new();
     let mut filters = Body::new(work)?;
     parts(&mut |persons, lock| {
         if words.is_some() {
@@ -432,6 +434,9 @@ fn write_records(
                 )
                 .collect();
             rows.iter().try_for_each(|row| filters.write(row))?;
+            let real = persons.iter().filter(|person| person.canary.is_none());
+            let more = real.take(POOL_MOST - pool.len());
+            pool.extend(more.map(|person| person.person.cells().to_vec()));
         }
         let rows: Vec<_> = persons
             .par_iter()
@@ -462,10 +467,10 @@ fn write_records(
         Ok(())
     })?;
     padding.rest(body)?;
-    if let Some(words) = words {
+    if let (Some(words), Some(mut records)) = (words, encoder.record_encoder()) {
         let filler = counts.persons..counts.rows;
         let mut rows: Vec<_> = filler
-            .map(|index| encoder.filter_padding(index, words))
+            .map(|index| encoder.filter_padding(&mut records, index, &pool))
             .collect();
         rows.sort_unstable_by(|a, b| b.cmp(a));
         append_padded(filters, (16 + words * 8, counts.persons), rows, body)?;

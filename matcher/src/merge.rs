@@ -11,9 +11,11 @@ use std::path::Path;
 use hedui_edge::Problem;
 use hedui_edge::files::{self, Scratch};
 use hedui_protocol::agreement::InForce;
+use hedui_protocol::agreement::text::RefineBy;
 use hedui_protocol::decision::Policy;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
+use hedui_protocol::message::refine::refine_of;
 use hedui_protocol::message::result::{self, Manifest, Outcome, PAIR_BYTES, Pair};
 use hedui_protocol::message::submission::{PRESENCE, PRESENCE_ROW_BYTES};
 use hedui_protocol::message::{Table, manifest_bytes, payload};
@@ -157,7 +159,10 @@ pub fn compare(state: &State, agreement: &InForce, plan: &Plan) -> Result<Vec<Co
             .registers()
             .find(|d| d.name.as_str() == pairing.register);
         let likeness = agreement.likeness().map(|(_, key)| 1 << (key.number - 1));
-        let once = likeness.filter(|_| register.is_some_and(|register| register.one_to_one));
+        // Where the records' fields are weighed, the weights choose, not the likeness of the whole.
+        let weighed = refine_of(agreement).is_ok_and(|refine| refine.by == RefineBy::Records);
+        let once =
+            likeness.filter(|_| register.is_some_and(|register| register.one_to_one) && !weighed);
         compare_one(state, &policy, pairing, (&own, once))
     };
     plan.pairings.iter().map(of).collect()
@@ -322,7 +327,7 @@ fn presence(path: &Path, wanted: &BTreeSet<Handle>) -> Result<BTreeMap<Handle, u
 }
 
 /// Hands over the rows of a handle-sorted table whose handle is wanted.
-fn select(
+pub(crate) fn select(
     path: &Path,
     width: usize,
     wanted: &BTreeSet<Handle>,

@@ -73,6 +73,8 @@ fn by_record_filters(people: &[Vec<Normal>], key: u8) -> Graph {
             kind,
             tokens,
             positions: 10,
+            key: u32::try_from(field).unwrap_or(u32::MAX),
+            section: None,
         })
         .collect();
     let mut encoder = RecordEncoder::new(Secret::new([key; 32]), BITS, &fields);

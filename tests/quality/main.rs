@@ -311,6 +311,26 @@ fn febrl4_by_record_filters_keeps_its_floor() {
 
 /// Decided by match weights alone, thresholds without any truth; then with every record matched once at most. The figures
 /// vary a little with the decoys.
+/// One round: fields weighed from the sections of record filters. The hardest set of fields, with and without the
+/// assignment; nothing is asked of anybody.
+#[test]
+fn febrl4_by_sections_keeps_its_floors() {
+    let (name, _, fields) = febrl::SETS[2];
+    for (once, floor) in [(false, 0.972), (true, 0.975)] {
+        let folder = tempfile::tempdir().expect("folder");
+        let site = Site::new(folder.path(), &build_binaries(), "2026-01-02");
+        let quality = febrl::link_by_records(&site, fields, once);
+        println!("{}", serde_json::to_string(&quality).expect("JSON"));
+        assert!(
+            quality.f1 >= floor && quality.precision >= 0.995,
+            "{name}: {quality:?}"
+        );
+        let asked = files_below(&site.exchange());
+        let asked = asked.iter().any(|p| p.to_string_lossy().contains("refine"));
+        assert!(!asked, "a request was written");
+    }
+}
+
 #[test]
 fn febrl4_by_weights_keeps_its_floors() {
     let floors = [(0.998, 0.998), (0.991, 0.994), (0.968, 0.980)];

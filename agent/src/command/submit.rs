@@ -12,7 +12,7 @@ use hedui_edge::{Console, Problem, files};
 use hedui_keys::kit_store::KitStore;
 use hedui_keys::lock::{KEYED_WARNING, Keyed, Lock};
 use hedui_protocol::agreement::likeness::LIKENESS_WARNING;
-use hedui_protocol::agreement::text::{Dataset, DatasetKind, LockKind};
+use hedui_protocol::agreement::text::{Dataset, DatasetKind, LockKind, RefineBy};
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
@@ -367,7 +367,8 @@ impl Run<'_> {
                 })
             })
         })?;
-        if self.agreement.text().refine.is_some() {
+        let refine = self.agreement.text().refine.as_ref();
+        if refine.is_some_and(|refine| refine.by == RefineBy::Pairs) {
             let path = refine::persons_path(self.state, self.agreement, name);
             refine::keep(&path, self.identity, &prepared.snapshot, |put| {
                 grouped(&mut |persons: &[_], _: &dyn Lock| {

@@ -24,7 +24,7 @@ pub type Vector = Vec<Option<u8>>;
 /// Least similarity of each level but the last; the first is equality.
 pub const LEVELS: [f64; 4] = [1.0, 0.82, 0.62, 0.45];
 /// Least similarity of two fields taken together that are called exchanged.
-const EXCHANGED_LEAST: f64 = 0.7;
+pub(super) const EXCHANGED_LEAST: f64 = 0.7;
 /// Level of two fields that are exchanged.
 pub const EXCHANGED: u8 = 5;
 /// Number of levels.
@@ -180,18 +180,21 @@ fn vector(agreement: &InForce, left: &[u8], right: &[u8]) -> Vector {
         }
     }
     for (one, other) in exchanged {
-        let far =
-            |level: Option<u8>| level.is_some_and(|level| usize::from(level) >= LEVELS.len() - 1);
         // Unlike each for itself, alike together: one piece of evidence, not two.
-        if far(vector[one]) && far(vector[other]) {
+        if is_far(vector[one]) && is_far(vector[other]) {
             (vector[one], vector[other]) = (Some(EXCHANGED), None);
         }
     }
     vector
 }
 
+/// Whether a level is one of unlike values.
+pub(super) fn is_far(level: Option<u8>) -> bool {
+    level.is_some_and(|level| usize::from(level) >= LEVELS.len() - 1)
+}
+
 /// Level of a similarity: 0 is equality, the last is everything below the lowest bound.
-fn level(similarity: f64) -> u8 {
+pub(super) fn level(similarity: f64) -> u8 {
     let at = LEVELS.iter().position(|least| similarity >= *least);
     u8::try_from(at.unwrap_or(LEVELS.len())).unwrap_or(u8::MAX)
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`request`] | which pairs are asked about, and with which decoys? |
 //! | [`answers`] | how alike are the two records of each pair? |
+//! | [`records`] | the same from record filters that are here already |
 //! | [`weights`] | how much evidence is that? |
 //!
 //! Invariant: what is asked, and what follows from the answers, is a function of the run alone.
@@ -13,6 +14,7 @@
 pub mod answers;
 pub mod chart;
 pub mod one_to_one;
+pub mod records;
 pub mod request;
 pub mod weights;
 
@@ -24,7 +26,7 @@ use hedui_edge::clock::Clock;
 use hedui_edge::exchange::{self, Draft};
 use hedui_edge::{Console, Problem, files};
 use hedui_protocol::agreement::InForce;
-use hedui_protocol::agreement::text::KeyClass;
+use hedui_protocol::agreement::text::{KeyClass, RefineBy};
 use hedui_protocol::field::Form;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
@@ -102,7 +104,9 @@ impl Desk<'_> {
         if compared.candidates.is_empty() {
             return Ok(Round::Done(Weights::default()));
         }
-        let most = refine_of(self.agreement)?.pairs_max / PAIRS_SHARE;
+        let refine = refine_of(self.agreement)?;
+        let by_records = refine.by == RefineBy::Records;
+        let most = (!by_records).then_some(refine.pairs_max / PAIRS_SHARE);
         let secret = self.identity.local_key(&[
             b"decoys",
             &[0],
@@ -111,6 +115,12 @@ impl Desk<'_> {
             pairing.register.as_bytes(),
         ]);
         let asked = Asked::choose(self.state, &secret, pairing, compared, most)?;
+        if by_records {
+            let vectors = records::vectors(self.state, self.agreement, pairing, &asked)?;
+            return self
+                .weigh(plan, pairing, &asked, &vectors, compared)
+                .map(Round::Done);
+        }
         if asked.left_out > 0 {
             self.console.note(&format!(
                 "{}: {} 个候选对超出协议上限，未细化 candidates beyond the agreement's bound are not refined (`pairs_max`)",
@@ -213,6 +223,8 @@ impl Desk<'_> {
             alone: alone(agreement, compared),
             ..Evidence::default()
         };
+        let by_records = refine_of(agreement)?.by == RefineBy::Records;
+        let mut groups = BTreeMap::new();
         let mut own = Vec::new();
         for (pair, vector) in asked.pairs.iter().zip(vectors) {
             let mut vector = vector.clone();
@@ -227,6 +239,11 @@ impl Desk<'_> {
                 continue;
             };
             vector.push(Some(weights::rivals_level(candidate.rivals)));
+            // Records that are alike as a whole are many for each person, and strangers but for one.
+            let rival_group = by_records.then(|| {
+                let next = groups.len();
+                *groups.entry(candidate.roll).or_insert(next)
+            });
             let identifier = if candidate.agree & class_a != 0 {
                 Identifier::Agrees
             } else if candidate.differ & class_a != 0 {
@@ -238,6 +255,7 @@ impl Desk<'_> {
                 agree: candidate.agree,
                 vector: vector.clone(),
                 identifier,
+                rival_group,
             });
             own.push((candidate, vector, identifier));
         }
@@ -245,8 +263,10 @@ impl Desk<'_> {
             let field = agreement.fields().iter().find(|field| field.name == *name);
             field.is_some_and(|field| !field.derive.is_empty())
         };
-        let comparisons = agreement.text().comparison.iter();
-        let names = comparisons.map(|c| (c.field.to_string(), derived(&c.field)));
+        let compared = agreement.compared();
+        let names = compared
+            .iter()
+            .map(|name| (name.to_string(), derived(name)));
         let fields = weights::key_comparisons(agreement);
         let model = Model::fit(names.collect(), &fields, &evidence);
         let path = kept::refine_path(&plan.folder, &pairing.register, "json");
@@ -292,10 +312,7 @@ fn alone(agreement: &InForce, compared: &Compared) -> Vec<Option<(u16, u64)>> {
         let bit = u32::from(keys.next()?.number) - 1;
         Some((1 << bit, compared.undecided.get(bit as usize).copied()?))
     };
-    let comparisons = agreement.text().comparison.iter();
-    comparisons
-        .map(|comparison| of(&comparison.field))
-        .collect()
+    agreement.compared().into_iter().map(of).collect()
 }
 
 /// Keeps what each candidate's weight is made of: levels, not values, so that any decision can be explained.

@@ -22,6 +22,9 @@ use crate::plan::Pairing;
 /// Most certain pairs of a request.
 const CERTAIN_MAX: usize = 2048;
 
+/// Decoys where nobody is asked.
+const LOCAL_DECOYS: u64 = 1 << 17;
+
 /// A pair of handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
@@ -49,16 +52,17 @@ pub struct Asked {
 
 impl Asked {
     /// Takes a sample of certain pairs and candidates, those on which most keys agree first, as many as half of
-    /// `most` holds, and fills up with decoys. `secret` is the matcher's own, for this register and epoch.
+    /// `most` holds, and fills up with decoys. `secret` is the matcher's own, for this register and epoch. Without a bound
+    /// nobody is asked: all candidates are taken, and decoys only measure how alike strangers are.
     pub fn choose(
         state: &State,
         secret: &Secret<32>,
         pairing: &Pairing,
         compared: &Compared,
-        most: u64,
+        bound: Option<u64>,
     ) -> Result<Self, Problem> {
         // Whole steps: what padding cannot fill is not asked about, so that half are decoys at any bound.
-        let most = most / PAD_PAIRS * PAD_PAIRS;
+        let most = bound.unwrap_or(u64::MAX) / PAD_PAIRS * PAD_PAIRS;
         let mut sorted = compared.candidates.clone();
         sorted.sort_by_key(|c| (std::cmp::Reverse(c.agree.count_ones()), *c));
         // Handles are pseudo-random, so the first ones are a sample. What a later candidate is cannot be certain.
@@ -71,7 +75,10 @@ impl Asked {
         let real = fit as u64 + certain.len() as u64;
         let wanted = (real * 2).max(real + DECOYS_MIN);
         // Down where the bound is near, up otherwise: whole steps either way.
-        let total = wanted.next_multiple_of(PAD_PAIRS).min(most);
+        let total = match bound {
+            Some(_) => wanted.next_multiple_of(PAD_PAIRS).min(most),
+            None => real + LOCAL_DECOYS,
+        };
         let folder = |header: &str| state.segments().join(header).join(PRESENCE);
         let mut left = Side::open(&folder(&pairing.roll))?;
         let mut right = Side::open(&folder(&pairing.submission))?;

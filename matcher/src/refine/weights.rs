@@ -10,7 +10,9 @@
 use std::collections::BTreeSet;
 
 use hedui_protocol::agreement::Agreement;
+use hedui_protocol::agreement::text::RefineBy;
 use hedui_protocol::limits::PAD_ROWS;
+use hedui_protocol::message::refine::refine_of;
 use serde::{Deserialize, Serialize};
 
 use super::answers::{LEVEL_COUNT, Vector};
@@ -80,6 +82,8 @@ pub struct Seen {
     pub vector: Vector,
     /// What the class-A keys say.
     pub identifier: Identifier,
+    /// Candidates of one number compete: at most one of them is the same person. None: it stands alone.
+    pub rival_group: Option<usize>,
 }
 
 /// What the class-A keys say about a pair.
@@ -133,23 +137,23 @@ pub struct Expected {
 
 /// For each match key the comparisons whose field it contains.
 pub fn key_comparisons(agreement: &Agreement) -> Vec<BTreeSet<usize>> {
-    let fields = agreement.fields();
+    let (fields, compared) = (agreement.fields(), agreement.compared());
     let place = |field: usize| {
         let name = fields.get(field).map(|field| &field.name);
-        agreement
-            .text()
-            .comparison
-            .iter()
-            .position(|c| Some(&c.field) == name)
+        compared.iter().position(|field| Some(*field) == name)
     };
     let keys = agreement.match_keys().iter();
-    keys.map(|key| {
-        key.parts
-            .iter()
-            .filter_map(|part| place(part.field))
-            .collect()
-    })
-    .collect()
+    let mut keys: Vec<BTreeSet<usize>> = keys
+        .map(|key| {
+            let parts = key.parts.iter();
+            parts.filter_map(|part| place(part.field)).collect()
+        })
+        .collect();
+    // A pair that was found by the likeness of its records as a whole agrees on no field by construction.
+    if refine_of(agreement).is_ok_and(|refine| refine.by == RefineBy::Records) {
+        keys.push(BTreeSet::new());
+    }
+    keys
 }
 
 impl Model {
@@ -217,13 +221,8 @@ impl Model {
             let mut strangers = [0.0; LEVEL_COUNT];
             let mut expected = 0.0;
             let mut same_alone = vec![0.0; evidence.alone.len()];
-            for (seen, fields) in evidence.candidates.iter().zip(&speaks) {
-                let odds = model.weight(&seen.vector, seen.identifier).exp2();
-                let same = if odds.is_finite() {
-                    odds / (1.0 + odds)
-                } else {
-                    1.0
-                };
+            let chances = model.chances(&evidence.candidates);
+            for ((seen, fields), same) in evidence.candidates.iter().zip(&speaks).zip(chances) {
                 expected += same;
                 for at in fields.iter().filter(|at| !enough || **at == rivals) {
                     if let Some(level) = seen.vector.get(*at).copied().flatten() {
@@ -255,6 +254,29 @@ impl Model {
         }
         model.thresholds = model.expect(&evidence.candidates);
         model
+    }
+
+    /// How likely each candidate is the same person. Where candidates compete they share one person's chance: without
+    /// that, of many strangers who are chosen for being alike, the fit would take the likeness for sameness.
+    fn chances(&self, candidates: &[Seen]) -> Vec<f64> {
+        let odds = candidates.iter().map(|seen| {
+            let odds = self.weight(&seen.vector, seen.identifier).exp2();
+            odds.min(1e30)
+        });
+        let odds: Vec<f64> = odds.collect();
+        let mut groups: Vec<f64> = Vec::new();
+        for (seen, odds) in candidates.iter().zip(&odds) {
+            if let Some(group) = seen.rival_group {
+                if group >= groups.len() {
+                    groups.resize(group + 1, 0.0);
+                }
+                groups[group] += odds;
+            }
+        }
+        let all =
+            |(seen, odds): (&Seen, &f64)| seen.rival_group.map_or(*odds, |group| groups[group]);
+        let pairs = candidates.iter().zip(&odds);
+        pairs.map(|pair| pair.1 / (1.0 + all(pair))).collect()
     }
 
     /// Expected precision and recall of thresholds from −10 to 20 bits.
@@ -310,7 +332,10 @@ impl Model {
             let Some((_, undecided)) = alone else {
                 continue;
             };
-            let equal = (*undecided as f64 - same).max(1.0) / all;
+            // What decoys show beyond chance stays: else a fit that takes all pairs of a key for the same persons would
+            // make that key's strangers impossible, and so prove itself right.
+            let equal =
+                ((*undecided as f64 - same).max(1.0) / all).max(self.seen_equal(evidence, at));
             let Some([first, others @ ..]) = self.u.get_mut(at) else {
                 continue;
             };
@@ -318,6 +343,15 @@ impl Model {
             *first = equal;
             others.iter_mut().for_each(|level| *level *= scale);
         }
+    }
+
+    /// How often decoys are equal in a field at least, three deviations below what was seen.
+    fn seen_equal(&self, evidence: &Evidence, at: usize) -> f64 {
+        let levels = evidence.decoys.iter().filter_map(|vector| *vector.get(at)?);
+        let seen = levels.filter(|level| *level == 0).count() as f64;
+        let strangers = seen - evidence.decoys.len() as f64 * self.same_decoys;
+        let least = strangers - 3.0 * strangers.max(0.0).sqrt() - 3.0;
+        least.max(0.0) / evidence.decoys.len().max(1) as f64
     }
 
     /// The prior: the share of true pairs among all pairs of the two sides, those that the keys decide and those that
@@ -474,6 +508,7 @@ mod tests {
                 agree: 1 << key,
                 vector,
                 identifier: Identifier::Absent,
+                rival_group: None,
             });
             // One decoy in twenty is the same person.
             let source = if at % 20 == 0 { &m } else { &u };

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::MatchKey;
 use super::strict::nearest_of;
-use super::text::{DatasetKind, FactKind, Field, KeyClass, LockKind, Role, Text};
+use super::text::{DatasetKind, FactKind, Field, KeyClass, LockKind, RefineBy, Role, Text};
 use crate::field::{FieldKind, date};
 use crate::identity::PartyCard;
 use crate::ids::Name;
@@ -344,7 +344,19 @@ fn check_refine(text: &Text) -> Result<(), Refusal> {
             None => Ok(()),
         };
     };
-    if text.comparison.is_empty() {
+    if refine.by == RefineBy::Records {
+        let sections = text
+            .likeness
+            .as_ref()
+            .is_some_and(|likeness| likeness.sections);
+        if !sections || !text.comparison.is_empty() || refine.confirm_conflicts {
+            return Err(bad(
+                "`[refine] by = \"records\"` weighs the fields of `[likeness]`, which needs `sections = true`; no \
+                 `[[comparison]]` and no `confirm_conflicts` beside it"
+                    .to_owned(),
+            ));
+        }
+    } else if text.comparison.is_empty() {
         return Err(bad("`[refine]` without any `[[comparison]]`".to_owned()));
     }
     let (upper, lower) = (refine.match_bits, refine.review_bits);

@@ -50,6 +50,10 @@ pub struct Likeness {
     /// Bits of a filter.
     #[serde(default = "usual_bits")]
     pub bits: u32,
+    /// Whether every field has a section of the filter to itself, so that the matcher can weigh the fields one by one
+    /// (`[refine] by = "records"`); otherwise the fields share all bits.
+    #[serde(default)]
+    pub sections: bool,
     /// Measure.
     #[serde(default)]
     pub measure: Measure,
@@ -74,6 +78,10 @@ pub struct LikenessField {
     /// Positions that each token sets.
     #[serde(default = "fifteen")]
     pub positions: u32,
+    /// Field with which it is often exchanged, such as the surname with the given name: both are encoded alike, so that the
+    /// matcher can compare one record's surname with the other's given name. With sections only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Name>,
 }
 
 fn usual_name() -> Name {
@@ -101,10 +109,27 @@ impl Likeness {
         self.bits as usize / 8
     }
 
+    /// Place of a field among those of the filter.
+    pub fn place_of(&self, field: Option<&Name>) -> Option<u32> {
+        let at = self
+            .field
+            .iter()
+            .position(|part| Some(&part.field) == field)?;
+        u32::try_from(at).ok()
+    }
+
+    /// Bits of each field's section: the largest power of two of which every field can have one.
+    pub fn section_bits(&self) -> Option<u32> {
+        let count = u32::try_from(self.field.len().max(1)).ok()?;
+        let share = (self.bits / count).checked_ilog2()?;
+        self.sections.then_some(1 << share)
+    }
+
     /// The fields as the encoder takes them.
     pub fn record_fields(&self, agreement: &Agreement) -> Vec<RecordField> {
         let fields = agreement.fields();
-        let one = |part: &LikenessField| {
+        let section = self.section_bits();
+        let one = |(number, part): (u32, &LikenessField)| {
             let field = fields.iter().position(|field| field.name == part.field)?;
             let kind = fields[field].kind;
             let (tokens, positions) = (part.tokens.unwrap_or(TokenKind::of(kind)), part.positions);
@@ -113,9 +138,14 @@ impl Likeness {
                 kind,
                 tokens,
                 positions,
+                key: self
+                    .place_of(part.exchange.as_ref())
+                    .unwrap_or(number)
+                    .min(number),
+                section: section.map(|bits| (number * bits, bits)),
             })
         };
-        self.field.iter().filter_map(one).collect()
+        (0..).zip(&self.field).filter_map(one).collect()
     }
 }
 
@@ -145,6 +175,14 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
             "`bits` must be a power of two from {LIKENESS_BITS_MIN} to {LIKENESS_BITS_MAX}"
         )));
     }
+    if likeness
+        .section_bits()
+        .is_some_and(|bits| bits < SECTION_LEAST)
+    {
+        return Err(bad(format!(
+            "a section has {SECTION_LEAST} bits at least: fewer fields, or more `bits`"
+        )));
+    }
     if !is_bound(likeness) {
         return Err(bad(
             "`threshold` must be a decimal such as \"0.85\", from 0.6 (jaccard: 0.43) to 1, for hamming a number of bits up to 0.4 of `bits`: beyond, padding is like somebody by chance"
@@ -157,12 +195,26 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
     for part in &likeness.field {
         let field = text.field.iter().find(|field| field.name == part.field);
         let usable = field.is_some_and(|field| field.kind != FieldKind::CnResidentId);
-        if !usable || !(1..=likeness.bits / 4).contains(&part.positions) {
+        let room = likeness.section_bits().unwrap_or(likeness.bits);
+        let fits = |view: &TokenKind| field.is_some_and(|field| view.fits(field.kind));
+        let usable = usable && part.tokens.iter().all(fits);
+        if !usable || !(1..=room / 4).contains(&part.positions) {
             return Err(bad(format!(
-                "field `{}`: no such field, or an identity number, or `positions` not from 1 to a quarter of the bits",
+                "field `{}`: no such field, an identity number, tokens of another kind of field, or `positions` not from 1 to a \
+                 quarter of the bits (of its section)",
                 part.field
             )));
         }
+    }
+    if let Some(part) = likeness
+        .field
+        .iter()
+        .find(|part| !exchange_fits(part, likeness))
+    {
+        return Err(bad(format!(
+            "field `{}`: `exchange` must name another field with the same `positions` and tokens, and needs `sections`",
+            part.field
+        )));
     }
     shares_no_evidence(text, keys, likeness).map_err(bad)?;
     Ok(Some(MatchKey {
@@ -172,6 +224,21 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
         class: likeness.class,
         family: likeness.name.to_string(),
     }))
+}
+
+fn exchange_fits(part: &LikenessField, likeness: &Likeness) -> bool {
+    let Some(other) = &part.exchange else {
+        return true;
+    };
+    let other = likeness
+        .field
+        .iter()
+        .find(|other_part| other_part.field == *other);
+    let alike = |other: &LikenessField| {
+        other.field != part.field
+            && (other.positions, other.tokens) == (part.positions, part.tokens)
+    };
+    likeness.sections && other.is_some_and(alike)
 }
 
 /// Likeness of class B counts as a family of its own: then no other class-B key may rest on one of its fields, unless one
@@ -207,6 +274,11 @@ pub const LIKENESS_WARNING: &str = "注意: 本协议比对整条记录的相似
 /// whose bits are invented, is like somebody by chance (at Dice 0.55 in 1,024 bits it was, 40 times in 10 million pairs).
 const DICE_LEAST: f64 = 0.6;
 const JACCARD_LEAST: f64 = 0.43;
+/// With sections padding is made of the values of different persons, and the threshold only names candidates.
+const DICE_LEAST_SECTIONS: f64 = 0.3;
+const JACCARD_LEAST_SECTIONS: f64 = 0.18;
+/// Least bits of a section: whole words.
+const SECTION_LEAST: u32 = 64;
 const HAMMING_MOST: f64 = 0.4;
 
 fn is_bound(likeness: &Likeness) -> bool {
@@ -220,7 +292,13 @@ fn is_bound(likeness: &Likeness) -> bool {
         }
         Measure::Dice | Measure::Jaccard => {
             let dice = likeness.measure == Measure::Dice;
-            let least = if dice { DICE_LEAST } else { JACCARD_LEAST };
+            let candidates = likeness.sections && likeness.class == KeyClass::D;
+            let least = match (dice, candidates) {
+                (true, false) => DICE_LEAST,
+                (false, false) => JACCARD_LEAST,
+                (true, true) => DICE_LEAST_SECTIONS,
+                (false, true) => JACCARD_LEAST_SECTIONS,
+            };
             plain
                 && text
                     .parse::<f64>()
@@ -276,6 +354,12 @@ mod tests {
             format!("threshold = '410'\nmeasure = 'hamming'\n{FIELD}"),
             format!("threshold = '5e-1'\n{FIELD}"),
             format!("threshold = '2000'\nmeasure = 'hamming'\n{FIELD}"),
+            format!("threshold = '0.5'\nsections = true\n{FIELD}"),
+            format!(
+                "threshold = '0.85'\nsections = true\n{FIELD}tokens = 'sound'\npositions = 257\n"
+            ),
+            "threshold = '0.85'\n[[likeness.field]]\nfield = 'phone'\ntokens = 'shape'\n"
+                .to_owned(),
             format!("threshold = '0.85'\nclass = 'A'\n{FIELD}"),
             format!("threshold = '0.85'\nclass = 'D'\n{FIELD}"),
             format!("threshold = '0.85'\nname = 'key'\n{FIELD}"),

@@ -226,6 +226,16 @@ impl Agreement {
         titled(&dataset.title, &dataset.name)
     }
 
+    /// The fields by which candidate pairs are compared, in order.
+    pub fn compared(&self) -> Vec<&Name> {
+        match (&self.text.refine, &self.text.likeness) {
+            (Some(refine), Some(likeness)) if refine.by == text::RefineBy::Records => {
+                likeness.field.iter().map(|part| &part.field).collect()
+            }
+            _ => self.text.comparison.iter().map(|c| &c.field).collect(),
+        }
+    }
+
     /// The record filters and the key that stands for them, if the agreement has any.
     pub fn likeness(&self) -> Option<(&Likeness, &MatchKey)> {
         self.text.likeness.as_ref().zip(self.likeness.as_ref())

@@ -221,10 +221,25 @@ impl Comparison {
     }
 }
 
+/// From what the fields of a candidate pair are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RefineBy {
+    /// From filters that both sides make for this pair on request, under keys of its own.
+    #[default]
+    Pairs,
+    /// From the sections of the record filters that the matcher has already: no round, and everything that record filters
+    /// give away, field by field.
+    Records,
+}
+
 /// The refinement round: candidate pairs are compared field by field under keys of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refine {
+    /// From what the fields of a candidate pair are compared.
+    #[serde(default)]
+    pub by: RefineBy,
     /// Most pairs, decoys included, that an agent answers per register and epoch.
     #[serde(default = "hundred_thousand")]
     pub pairs_max: u64,

@@ -44,6 +44,10 @@ pub struct RecordField {
     pub tokens: TokenKind,
     /// Positions that each of its tokens sets.
     pub positions: u32,
+    /// Number that enters the key of its positions: its own place, or that of the field with which it is exchanged.
+    pub key: u32,
+    /// First bit and number of bits (a power of two, both whole words) of the field's own section; absent: all bits.
+    pub section: Option<(u32, u32)>,
 }
 
 /// Encodes records; not shared between threads, because it remembers masks.
@@ -74,8 +78,8 @@ struct Masks {
 impl RecordEncoder {
     /// An encoder for filters of `bits` bits: a power of two, at least 64.
     pub fn new(key: Secret<32>, bits: u32, fields: &[RecordField]) -> Self {
-        let masks = |(number, field): (u8, &RecordField)| Masks {
-            number,
+        let masks = |field: &RecordField| Masks {
+            number: u8::try_from(field.key).unwrap_or(u8::MAX),
             field: *field,
             pool: Vec::new(),
             slots: Vec::new(),
@@ -87,7 +91,7 @@ impl RecordEncoder {
         Self {
             key,
             words: bits as usize / 64,
-            fields: (0..).zip(fields).map(masks).collect(),
+            fields: fields.iter().map(masks).collect(),
         }
     }
 
@@ -210,12 +214,15 @@ impl Masks {
     }
 
     /// Sets a token's bits: position j is the j-th u16 (little-endian) of BLAKE3-keyed(key, 2 ‖ u8 number ‖ token), modulo
-    /// the bits.
+    /// the bits, or those of the section.
     fn set(&self, key: &Secret<32>, token: &str, mask: &mut [u64]) {
-        let bits = mask.len() * 64;
+        let (first, bits) = match self.field.section {
+            Some((first, bits)) => (first as usize, bits as usize),
+            None => (0, mask.len() * 64),
+        };
         let (purpose, count) = ([2, self.number], self.field.positions);
         for_positions(key.expose(), purpose, token, count, |position| {
-            let bit = usize::from(position) & (bits - 1);
+            let bit = first + (usize::from(position) & (bits - 1));
             mask[bit / 64] |= 1 << (bit % 64);
         });
     }
@@ -278,18 +285,24 @@ mod tests {
             kind: FieldKind::Text,
             tokens: TokenKind::Bigrams,
             positions: 15,
+            key: 0,
+            section: None,
         },
         RecordField {
             field: 1,
             kind: FieldKind::CnName,
             tokens: TokenKind::Han,
             positions: 20,
+            key: 1,
+            section: Some((256, 512)),
         },
         RecordField {
             field: 2,
             kind: FieldKind::Date,
             tokens: TokenKind::Digits,
             positions: 10,
+            key: 2,
+            section: None,
         },
     ];
 
@@ -313,7 +326,9 @@ mod tests {
                     .finalize_xof()
                     .fill(&mut positions);
                 for position in positions.as_chunks::<2>().0 {
-                    let bit = usize::from(u16::from_le_bytes(*position)) % 1024;
+                    let (first, bits) = field.section.unwrap_or((0, 1024));
+                    let position = u32::from(u16::from_le_bytes(*position));
+                    let bit = (first + position % bits) as usize;
                     out[bit / 64] |= 1 << (bit % 64);
                 }
             }

@@ -5,7 +5,8 @@
 
 use clap::Parser;
 use hedui_tests::febrl::{
-    SETS, link, link_by_likeness, link_by_likeness_once, link_by_weights, link_one_to_one,
+    SETS, link, link_by_likeness, link_by_likeness_once, link_by_records, link_by_weights,
+    link_one_to_one,
 };
 use hedui_tests::run::{Site, build_binaries};
 
@@ -18,6 +19,9 @@ struct Arguments {
     /// Link by record filters instead, at this Dice threshold (repeat)
     #[arg(long, value_name = "THRESHOLD")]
     likeness: Vec<String>,
+    /// Link by record filters whose fields are weighed one by one instead
+    #[arg(long)]
+    records: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -39,6 +43,15 @@ fn main() {
             let once = fresh(&format!("once-{number}-{threshold}"));
             let quality = link_by_likeness_once(&once, fields, threshold);
             all.push((format!("{name}, Dice {threshold}, one to one"), quality));
+        }
+    }
+    if arguments.records {
+        for (name, number, fields) in SETS {
+            for (once, words) in [(false, ""), (true, ", one to one")] {
+                let site = fresh(&format!("records-{number}-{once}"));
+                let quality = link_by_records(&site, fields, once);
+                all.push((format!("{name}, sections{words}"), quality));
+            }
         }
     }
     if all.is_empty() {

@@ -87,6 +87,8 @@ fn once(file: &Path, key: u8) -> (usize, u64) {
             kind,
             tokens,
             positions,
+            key: u32::try_from(field).unwrap_or(u32::MAX),
+            section: None,
         })
         .collect();
     let mut encoder = RecordEncoder::new(Secret::new([key; 32]), BITS, &fields);
