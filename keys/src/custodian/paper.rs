@@ -133,7 +133,7 @@ fn read(sheet: usize, text: &str) -> Result<(Heading, Index, Zeroizing<Scalar>),
     let lines = || text.lines().map(str::trim);
     let key = lines()
         .find(|line| line.starts_with(KEY_LINE))
-        .ok_or_else(|| key_line())?;
+        .ok_or_else(key_line)?;
     let words: Vec<&str> = key.split_whitespace().collect();
     let [_, custodian, place, index, of] = words[..] else {
         return Err(key_line());

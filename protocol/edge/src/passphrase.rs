@@ -106,7 +106,7 @@ fn is_weak(text: &str, name: &str) -> bool {
             let back: String = pair.iter().rev().collect();
             row.contains(&both) || row.contains(&back)
         };
-        pair[0] == pair[1] || ROWS.iter().any(|row| next(&row))
+        pair[0] == pair[1] || ROWS.iter().any(next)
     };
     let rest = text.to_lowercase().replace(&name.to_lowercase(), "");
     let rest: Vec<char> = rest.chars().collect();

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::Tokens;
 use crate::secret::Secret;
@@ -47,9 +47,6 @@ impl FilterSpec {
     }
 }
 
-/// Bytes of the largest filter.
-const BYTES_MAX: usize = 512;
-
 /// Key of the filters of one candidate pair (scope `pair`).
 pub struct PairKey(Secret<32>);
 
@@ -66,74 +63,93 @@ impl PairKey {
     /// With n tokens the first `positions mod n` of them have one position more than the others. Mask:
     /// BLAKE3-keyed(key, `1 ‖ number`).
     pub fn encode(&self, number: u8, spec: &FilterSpec, tokens: &Tokens, out: &mut [u8]) {
-        match out.len() {
-            // The hash is the beginning of the extendable output, and the shorter way to it.
-            0..=32 => {
-                let mask = blake3::keyed_hash(self.0.expose(), &[1, number]);
-                out.copy_from_slice(&mask.as_bytes()[..out.len()]);
-            }
-            _ => blake3::Hasher::new_keyed(self.0.expose())
-                .update(&[1, number])
-                .finalize_xof()
-                .fill(out),
-        }
-        let mut set = zeroize::Zeroizing::new([0_u8; BYTES_MAX]);
-        let set = &mut set[..out.len().min(BYTES_MAX)];
+        out.fill(0);
         let count = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+        let mut positions = Positions::new(self.0.expose(), [0, number]);
         for (index, token) in (0..).zip(tokens.iter()) {
             let share = spec.positions / count + u32::from(index < spec.positions % count);
-            for_positions(self.0.expose(), [0, number], token, share, |position| {
+            positions.of(token, share, |position| {
                 let bit = u32::from(position) & (spec.bits - 1);
-                if let Some(byte) = set.get_mut(bit as usize / 8) {
+                if let Some(byte) = out.get_mut(bit as usize / 8) {
                     *byte |= 1 << (bit % 8);
                 }
             });
         }
-        for (out, set) in out.iter_mut().zip(set.iter()) {
-            *out ^= set;
+        self.mask(number, out);
+    }
+
+    fn mask(&self, number: u8, out: &mut [u8]) {
+        let add = |out: &mut [u8], mask: &[u8]| {
+            let pairs = out.iter_mut().zip(mask);
+            pairs.for_each(|(out, mask)| *out ^= mask);
+        };
+        if out.len() <= 32 {
+            // The hash is the beginning of the extendable output, and the shorter way to it.
+            let mask = blake3::keyed_hash(self.0.expose(), &[1, number]);
+            return add(out, mask.as_bytes());
         }
+        let mut mask = blake3::Hasher::new_keyed(self.0.expose())
+            .update(&[1, number])
+            .finalize_xof();
+        let mut block = [0; 64];
+        for part in out.chunks_mut(64) {
+            mask.fill(&mut block);
+            add(part, &block);
+        }
+        block.zeroize();
     }
 }
 
 /// Longest token that is hashed in one call, in bytes; longer ones take the general way to the same bits.
 const SHORT: usize = 62;
 
-/// Hands over the first `count` u16 (little-endian) of BLAKE3-keyed(key, `purpose ‖ token`), read as an extendable output. No
-/// filter has more than 2¹⁶ bits and all have a power of two, so every position is as likely as any other.
-pub(super) fn for_positions(
-    key: &[u8; 32],
+/// Positions of tokens under one key and purpose: the first u16 (little-endian) of BLAKE3-keyed(key, `purpose ‖ token`), read
+/// as an extendable output. No filter has more than 2¹⁶ bits and all have a power of two, so every position is as likely
+/// as any other.
+pub(super) struct Positions<'k> {
+    key: &'k [u8; 32],
     purpose: [u8; 2],
-    token: &str,
-    count: u32,
-    mut take: impl FnMut(u16),
-) {
-    let mut left = count as usize;
-    if left <= 16 && token.len() <= SHORT {
-        // The hash of 32 bytes is the beginning of the extendable output, and the shorter way to it.
-        let mut input = [0; SHORT + 2];
+    /// Where a short token is hashed from; wiped once, at the end.
+    input: Zeroizing<[u8; SHORT + 2]>,
+}
+
+impl<'k> Positions<'k> {
+    pub(super) fn new(key: &'k [u8; 32], purpose: [u8; 2]) -> Self {
+        let mut input = Zeroizing::new([0; SHORT + 2]);
         input[..2].copy_from_slice(&purpose);
-        input[2..2 + token.len()].copy_from_slice(token.as_bytes());
-        let hash = blake3::keyed_hash(key, &input[..2 + token.len()]);
-        let positions = hash.as_bytes().as_chunks::<2>().0;
-        let wanted = positions.iter().take(left);
-        wanted.for_each(|bytes| take(u16::from_le_bytes(*bytes)));
-        input.zeroize();
-        return;
+        Self {
+            key,
+            purpose,
+            input,
+        }
     }
-    let mut hash = blake3::Hasher::new_keyed(key)
-        .update(&purpose)
-        .update(token.as_bytes())
-        .finalize_xof();
-    while left > 0 {
-        let mut block = [0; 64];
-        let part = &mut block[..(left * 2).min(64)];
-        hash.fill(part);
-        let positions = part.as_chunks::<2>().0;
-        positions
-            .iter()
-            .for_each(|bytes| take(u16::from_le_bytes(*bytes)));
-        left -= positions.len();
-        block.zeroize();
+
+    /// Hands over the first `count` positions of a token.
+    pub(super) fn of(&mut self, token: &str, count: u32, mut take: impl FnMut(u16)) {
+        let mut left = count as usize;
+        if left <= 16 && token.len() <= SHORT {
+            // The hash of 32 bytes is the beginning of the extendable output, and the shorter way to it.
+            self.input[2..2 + token.len()].copy_from_slice(token.as_bytes());
+            let hash = blake3::keyed_hash(self.key, &self.input[..2 + token.len()]);
+            let positions = hash.as_bytes().as_chunks::<2>().0;
+            let wanted = positions.iter().take(left);
+            return wanted.for_each(|bytes| take(u16::from_le_bytes(*bytes)));
+        }
+        let mut hash = blake3::Hasher::new_keyed(self.key)
+            .update(&self.purpose)
+            .update(token.as_bytes())
+            .finalize_xof();
+        while left > 0 {
+            let mut block = [0; 64];
+            let part = &mut block[..(left * 2).min(64)];
+            hash.fill(part);
+            let positions = part.as_chunks::<2>().0;
+            positions
+                .iter()
+                .for_each(|bytes| take(u16::from_le_bytes(*bytes)));
+            left -= positions.len();
+            block.zeroize();
+        }
     }
 }
 
@@ -163,8 +179,8 @@ mod tests {
         for token in ["", "ab", "c:张", &"x".repeat(SHORT), &long] {
             for count in [0, 1, 15, 16, 17, 32, 33, 80] {
                 let mut found = Vec::new();
-                for_positions(&[5; 32], [0, 3], token, count, |position| {
-                    found.push(position)
+                Positions::new(&[5; 32], [0, 3]).of(token, count, |position| {
+                    found.push(position);
                 });
                 let mut bytes = vec![0; 2 * count as usize];
                 blake3::Hasher::new_keyed(&[5; 32])

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use zeroize::Zeroize;
 
-use super::encode::for_positions;
+use super::encode::Positions;
 use super::{TokenKind, Tokens};
 use crate::field::{FieldKind, Normal};
 use crate::secret::Secret;
@@ -71,6 +71,8 @@ struct Masks {
     places: Vec<u32>,
     /// Bigrams of the current value, as pairs of symbols.
     pairs: Vec<u16>,
+    /// How often each bigram of plain symbols was met in the current value; all nothing between values.
+    seen: Vec<u16>,
     /// Other tokens of the current value.
     current: Tokens,
 }
@@ -86,6 +88,7 @@ impl RecordEncoder {
             tokens: HashMap::new(),
             places: Vec::new(),
             pairs: Vec::new(),
+            seen: Vec::new(),
             current: Tokens::default(),
         };
         Self {
@@ -150,12 +153,13 @@ impl Masks {
     /// The bigrams of a plain value without making strings of them; the same tokens as [`TokenKind::Bigrams`].
     fn bigrams(&mut self, key: &Secret<32>, words: usize, value: &[u8]) {
         let mut pairs = std::mem::take(&mut self.pairs);
-        pairs.clear();
+        self.seen.resize(PAIRS, 0);
         let mut last = b'_';
         for next in value.iter().chain(b"_") {
             let pair = u16::from(symbol(last)) << 6 | u16::from(symbol(*next));
-            let before = pairs.iter().map(|other| usize::from(*other == pair));
-            let repeat: usize = before.sum();
+            let seen = &mut self.seen[usize::from(pair)];
+            let repeat = usize::from(*seen);
+            *seen += 1;
             pairs.push(pair);
             let place = self.slot(key, words, repeat * PAIRS + usize::from(pair), || {
                 let mut token = String::from_iter([char::from(last), char::from(*next)]);
@@ -166,6 +170,10 @@ impl Masks {
             });
             self.places.push(place);
             last = *next;
+        }
+        // Only what was counted: the table is much larger than a value.
+        for pair in pairs.drain(..) {
+            self.seen[usize::from(pair)] = 0;
         }
         self.pairs = pairs;
     }
@@ -221,7 +229,7 @@ impl Masks {
             None => (0, mask.len() * 64),
         };
         let (purpose, count) = ([2, self.number], self.field.positions);
-        for_positions(key.expose(), purpose, token, count, |position| {
+        Positions::new(key.expose(), purpose).of(token, count, |position| {
             let bit = first + (usize::from(position) & (bits - 1));
             mask[bit / 64] |= 1 << (bit % 64);
         });

@@ -256,6 +256,19 @@ fn shapes(c: char, tokens: &mut Tokens) {
 }
 
 fn bigrams(value: &str, tokens: &mut Tokens) {
+    tokens.reserve(value.len() * 8 + 64);
+    if value.is_ascii() {
+        let pair = |text: &mut String, one: u8, two: u8| {
+            text.push(char::from(one));
+            text.push(char::from(two));
+        };
+        let mut last = b'_';
+        for next in value.bytes().chain(std::iter::once(b'_')) {
+            tokens.push(|text| pair(text, last, next));
+            last = next;
+        }
+        return;
+    }
     let mut last = '_';
     for next in value.chars().chain(std::iter::once('_')) {
         tokens.reserve(16);
