@@ -56,6 +56,16 @@ pub fn numbers(is_roll: bool) -> impl Iterator<Item = u16> {
     (0..SHARED).chain(own..own + LONE)
 }
 
+/// What a slip about the canaries of a delivery is bound to: the roll's name of its data, or the day and the name of a
+/// register's.
+pub fn stamp(is_roll: bool, as_of: &str, snapshot: &str) -> String {
+    if is_roll {
+        snapshot.to_owned()
+    } else {
+        format!("{as_of} {snapshot}")
+    }
+}
+
 /// What a result must show of the canaries of both sides, by the rule of the agreement.
 pub struct Due {
     agree: u16,
@@ -75,6 +85,11 @@ impl Due {
         }
     }
 
+    /// Whether the rule decides what must become of them: otherwise they prove nothing.
+    pub fn is_decided(&self) -> bool {
+        self.outcome.is_some() && !self.open
+    }
+
     /// Whether a pair shows a canary as it must.
     pub fn is_shown(&self, pair: &Pair) -> bool {
         let same = pair.agree == self.agree && pair.differ == 0;
@@ -86,8 +101,11 @@ impl Due {
     pub fn alarms(&self, shown: &BTreeSet<u16>, wrong: u64) -> u64 {
         let invented = shown.iter().filter(|number| **number >= SHARED).count() as u64;
         let found = shown.len() as u64 - invented;
-        let needed = self.outcome.is_some() && !self.open;
-        let missing = if needed { u64::from(SHARED) - found } else { 0 };
+        let missing = if self.is_decided() {
+            u64::from(SHARED) - found
+        } else {
+            0
+        };
         invented + wrong.max(missing)
     }
 }

@@ -122,6 +122,11 @@ impl Encoder<'_> {
         let mut words = vec![0; records.words()];
         if let Some(canary) = grouped.canary {
             let number = self.agreement.likeness().map_or(0, |(_, key)| key.number);
+            // One without likeness is alike to nobody, not to its other half either.
+            if self.likeness_bit(grouped) == 0 {
+                self.nobody(&format!("absent {}", handle.to_hex()), &mut words);
+                return filter_row(handle, &words);
+            }
             let token = self.context.canary_token(canary.index, number);
             let mut seed = blake3::Hasher::new();
             seed.update(token.expose());

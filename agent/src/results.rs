@@ -69,6 +69,8 @@ pub struct Opened {
     pub canary_alarm_count: u64,
     /// Registers of the agreement that are not in the result.
     pub absent: Vec<Name>,
+    /// Registers whose canaries prove nothing: the rule does not decide records like most of theirs by their keys.
+    pub unguarded: Vec<Name>,
     /// Pairs that the agreement's rule cannot have given: keys that the person does not have, or an outcome
     /// that does not follow from the keys.
     pub impossible_count: u64,
@@ -120,6 +122,7 @@ pub fn open(
         impossible_count: 0,
         outdated: Vec::new(),
         canary_alarm_count: 0,
+        unguarded: Vec::new(),
         absent: agreement
             .registers()
             .filter(|dataset| !manifest.registers.iter().any(|r| r.name == dataset.name))
@@ -258,6 +261,9 @@ fn open_register(
             facts,
         });
     }
+    if due.as_ref().is_some_and(|due| !due.is_decided()) {
+        opened.unguarded.push(dataset.name.clone());
+    }
     opened.canary_alarm_count +=
         due.map_or(u64::from(canary::SHARED), |due| due.alarms(&shown, wrong));
     Ok(counts)
@@ -283,7 +289,8 @@ fn canaries_due(
     let [roll, other] = &register.canaries;
     let context = &encoder.context;
     let roll = context.canary_bitmap(Side::Roll, &register.snapshot, roll)?;
-    let other = context.canary_bitmap(Side::Register, &register.as_of, other)?;
+    let stamp = canary::stamp(false, &register.as_of, &register.register_snapshot);
+    let other = context.canary_bitmap(Side::Register, &stamp, other)?;
     Some(canary::Due::of(policy, roll, other))
 }
 

@@ -12,10 +12,11 @@ use hedui_edge::Problem;
 use hedui_edge::files::{self, Scratch};
 use hedui_keys::lock::Lock;
 use hedui_protocol::agreement::MatchKey;
-use hedui_protocol::agreement::text::KeyClass;
+use hedui_protocol::decision::Policy;
 use hedui_protocol::field::{self, Normal};
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
+use hedui_protocol::message::result::Outcome;
 use hedui_protocol::message::submission::{
     Manifest, PRESENCE, PRESENCE_ROW_BYTES, TAG_ROW_BYTES, expected, fan_out_of,
 };
@@ -23,6 +24,7 @@ use hedui_protocol::message::{Table, manifest_bytes, payload};
 use hedui_protocol::primitive::{Sha256, hex};
 use rayon::prelude::*;
 
+use crate::canary;
 use crate::encode::{Encoder, POOL_MOST, TooCommon, facts_of, row};
 use crate::extsort::{Row, Sorter};
 use crate::record::Grouped;
@@ -82,7 +84,7 @@ pub fn build(
         kit_check: hex(&encoder.context.kit_check()),
         canary: encoder.context.canary_slip(
             encoder.side,
-            if is_roll { snapshot } else { as_of },
+            &canary::stamp(is_roll, as_of, snapshot),
             usual.bitmap,
         ),
         tables,
@@ -121,7 +123,8 @@ pub fn build(
 /// What most records of a side look like to the matcher, and so what a canary must look like.
 #[derive(Default)]
 pub struct Usual {
-    /// The bitmap of match keys that most records have, those with a class-A key first.
+    /// A bitmap of match keys that many records have: the most frequent one that decides a match, if one record in twenty
+    /// has it, else the most frequent of all. A rare one would show which records are canaries.
     pub bitmap: u16,
     /// Records by the class of their payload; all nothing for the roll.
     classes: [u64; PAYLOAD_CLASSES.len()],
@@ -130,12 +133,7 @@ pub struct Usual {
 impl Usual {
     /// Looks at all records of a side.
     pub fn of(encoder: &Encoder<'_>, parts: &mut Parts<'_>) -> Result<Self, Problem> {
-        let class_a = encoder
-            .agreement
-            .match_keys()
-            .iter()
-            .filter(|key| key.class == KeyClass::A)
-            .fold(0, |bits: u16, key| bits | 1 << (key.number - 1));
+        let policy = Policy::new(encoder.agreement);
         let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
         let mut classes = [0; PAYLOAD_CLASSES.len()];
         parts(&mut |persons, _| {
@@ -150,9 +148,12 @@ impl Usual {
             }
             Ok(())
         })?;
-        let usual = counts
-            .into_iter()
-            .max_by_key(|(bitmap, count)| (bitmap & class_a != 0, *bitmap != 0, *count));
+        let all: u64 = counts.values().sum();
+        let decides = |bitmap: u16| policy.decide(bitmap, 0) == Some(Outcome::Match);
+        let usual = counts.into_iter().max_by_key(|(bitmap, count)| {
+            let often = count.saturating_mul(20) >= all;
+            (often && decides(*bitmap), *bitmap != 0, *count)
+        });
         Ok(Self {
             bitmap: usual.map_or(0, |(bitmap, _)| bitmap),
             classes,

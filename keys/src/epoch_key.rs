@@ -124,7 +124,14 @@ pub(crate) fn records(
     for custodian in agreement.custodians() {
         let path = folder.join(file_name(agreement, custodian.as_str()));
         if path.exists() {
-            let text = files::read_text(&path)?;
+            let text = match files::read_text(&path) {
+                Ok(text) => text,
+                // Not even a text: like one that nobody has signed.
+                Err(problem) => {
+                    console.note(&problem.to_string());
+                    continue;
+                }
+            };
             match EpochRecord::signed(agreement, &text) {
                 Ok((record, signers)) if signers.contains(custodian) => found.push(Copy {
                     path,
@@ -138,4 +145,17 @@ pub(crate) fn records(
         }
     }
     Ok(found)
+}
+
+/// Files in a folder that are named like a custodian's record and are none that it has signed.
+pub(crate) fn unverified(
+    agreement: &Agreement,
+    folder: &Path,
+    console: &Console,
+) -> Result<Vec<PathBuf>, Problem> {
+    let good = records(agreement, folder, console)?;
+    let custodians = agreement.custodians().into_iter();
+    let named = custodians.map(|name| folder.join(file_name(agreement, name.as_str())));
+    let bad = |path: &PathBuf| path.exists() && !good.iter().any(|copy| copy.path == *path);
+    Ok(named.filter(bad).collect())
 }

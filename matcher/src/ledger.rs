@@ -71,6 +71,15 @@ impl Ledger {
                  ) STRICT;",
             )
             .map_err(|error| failed(&error))?;
+        if connection.prepare("SELECT canary FROM message").is_err() {
+            return Err(Problem::data(
+                format!(
+                    "{}: the ledger is of an earlier version of this program",
+                    path.display()
+                ),
+                "begin with a new state folder: the departments' files in the exchange folder are taken in again",
+            ));
+        }
         Ok(Self { connection })
     }
 

@@ -96,6 +96,7 @@ pub fn merge(
             name: name.clone(),
             as_of: pairing.as_of.clone(),
             snapshot: pairing.snapshot.clone(),
+            register_snapshot: pairing.register_snapshot.clone(),
             canaries: pairing.canaries.clone(),
             matches: count(Outcome::Match),
             reviews: count(Outcome::Review),

@@ -64,27 +64,33 @@ impl TagContext {
         Secret::new(self.prk(&[]).expand(Label::Canary, &info))
     }
 
-    /// `u16 bitmap ‖ HKDF-Expand(HKDF-Extract(AD, S_r), "HEDUI1/canary-slip" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ u8 side ‖ u16
-    /// bitmap ‖ stamp, 16)`, hexadecimal: which match keys the canaries of one side have. The matcher passes it on and
-    /// cannot change it, so the roll owner knows what must have become of every canary. `stamp` is the name of the
-    /// roll's data or the day of the register's.
+    /// `u16(bitmap) ⊕ x(1, 0, 2 bytes) ‖ x(2, bitmap, 16 bytes)`, hexadecimal, where `x(w, b, n) = HKDF-Expand(HKDF-Extract(AD,
+    /// S_r), "HEDUI1/canary-slip" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ u8 side ‖ u8 w ‖ u16 b ‖ stamp, n)`: which match keys the
+    /// canaries of one side have. The matcher passes it on and can neither read nor change it, so the roll owner knows what
+    /// must have become of every canary. `stamp` names the side's data, so that a slip serves one delivery only.
     pub fn canary_slip(&self, side: Side, stamp: &str, bitmap: u16) -> String {
-        let bitmap = bitmap.to_be_bytes();
-        let side = [match side {
-            Side::Roll => 1,
-            Side::Register => 2,
-        }];
-        let info: [&[u8]; 4] = [&self.place, &side, &bitmap, stamp.as_bytes()];
-        let mac: [u8; 16] = self.prk(&[]).expand(Label::CanarySlip, &info);
-        hex(&[&bitmap[..], &mac].concat())
+        let mac: [u8; 16] = self.slip_part(side, (2, bitmap), stamp);
+        let masked = bitmap ^ u16::from_be_bytes(self.slip_part(side, (1, 0), stamp));
+        hex(&[&masked.to_be_bytes()[..], &mac].concat())
     }
 
     /// The bitmap of a slip, if the side with that stamp wrote it.
     pub fn canary_bitmap(&self, side: Side, stamp: &str, slip: &str) -> Option<u16> {
         let [high, low, ..] = unhex::<18>(slip)?;
-        let bitmap = u16::from_be_bytes([high, low]);
+        let mask = u16::from_be_bytes(self.slip_part(side, (1, 0), stamp));
+        let bitmap = u16::from_be_bytes([high, low]) ^ mask;
         let own = self.canary_slip(side, stamp, bitmap);
         bool::from(own.as_bytes().ct_eq(slip.as_bytes())).then_some(bitmap)
+    }
+
+    fn slip_part<const N: usize>(&self, side: Side, what: (u8, u16), stamp: &str) -> [u8; N] {
+        let side = match side {
+            Side::Roll => 1,
+            Side::Register => 2,
+        };
+        let bitmap = what.1.to_be_bytes();
+        let info: [&[u8]; 4] = [&self.place, &[side, what.0], &bitmap, stamp.as_bytes()];
+        self.prk(&[]).expand(Label::CanarySlip, &info)
     }
 
     /// `HKDF-Expand(HKDF-Extract(AD, S_r), "HEDUI1/kit-check" ‖ 0 ‖ u32 epoch ‖ u16 register, 8)`: equal on both
@@ -155,11 +161,11 @@ mod tests {
         assert_eq!(read(&own, Side::Register, "2016-12-30"), None);
         let foreign = context(1, 1, 1, 2);
         assert_eq!(read(&foreign, Side::Register, "2016-12-31"), None);
-        let other = format!("0101{}", slip.get(4..).unwrap());
-        assert_eq!(
-            own.canary_bitmap(Side::Register, "2016-12-31", &other),
-            None
-        );
+        for wrong in 0..=u16::MAX {
+            let other = format!("{wrong:04x}{}", slip.get(4..).unwrap());
+            let found = own.canary_bitmap(Side::Register, "2016-12-31", &other);
+            assert_eq!(found.is_some(), other == slip);
+        }
         assert_eq!(own.canary_bitmap(Side::Register, "2016-12-31", ""), None);
     }
 

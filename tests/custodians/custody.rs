@@ -230,6 +230,7 @@ fn a_share_dies_with_a_spoilt_log_and_after_a_crash() {
     let folder = tempfile::tempdir().expect("folder");
     let site = open_site(folder.path(), &[]);
     deliver(&site, "police", "prepare", "police", &[], &[0]);
+    site.must("hedui-keys", "c2", &["custodian", "backup", "paper"], &[0]);
     let asked = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
     let name = asked.stderr.split("--confirm ").nth(1).expect("the name");
     let name = name.trim().to_owned();
@@ -262,6 +263,29 @@ fn a_share_dies_with_a_spoilt_log_and_after_a_crash() {
             1,
             "{}",
             log.stdout
+        );
+    }
+    // No log, whatever becomes of it, brings a destroyed share back.
+    let log = files_below(&site.home("c2"))
+        .into_iter()
+        .find(|path| path.to_string_lossy().ends_with(".jsonl"))
+        .expect("log");
+    for spoil in [Some("spoilt"), None] {
+        match spoil {
+            Some(text) => fs::write(&log, text).expect("spoilt"),
+            None => fs::remove_file(&log).expect("gone"),
+        }
+        let sheets = [
+            "custodian",
+            "restore",
+            "--without-log",
+            "paper/sheet-1.txt",
+            "paper/sheet-2.txt",
+        ];
+        refused(
+            &site.run("hedui-keys", "c2", &sheets),
+            2,
+            &["was destroyed"],
         );
     }
 }
@@ -330,6 +354,26 @@ fn a_new_machine_takes_the_log_that_ends_with_the_noted_head() {
         !shown.stdout.contains("compared with nothing"),
         "{}",
         shown.stdout
+    );
+    // What was sealed about the log is lost, the log is not: the head on paper says so, also one that is some lines old.
+    let shown = site.must("hedui-keys", "c1", &["custodian", "log", "--json"], &[0]);
+    let said: serde_json::Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    let last = said["head"].as_str().expect("head").to_uppercase();
+    fs::remove_file(&anchor).expect("gone");
+    for noted in [&last, &head] {
+        let done = restore(&["--log-head", noted]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        assert!(done.stdout.contains("note it on paper"));
+    }
+    let shown = site.must("hedui-keys", "c1", &["custodian", "log"], &[0]);
+    assert!(
+        shown.stdout.contains("2 lines after the head on paper"),
+        "{}",
+        shown.stdout
+    );
+    assert!(
+        shown.stdout.contains("police police 4096"),
+        "the charge is kept"
     );
     // Another key under the custodian's name.
     let home = site.home("c1");

@@ -43,6 +43,9 @@ pub struct ResultsOptions {
     /// Name of the period in the sheets (default: this month)
     #[arg(long)]
     period: Option<String>,
+    /// A register that has ended and is not expected in results any more (repeat)
+    #[arg(long, value_name = "NAME")]
+    ended: Vec<String>,
     /// Send correction tickets to the owners of registers; each tells it that this person is on the roll
     #[arg(long)]
     send_tickets: bool,
@@ -77,13 +80,14 @@ pub fn results(
         &roll,
         (&state, console),
     )?;
+    let gone = vanished(&state, &agreement, &opened, &options.ended)?;
     let outdated: Vec<&str> = opened.outdated.iter().map(|name| name.as_str()).collect();
     if !outdated.is_empty() {
         let what = format!(
             "结果对应此前报送的名册 the result answers an earlier delivery of the roll for {}",
             outdated.join(", ")
         );
-        if outdated.len() == opened.manifest.registers.len() {
+        if outdated.len() == opened.manifest.registers.len() && gone.is_empty() {
             return Err(Problem::not_yet(what, "wait for the matcher's next run"));
         }
         console.note(&format!(
@@ -127,6 +131,8 @@ pub fn results(
         "tickets": count_of,
         "tickets_sent": options.send_tickets,
         "canary_alarms": opened.canary_alarm_count,
+        "vanished": gone,
+        "unguarded": opened.unguarded.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
         "absent": opened.absent.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
         "impossible": opened.impossible_count,
         "unopenable": opened.unopenable_count,
@@ -158,12 +164,7 @@ pub fn results(
     }
     console.say(&format!("清单在 sheets in: {}", options.out.display()));
     console.object(&summary);
-    alarm(&opened)?;
-    let gone = vanished(&state, &agreement, &opened)?;
-    if gone.is_empty() && outdated.is_empty() {
-        return Ok(());
-    }
-    let mut what = Vec::new();
+    let mut what = alarms(&opened);
     if !gone.is_empty() {
         what.push(format!(
             "警示 alarm: 此前结果中有、本次没有的数据 registers that an earlier result held and this one does not: {}; ask the \
@@ -178,13 +179,22 @@ pub fn results(
             outdated.join(", ")
         ));
     }
+    if what.is_empty() {
+        return Ok(());
+    }
     Err(Problem::DoneWithRejects {
         what: what.join("\n"),
     })
 }
 
 /// Registers that an earlier result of this epoch held and this one does not; keeps which this one holds.
-fn vanished(state: &Path, agreement: &InForce, opened: &Opened) -> Result<Vec<String>, Problem> {
+/// Those that `ended` names are not expected any more.
+fn vanished(
+    state: &Path,
+    agreement: &InForce,
+    opened: &Opened,
+    ended: &[String],
+) -> Result<Vec<String>, Problem> {
     let place = hedui_keys::vault::place(agreement);
     let kept = state.join(format!("result-{place}.registers"));
     let seen = if kept.exists() {
@@ -193,7 +203,10 @@ fn vanished(state: &Path, agreement: &InForce, opened: &Opened) -> Result<Vec<St
         String::new()
     };
     let held = opened.manifest.registers.iter().map(|r| r.name.as_str());
-    let mut all: BTreeSet<&str> = seen.lines().filter(|line| !line.is_empty()).collect();
+    let mut all: BTreeSet<&str> = seen
+        .lines()
+        .filter(|line| !line.is_empty() && !ended.iter().any(|name| name == line))
+        .collect();
     let absent = opened.absent.iter().map(Name::as_str);
     let gone = absent
         .filter(|name| all.contains(name))
@@ -205,8 +218,8 @@ fn vanished(state: &Path, agreement: &InForce, opened: &Opened) -> Result<Vec<St
     Ok(gone)
 }
 
-/// What R can prove against the matcher or a register stops the command with an alarm.
-fn alarm(opened: &Opened) -> Result<(), Problem> {
+/// What R can prove against the matcher or a register.
+fn alarms(opened: &Opened) -> Vec<String> {
     let mut what = Vec::new();
     if opened.canary_alarm_count > 0 {
         what.push(format!(
@@ -223,12 +236,7 @@ fn alarm(opened: &Opened) -> Result<(), Problem> {
             opened.unopenable_count, opened.foreign_count, opened.impossible_count
         ));
     }
-    if what.is_empty() {
-        return Ok(());
-    }
-    Err(Problem::DoneWithRejects {
-        what: what.join("\n"),
-    })
+    what
 }
 
 fn open_latest(
@@ -376,6 +384,13 @@ fn print_registers(console: &Console, agreement: &InForce, opened: &Opened) {
         ]);
     }
     console.say(&table.to_string());
+    if !opened.unguarded.is_empty() {
+        let names: Vec<&str> = opened.unguarded.iter().map(|name| name.as_str()).collect();
+        console.note(&format!(
+            "校验记录不起作用 canaries prove nothing for: {}（其记录的匹配键不足以判定 the keys of most of their records decide nothing）",
+            names.join(", ")
+        ));
+    }
     if !opened.absent.is_empty() {
         let names: Vec<&str> = opened.absent.iter().map(|name| name.as_str()).collect();
         console.note(&format!(

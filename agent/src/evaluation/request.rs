@@ -85,12 +85,16 @@ pub fn choose(
 ) -> Result<Vec<Name>, Problem> {
     let all = workshop.agreement.custodians();
     let needed = workshop.agreement.text().oprf.threshold as usize;
-    let asked: Vec<Name> = before
-        .map(|card| card.requests.keys().cloned().collect())
-        .unwrap_or_default();
+    // One whose identifier is not known yet may never have been asked: a crash came first. It is asked again.
+    let of = |sent: bool| -> Vec<Name> {
+        let requests = before.iter().flat_map(|card| &card.requests);
+        let requests = requests.filter(|(_, id)| !(sent && id.is_empty()));
+        requests.map(|(name, _)| name.clone()).collect()
+    };
+    let (asked, chosen_before) = (of(true), of(false));
     if named.is_empty() {
-        if asked.len() >= needed {
-            return Ok(asked);
+        if chosen_before.len() >= needed {
+            return Ok(chosen_before);
         }
         let others = all.into_iter().filter(|name| !asked.contains(name));
         let more = others.take(needed - asked.len()).cloned();

@@ -232,11 +232,16 @@ fn evaluate(
             .map(|chunk| share.evaluate(chunk))
             .collect();
         for (chunk, answer) in (0_u64..).zip(answers) {
-            let (elements, proof) = answer.map_err(|error| {
-                Problem::refused(
+            let (elements, proof) = answer.map_err(|error| match error {
+                // Nothing that was asked is at fault, and nothing more is evaluated on this machine.
+                OprfError::Fault => Problem::data(
+                    error.to_string(),
+                    "do not use this machine until its memory and processor have been tested",
+                ),
+                _ => Problem::refused(
                     path,
                     refusal(error, first + chunk * EVALUATION_CHUNK as u64),
-                )
+                ),
             })?;
             elements.iter().try_for_each(|element| put(element))?;
             proofs.push(proof);

@@ -21,7 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::custodian::desk::Desk;
 use crate::custodian::ledger::Ledger;
 use crate::custodian::packages::{Packages, messages, packed, received, send, unpacked};
-use crate::epoch_key::{described, file_name, records, threshold};
+use crate::epoch_key::{described, file_name, records, threshold, unverified};
 use crate::identity_file::random;
 use crate::oprf::evaluate::Share;
 use crate::oprf::threshold::{Index, Threshold};
@@ -42,6 +42,10 @@ const SECOND_OUT: &str = "ceremony-2-sent";
 const DEALT: &str = "ceremony-dealt";
 /// Name of the public record.
 pub const RECORD: &str = "record";
+/// Name of the mark that the share of this epoch was destroyed: no log, whatever becomes of it, brings it back.
+pub const GONE: &str = "destroyed";
+/// What of it is secret: holding any of these is holding a share or what makes one.
+pub const SECRETS: [&str; 4] = [SHARE, FIRST, SECOND, DEALT];
 /// Everything that a ceremony leaves, the share first: what `destroy` removes.
 pub const FILES: [&str; 8] = [
     SHARE,
@@ -67,7 +71,7 @@ pub enum Progress {
 /// Does every step that can be done now.
 pub fn run(desk: &Desk<'_>) -> Result<Progress, Problem> {
     let vault = desk.vault();
-    if Ledger::open(desk.state, desk.agreement, &vault)?.is_destroyed() {
+    if vault.holds(GONE)? || Ledger::open(desk.state, desk.agreement, &vault)?.is_destroyed() {
         return Err(Problem::data(
             "the share of this epoch was destroyed",
             "agree on a new epoch",
@@ -142,6 +146,16 @@ fn resend(desk: &Desk<'_>) -> Result<(), Problem> {
 fn no_key_yet(desk: &Desk<'_>) -> Result<(), Problem> {
     let vault = desk.vault();
     let ledger = Ledger::open(desk.state, desk.agreement, &vault)?;
+    // A record that does not verify may be one that was spoilt on its way: while it lies here nothing is begun.
+    if let Some(path) = unverified(desk.agreement, desk.exchange, desk.console)?.first() {
+        return Err(Problem::data(
+            format!(
+                "{}: it is no record that its custodian has signed",
+                path.display()
+            ),
+            "ask that custodian for the file again; if nobody has made one yet, remove it",
+        ));
+    }
     let signed = signed_records(desk)?;
     let mine = signed.iter().any(|(_, by)| by.as_str() == desk.me());
     // Another's record can be there before one's own: then the second step was taken, and its secret is here. With a
@@ -445,7 +459,7 @@ fn identifier(index: Index) -> Result<Identifier, Problem> {
 
 fn broken(name: &str, step: u8) -> Problem {
     Refusal::BadProof(format!(
-        "step {step} of the ceremony by `{name}` does not hold"
+        "step {step} of the ceremony by `{name}` does not hold; if `{name}` lost its state and began again, agree on a new epoch"
     ))
     .into()
 }

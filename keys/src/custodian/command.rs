@@ -18,7 +18,7 @@ use hedui_protocol::refusal::Refusal;
 use zeroize::Zeroizing;
 
 use super::answer::{Answered, answer};
-use super::ceremony::{self, Progress, SHARE};
+use super::ceremony::{self, GONE, Progress, SHARE};
 use super::desk::Desk;
 use super::ledger::{DESTROYED, DESTROYED_UNHELD, Event, Ledger, MADE, RESTORED};
 use super::paper;
@@ -170,6 +170,7 @@ fn ceremony_step(desk: &Desk<'_>) -> Result<(), Problem> {
                     .join(file_name(desk.agreement, desk.me()))
                     .display()
             ));
+            say_head(desk)?;
             desk.console
                 .say("下一步 next: hedui-keys custodian backup DIR (纸质备份 a copy on paper)");
             desk.console.object(&serde_json::json!({"ready": true}));
@@ -191,9 +192,9 @@ fn note_share(desk: &Desk<'_>, state: &str) -> Result<(), Problem> {
     Ledger::open(desk.state, desk.agreement, &vault)?.append(Event::share(state), &desk.clock.now())
 }
 
-/// The refusal where the log says that the share is gone.
-fn not_destroyed(ledger: &Ledger<'_>) -> Result<(), Problem> {
-    if ledger.is_destroyed() {
+/// The refusal where the log, or the mark beside it, says that the share is gone.
+fn not_destroyed(desk: &Desk<'_>, ledger: Option<&Ledger<'_>>) -> Result<(), Problem> {
+    if desk.vault().holds(GONE)? || ledger.is_some_and(Ledger::is_destroyed) {
         return Err(Problem::data(
             "the log says that the share of this epoch was destroyed",
             "agree on a new epoch; if its file is still here, something kept `destroy` from ending: run it again",
@@ -212,7 +213,7 @@ fn answers(desk: &Desk<'_>, given: &[PathBuf]) -> Result<(), Problem> {
     };
     let vault = desk.vault();
     let mut ledger = Ledger::open(desk.state, desk.agreement, &vault)?;
-    not_destroyed(&ledger)?;
+    not_destroyed(desk, Some(&ledger))?;
     if ledger.share().is_none() {
         return Err(Problem::data(
             format!("{}: it says nothing of this share", ledger.path().display()),
@@ -245,10 +246,7 @@ fn answers(desk: &Desk<'_>, given: &[PathBuf]) -> Result<(), Problem> {
         })).collect::<Vec<_>>(),
         "refused": refused.len(), "log_head": ledger.head(),
     }));
-    desk.console.say(&format!(
-        "日志摘要（请记于纸上） head of the log, note it on paper: {}",
-        ledger.head()
-    ));
+    say_head(desk)?;
     match refused.len() {
         0 => Ok(()),
         count => Err(Problem::DoneWithRejects {
@@ -342,7 +340,8 @@ fn backup(desk: &Desk<'_>, out: &Path, people: u16, needed: u16) -> Result<(), P
         )
     })?;
     let vault = desk.vault();
-    not_destroyed(&Ledger::open(desk.state, desk.agreement, &vault)?)?;
+    let ledger = Ledger::open(desk.state, desk.agreement, &vault)?;
+    not_destroyed(desk, Some(&ledger))?;
     if std::fs::read_dir(out).is_ok_and(|mut files| files.next().is_some()) {
         return Err(Problem::data(
             format!("{} is not empty", out.display()),
@@ -371,6 +370,16 @@ fn backup(desk: &Desk<'_>, out: &Path, people: u16, needed: u16) -> Result<(), P
         "{} 张备份已写入 sheets written to {}: 打印后请删除 print them, then remove the folder",
         sheets.len(),
         out.display()
+    ));
+    say_head(desk)
+}
+
+/// Says the log's head, which on a new machine is all that tells whether a copy of the log is the latest.
+fn say_head(desk: &Desk<'_>) -> Result<(), Problem> {
+    let ledger = Ledger::read(desk.state, desk.agreement)?;
+    desk.console.say(&format!(
+        "日志摘要（请记于纸上） head of the log, note it on paper: {}",
+        ledger.head()
     ));
     Ok(())
 }
@@ -412,7 +421,7 @@ fn restore(
         .write(ceremony::RECORD, record.render().as_bytes())?;
     desk.vault().write(SHARE, share.expose())?;
     desk.console.say("密钥份额已恢复 the share is restored");
-    Ok(())
+    say_head(desk)
 }
 
 /// Writes into the log that the share is back. Refuses where it says that the share was destroyed, and where it is
@@ -420,7 +429,13 @@ fn restore(
 fn log_restored(desk: &Desk<'_>, without_log: bool, log_head: Option<&str>) -> Result<(), Problem> {
     const WITHOUT: &str = "restored without its log";
     let (vault, now) = (desk.vault(), desk.clock.now());
-    let mut ledger = match Ledger::open(desk.state, desk.agreement, &vault) {
+    not_destroyed(desk, None)?;
+    // With the head from paper nothing needs to be sealed here to know the log.
+    let opened = match log_head {
+        Some(_) => Ledger::own(desk.state, desk.agreement, &vault),
+        None => Ledger::open(desk.state, desk.agreement, &vault),
+    };
+    let mut ledger = match opened {
         Err(problem) if without_log => {
             desk.console.note(&problem.to_string());
             let first = (Event::share(WITHOUT), now.as_str());
@@ -428,7 +443,7 @@ fn log_restored(desk: &Desk<'_>, without_log: bool, log_head: Option<&str>) -> R
         }
         other => other?,
     };
-    not_destroyed(&ledger)?;
+    not_destroyed(desk, Some(&ledger))?;
     let lines = ledger.entries().len();
     if lines == 0 && !without_log {
         return Err(Problem::data(
@@ -439,18 +454,21 @@ fn log_restored(desk: &Desk<'_>, without_log: bool, log_head: Option<&str>) -> R
             "put it back from a copy; if it is lost for good, --without-log begins a new one, tell the reviewer",
         ));
     }
-    if let Some(head) = log_head.filter(|head| *head != ledger.head()) {
+    let after = log_head.and_then(|head| ledger.lines_after(head));
+    if let Some(head) = log_head.filter(|_| after.is_none()) {
         return Err(Problem::data(
             format!(
-                "{}: its head is {}, not {head}",
+                "{}: no line of it has the head {head}; its last has {}",
                 ledger.path().display(),
                 ledger.head()
             ),
-            "the copy is not the latest: look for one that ends with the head noted on paper",
+            "the copy is not the latest: look for one that contains the line whose head was noted on paper",
         ));
     }
     let state = if lines == 0 {
         WITHOUT.to_owned()
+    } else if let Some(after) = after.filter(|after| *after > 0) {
+        format!("restored beside a log with {after} lines after the head on paper")
     } else if ledger.is_anchored()? || log_head.is_some() {
         RESTORED.to_owned()
     } else {
@@ -511,8 +529,11 @@ fn destroy(
     let me = &identity.card().name;
     let _guard = files::guard(&state)?;
     let vault = Vault::new(&state, "custodian", &identity, &agreement);
+    // Before anything is removed: the statement must have a place.
+    std::fs::create_dir_all(exchange).map_err(|error| Problem::io(exchange, error))?;
+    let messages = exchange::addressed_to(exchange, me)?;
     let mut held = false;
-    for file in ceremony::FILES {
+    for file in ceremony::SECRETS {
         held |= vault.holds(file)?;
     }
     // The log first: from this line on nothing is answered and no share comes back, wherever a crash cuts this off.
@@ -520,9 +541,12 @@ fn destroy(
     let event = Event::share(if held { DESTROYED } else { DESTROYED_UNHELD });
     let now = clock.now();
     let ledger = match Ledger::open(&state, &agreement, &vault) {
-        Ok(ledger) if ledger.is_destroyed() => ledger,
+        Ok(ledger) if ledger.share() == Some(DESTROYED) => ledger,
+        Ok(ledger) if ledger.is_destroyed() && !held => ledger,
         Ok(mut ledger) => {
-            ledger.append(event, &now)?;
+            // A clock that once ran ahead does not keep a share alive.
+            let time = ledger.not_before(&now);
+            ledger.append(event, &time)?;
             ledger
         }
         Err(problem) => {
@@ -531,19 +555,24 @@ fn destroy(
         }
     };
     let was_held = ledger.share() == Some(DESTROYED);
+    vault.write(GONE, b"")?;
     let mut gone = 0;
     for file in ceremony::FILES {
         gone += usize::from(vault.destroy(file)?);
     }
     // A dealt share is in the dealer's message too, and whoever has this custodian's key can open it.
-    let messages = exchange::addressed_to(exchange, me)?;
     let messages = messages.iter().filter(|file| {
         file.header.kind == MessageType::Ceremony
             && file.header.agreement == agreement.digest()
             && file.header.epoch == agreement.epoch()
     });
     for file in messages {
-        std::fs::remove_file(&file.path).map_err(|error| Problem::io(&file.path, error))?;
+        if let Err(error) = std::fs::remove_file(&file.path) {
+            console.note(&format!(
+                "请自行删除 remove it yourself: {}",
+                Problem::io(&file.path, error)
+            ));
+        }
     }
     if !was_held {
         console.note(

@@ -106,6 +106,14 @@ impl<'a> Ledger<'a> {
         agreement: &Agreement,
         vault: &'a Vault<'a>,
     ) -> Result<Self, Problem> {
+        let ledger = Self::own(state, agreement, vault)?;
+        ledger.compare_with_anchor(vault)?;
+        Ok(ledger)
+    }
+
+    /// Opens the log without asking the anchor: every line is the custodian's own, and whether it is the whole log somebody
+    /// else must say.
+    pub fn own(state: &Path, agreement: &Agreement, vault: &'a Vault<'a>) -> Result<Self, Problem> {
         let mut ledger = Self::read(state, agreement)?;
         ledger.vault = Some(vault);
         for (line, entry) in (1..).zip(&ledger.entries) {
@@ -114,36 +122,50 @@ impl<'a> Ledger<'a> {
                 return Err(ledger.changed(line));
             }
         }
+        Ok(ledger)
+    }
+
+    fn compare_with_anchor(&self, vault: &Vault<'_>) -> Result<(), Problem> {
         let Some(anchor) = vault.read(ANCHOR)? else {
             if vault.holds(SHARE)? {
-                let what = format!(
-                    "{}: what was sealed about it is gone",
-                    ledger.path.display()
-                );
-                let way = "put the state folder back from a copy, or `restore` from paper with --without-log";
+                let what = format!("{}: what was sealed about it is gone", self.path.display());
+                let way = "put the state folder back from a copy; or `restore` from paper with --log-head and the head noted \
+                           on paper; or, if the log is lost too, with --without-log";
                 return Err(Problem::data(what, way));
             }
-            return Ok(ledger);
+            return Ok(());
         };
         let anchor: (u64, String) = serde_json::from_slice(&anchor)
             .map_err(|e| Refusal::malformed("log anchor", e.to_string()))?;
-        let found = ledger.entries.len() as u64;
+        let found = self.entries.len() as u64;
         if found < anchor.0 {
             return Err(Problem::data(
                 format!(
                     "{}: it has {found} lines, and had {}",
-                    ledger.path.display(),
+                    self.path.display(),
                     anchor.0
                 ),
                 "put the log back from a copy (it holds no secret); no request is answered without it",
             ));
         }
         let at = usize::try_from(anchor.0).unwrap_or(usize::MAX);
-        let next = ledger.entries.get(at).map(|entry| &entry.previous);
-        if next.unwrap_or(&ledger.last) != &anchor.1 {
-            return Err(ledger.changed(anchor.0));
+        let next = self.entries.get(at).map(|entry| &entry.previous);
+        if next.unwrap_or(&self.last) != &anchor.1 {
+            return Err(self.changed(anchor.0));
         }
-        Ok(ledger)
+        Ok(())
+    }
+
+    /// How many lines follow the one whose digest is `head`; none if no line has it.
+    pub fn lines_after(&self, head: &str) -> Option<usize> {
+        let digests = self
+            .entries
+            .iter()
+            .skip(1)
+            .map(|entry| entry.previous.as_str());
+        let mut digests = digests.chain(std::iter::once(self.last.as_str()));
+        let at = digests.position(|digest| digest.eq_ignore_ascii_case(head.trim()))?;
+        Some(self.entries.len().saturating_sub(at + 1))
     }
 
     /// A log that begins with `first`, in the place of one that is lost or spoilt, which is set aside. Whatever a crash
@@ -317,6 +339,12 @@ impl<'a> Ledger<'a> {
         &self.last
     }
 
+    /// The time for a line that must not fail for its time: now, or that of the last line if that is later.
+    pub fn not_before(&self, now: &str) -> String {
+        let last = self.entries.last().map_or("", |entry| entry.time.as_str());
+        last.max(now).to_owned()
+    }
+
     /// Adds a line and syncs it. Times never run backwards: they are evidence.
     pub fn append(&mut self, event: Event, time: &str) -> Result<(), Problem> {
         let vault = self
@@ -329,7 +357,7 @@ impl<'a> Ledger<'a> {
                     self.path.display(),
                     last.time
                 ),
-                "set this machine's clock (or the day given with --today) right",
+                "set this machine's clock right; if it is that line's time that is wrong, state a day not before it with --today",
             ));
         }
         let mut entry = Entry {

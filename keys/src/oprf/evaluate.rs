@@ -81,7 +81,7 @@ impl Share {
             &self.scalar,
             &self.public,
             elements,
-            &evaluated,
+            (&evaluated, Some(&halves)),
             nonce,
         )?;
         Ok((evaluated, proof))

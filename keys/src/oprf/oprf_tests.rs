@@ -116,11 +116,27 @@ fn the_proof_of(
             bytes: evaluated,
         },
     );
-    let made = proof::prove(Mode::Voprf, key, &public, c, evaluated, |_, _| r).unwrap();
+    let made = proof::prove(Mode::Voprf, key, &public, c, (evaluated, None), |_, _| r).unwrap();
     assert_eq!(hex(&made), hex(&expected));
     let key_point = decode(&public, 0).unwrap();
     let verdict = |proof: &[u8; 64]| proof::verify(Mode::Voprf, (&key_point, &public), c, d, proof);
     assert_eq!(verdict(&expected), Ok(()));
+    // A custodian that multiplied one element wrongly answers nothing.
+    let half = key * Scalar::from(2_u8).invert();
+    let mut halves: Vec<RistrettoPoint> = c.points.iter().map(|point| half * point).collect();
+    let with = |halves: &[RistrettoPoint]| {
+        proof::prove(
+            Mode::Voprf,
+            key,
+            &public,
+            c,
+            (evaluated, Some(halves)),
+            |_, _| r,
+        )
+    };
+    assert_eq!(with(&halves), Ok(expected));
+    halves[0] += RistrettoPoint::mul_base(&r);
+    assert_eq!(with(&halves), Err(OprfError::Fault));
     for at in 0..64 {
         let mut wrong = expected;
         wrong[at] ^= 1;

@@ -29,7 +29,8 @@ pub(super) fn fits(count: usize) -> Result<(), OprfError> {
 /// `GenerateProof(k, A = G, B = public, C = blinded, D = evaluated)` with the commitment scalar `nonce` of the
 /// composites M and Z, which must be secret and used for this batch only.
 ///
-/// The proof is verified before it is handed over. Two proofs of one batch with one nonce, the second with a bit of Z or
+/// The proof is verified before it is handed over, and `halves`, the evaluated elements at half before they were encoded,
+/// must add up to Z: a faulty multiple of the key beside the right one would be a lesson about the key. Two proofs of one batch with one nonce, the second with a bit of Z or
 /// of a commitment flipped by a fault, would give the key away: `s = (r₁ − r₂)/(c₂ − c₁)`. So a proof that does not
 /// verify never leaves ([`OprfError::Fault`]).
 pub fn prove(
@@ -37,7 +38,7 @@ pub fn prove(
     key: &Scalar,
     public: &[u8; ELEMENT_BYTES],
     blinded: Elements<'_>,
-    evaluated: &[[u8; ELEMENT_BYTES]],
+    (evaluated, halves): (&[[u8; ELEMENT_BYTES]], Option<&[RistrettoPoint]>),
     nonce: impl FnOnce(&[u8; ELEMENT_BYTES], &[u8; ELEMENT_BYTES]) -> Scalar,
 ) -> Result<[u8; PROOF_BYTES], OprfError> {
     fits(evaluated.len())?;
@@ -48,6 +49,12 @@ pub fn prove(
     let m = RistrettoPoint::vartime_multiscalar_mul(&weights, blinded.points);
     // ComputeCompositesFast: the prover knows k, so the second composite is k·M.
     let z = key * m;
+    if let Some(halves) = halves {
+        let sum = RistrettoPoint::vartime_multiscalar_mul(&weights, halves);
+        if sum + sum != z {
+            return Err(OprfError::Fault);
+        }
+    }
     let m_bytes = m.compress().to_bytes();
     let r = zeroize::Zeroizing::new(nonce(&m_bytes, &z.compress().to_bytes()));
     let (t2, t3) = (RistrettoPoint::mul_base(&r), *r * m);

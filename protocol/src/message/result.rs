@@ -125,6 +125,8 @@ pub struct Register {
     pub as_of: String,
     /// The roll owner's own name of the roll's data that were compared.
     pub snapshot: String,
+    /// The register owner's own name of the register's data.
+    pub register_snapshot: String,
     /// What the roll's owner and the register's owner say of their canaries, as they came.
     pub canaries: [String; 2],
     /// Pairs decided as a match.

@@ -1,0 +1,43 @@
+//! Record filters through the commands where the two sides have different fields. In: a roll with names, a register of
+//! identity numbers only. Out: passes, or a false alarm. Invariant under test: canaries are alike on both sides exactly
+//! where both sides' records have likeness; a result without fault raises no alarm. SPEC.md, "Canaries".
+
+use std::fs;
+
+use super::site_with;
+
+const TEMPLATE: &str = "version = 1\nname = 'x'\npurpose = ''\nlegal_basis = ''\nvalid_from = ''\nvalid_until = ''\n\
+    [[field]]\nname = 'id'\nkind = 'cn-resident-id'\n[[field]]\nname = 'name'\nkind = 'cn-name'\n\
+    [[match_key]]\nname = 'id'\nparts = ['id']\nclass = 'A'\n[[release]]\nkeys = ['id']\n\
+    [likeness]\nscope = 'register'\nthreshold = '0.85'\n[[likeness.field]]\nfield = 'name'\n";
+
+#[test]
+fn a_register_without_the_fields_of_likeness_raises_no_alarm() {
+    for (register, matched) in [
+        ("身份证号\n422725196408150014\n420525195501010027\n", 2),
+        (
+            "身份证号,姓名\n422725196408150014,张伟\n420525195501010027,李秀英\n",
+            2,
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("folder");
+        fs::write(folder.path().join("template.toml"), TEMPLATE).expect("template");
+        let site = site_with(folder.path(), &["--template", "template.toml"]);
+        let roll = "身份证号,姓名\n422725196408150014,张伟\n420525195501010027,李秀英\n";
+        fs::write(site.root.join("roll.csv"), roll).expect("roll");
+        fs::write(site.root.join("register.csv"), register).expect("register");
+        for (party, file, dataset) in [
+            ("office", "roll.csv", "roll"),
+            ("police", "register.csv", "police"),
+        ] {
+            let submit = ["submit", file, "--dataset", dataset];
+            site.must("hedui-agent", party, &submit, &[0]);
+        }
+        site.must("hedui-matcher", "centre", &["run"], &[0]);
+        let done = site.must("hedui-agent", "office", &["results", "--json"], &[0]);
+        let said: serde_json::Value = serde_json::from_str(&done.stdout).expect("JSON");
+        assert_eq!(said["canary_alarms"], 0, "{}", done.stderr);
+        assert_eq!(said["matches"], matched);
+        assert!(said["unguarded"].as_array().expect("list").is_empty());
+    }
+}
