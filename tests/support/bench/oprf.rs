@@ -45,6 +45,9 @@ pub struct Figures {
     pub client_ratio_unverified_peer: f64,
     /// Custodian over bare multiplication: at most 1.3 is the bar.
     pub custodian_ratio: f64,
+    /// What two threads of bare multiplications, which share nothing, reach over one on this machine: the most that
+    /// `scaling_2` can be.
+    pub machine_scaling_2: f64,
     /// Throughput of two threads over one, the smaller of client's and custodian's: at least 1.8 is the bar.
     pub scaling_2: f64,
 }
@@ -126,7 +129,7 @@ pub fn measure(chunks: usize, rounds: usize) -> Figures {
     };
     let one = pool(1);
     let two = pool(2);
-    let mut best: [Best; 9] = std::array::from_fn(|_| Best::new());
+    let mut best: [Best; 10] = std::array::from_fn(|_| Best::new());
     let [
         b_blind,
         b_finish,
@@ -137,6 +140,7 @@ pub fn measure(chunks: usize, rounds: usize) -> Figures {
         b_unverified,
         b_two,
         b_two_c,
+        b_two_bare,
     ] = &mut best;
     for _ in 0..rounds {
         one.install(|| {
@@ -164,6 +168,9 @@ pub fn measure(chunks: usize, rounds: usize) -> Figures {
                 asked.par_iter().map(each).sum::<usize>()
             });
             b_two_c.run(values, || asked.par_iter().map(evaluate).sum::<usize>());
+            b_two_bare.run(values, || {
+                asked.par_iter().map(|a| bare(&a.blinded)).sum::<usize>()
+            });
         });
     }
     let client = b_blind.micros + b_finish.micros;
@@ -178,6 +185,7 @@ pub fn measure(chunks: usize, rounds: usize) -> Figures {
         client_ratio: b_verifiable.micros / client,
         client_ratio_unverified_peer: b_unverified.micros / client,
         custodian_ratio: b_custodian.micros / b_bare.micros,
+        machine_scaling_2: b_bare.micros / b_two_bare.micros,
         scaling_2: (b_one.micros / b_two.micros).min(b_custodian.micros / b_two_c.micros),
     }
 }
