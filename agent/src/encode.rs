@@ -130,16 +130,25 @@ impl Encoder<'_> {
             let token = self.context.canary_token(canary.index, number);
             let mut seed = blake3::Hasher::new();
             seed.update(token.expose());
-            invented(&mut seed.finalize_xof(), &mut words);
-        } else if !records.encode(grouped.person.cells(), &mut words) {
+            let mut seed = seed.finalize_xof();
+            match self.sections() {
+                // A canary must not stand out by bits where no person has any, or by many.
+                Some(_) => {
+                    let mut root = zeroize::Zeroizing::new([0; 32]);
+                    seed.fill(&mut root[..]);
+                    records.encode_invented(&root, &mut words);
+                }
+                None => invented(&mut seed, &mut words),
+            }
+        } else if !records.encode(grouped.person.cells(), &mut words) && self.sections().is_none() {
+            // With sections a gap is a gap, and says nothing; without, no filter may be empty.
             self.nobody(&format!("absent {}", handle.to_hex()), &mut words);
         }
         filter_row(handle, &words)
     }
 
     /// Row of the table of record filters that only pads. Where fields have sections each is that of another of `pool`'s
-    /// records, so that strangers are as alike as persons are and padding is not seen to be padding; else, and where there
-    /// are too few records to draw from, its bits are like nobody's.
+    /// records, so that strangers are as alike as persons are; else its bits are like nobody's.
     pub fn filter_padding(
         &self,
         records: &mut RecordEncoder,
@@ -154,6 +163,12 @@ impl Encoder<'_> {
         filter_row(handle, &words)
     }
 
+    /// Bits of a section, if the fields have sections.
+    fn sections(&self) -> Option<u32> {
+        let likeness = self.agreement.likeness();
+        likeness.and_then(|(likeness, _)| likeness.section_bits())
+    }
+
     /// A record of which every field is somebody else's; whether there is one.
     fn mixed(
         &self,
@@ -166,7 +181,7 @@ impl Encoder<'_> {
             return false;
         };
         let fields = likeness.record_fields(self.agreement);
-        if pool.len() < POOL_LEAST || fields.len() < 2 {
+        if pool.len() < fields.len() {
             return false;
         }
         let mut draw = [0; 16];
@@ -316,9 +331,7 @@ fn invented(random: &mut blake3::OutputReader, words: &mut [u64]) {
     }
 }
 
-/// Records from which padding of sections is mixed, at least.
-const POOL_LEAST: usize = 64;
-/// The same, at most.
+/// Records from which padding of sections is mixed, at most.
 pub const POOL_MOST: usize = 2048;
 
 /// `handle ‖ filter`, words little-endian.

@@ -15,7 +15,7 @@ use hedui_protocol::agreement::MatchKey;
 use hedui_protocol::decision::Policy;
 use hedui_protocol::field::{self, Normal};
 use hedui_protocol::ids::{Handle, Name};
-use hedui_protocol::limits::PAYLOAD_CLASSES;
+use hedui_protocol::limits::{PAYLOAD_CLASSES, RECORDS_WEIGHED_LEAST};
 use hedui_protocol::message::result::Outcome;
 use hedui_protocol::message::submission::{
     Manifest, PRESENCE, PRESENCE_ROW_BYTES, TAG_ROW_BYTES, expected, fan_out_of,
@@ -58,6 +58,18 @@ pub fn build(
 ) -> Result<Built, Problem> {
     let is_roll = dataset.as_str() != encoder.register;
     let (sorters, mut counts) = sort_tags(encoder, work, is_roll, parts)?;
+    let likeness = encoder.agreement.likeness();
+    if likeness.is_some_and(|(likeness, _)| likeness.sections)
+        && counts.persons < RECORDS_WEIGHED_LEAST
+    {
+        return Err(Problem::data(
+            format!(
+                "{} records are too few for fields to be weighed by record filters: at least {RECORDS_WEIGHED_LEAST} are needed",
+                counts.persons
+            ),
+            "agree on `[refine]` by pairs for small registers",
+        ));
+    }
     let rows = counts.rows;
     let tables: Vec<Table> = expected(encoder.agreement, is_roll)
         .into_iter()

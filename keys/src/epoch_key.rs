@@ -82,7 +82,8 @@ pub fn load(
                 "the custodians' epoch records are not in {}",
                 exchange.display()
             ),
-            "every custodian runs `hedui-keys custodian ceremony` until it says that the key is ready",
+            "copy the file `epoch-….record` of every custodian into it; where there are none yet, every custodian runs \
+             `hedui-keys custodian ceremony` until it says that the share is ready",
         ));
     }
     let texts: Vec<String> = found.into_iter().map(|copy| copy.text).collect();

@@ -28,6 +28,8 @@ pub const EVALUATION_CHUNK: usize = 8192;
 pub const EVALUATIONS_DEFAULT_MAX: u64 = 2_000_000;
 /// The same for a roll one of whose match keys allows for errors: room for the variants of 20,000 persons.
 pub const EVALUATIONS_WITH_ERRORS_MAX: u64 = 4_000_000;
+/// Records of a side at least where fields of record filters are weighed: of fewer too little is learnt of strangers.
+pub const RECORDS_WEIGHED_LEAST: u64 = 300;
 /// Identity numbers of one area code: 100 years of days and 1,000 sequence numbers each.
 pub const NUMBERS_PER_AREA: u64 = 36_500_000;
 /// Evaluation requests are padded to a multiple of this many elements (security.md §6.5).

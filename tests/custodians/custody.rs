@@ -78,7 +78,7 @@ fn a_share_survives_on_paper_and_dies_on_command() {
     );
     assert!(!share.exists());
     let done = site.run("hedui-keys", "c1", &["custodian", "answer"]);
-    refused(&done, 75, &["no share"]);
+    refused(&done, 2, &["was destroyed"]);
     let log = site.must("hedui-keys", "c1", &["custodian", "log"], &[0]);
     for state in ["made", "backed up", "restored", "destroyed"] {
         assert!(

@@ -283,6 +283,16 @@ fn an_estimate_sends_nothing() {
             "something was sent"
         );
     };
+    let said = deliver(
+        &site,
+        "office",
+        "submit",
+        "roll",
+        &["--estimate", "--json"],
+        &[0],
+    );
+    let said: serde_json::Value = serde_json::from_str(&said.stdout).expect("one JSON object");
+    assert_eq!(said["values"], 6);
     estimate("roll", "office", "to be evaluated: 6 个取值");
     estimate("police", "police", "to be evaluated: 9 个取值");
     site::whole_run(&site);

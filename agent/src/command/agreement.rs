@@ -275,6 +275,13 @@ fn print_costs(console: &Console, agreement: &Agreement) {
     if agreement.text().lock == LockKind::Oprf {
         let lines = cost::of_error_keys(agreement);
         lines.iter().for_each(|line| console.note(line));
+        let custodians = agreement.custodians().len();
+        if custodians as u64 <= u64::from(agreement.text().oprf.threshold) {
+            console.note(&format!(
+                "注意: {custodians} 个保管方全部需要，丢失一份即须换期 note: all {custodians} custodians are needed, and one lost share \
+                 ends the epoch; three of whom two are needed are safer"
+            ));
+        }
         for dataset in &agreement.text().dataset {
             let most = agreement.evaluations_max(dataset);
             let share = most as f64 * 100.0 / NUMBERS_PER_AREA as f64;

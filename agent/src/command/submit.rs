@@ -86,7 +86,8 @@ pub fn deliver(
             "submit with the owner's key",
         ));
     }
-    if reach != Reach::Finish {
+    // What costs nothing says nothing else.
+    if reach != Reach::Finish && !options.estimate {
         report(&agreement, &mut prepared, &options.data, console)?;
     }
     let run = Run {
@@ -160,7 +161,10 @@ impl Run<'_> {
         let workshop = Workshop::new(self.agreement, self.identity, folders, self.console)?;
         let mut values = Values::collect(&workshop, prepared)?;
         let (missing, _) = Batch::of(&workshop, &prepared.dataset.name).missing(&mut values)?;
-        self.cost(missing, prepared.dataset.name.as_str());
+        let dataset = prepared.dataset.name.as_str();
+        self.cost(missing, dataset);
+        self.console
+            .object(&serde_json::json!({ "dataset": dataset, "values": missing }));
         Ok(())
     }
 
@@ -173,8 +177,6 @@ impl Run<'_> {
         if let Some(warning) = cost::quota_warning(self.agreement, missing, dataset) {
             self.console.note(&warning);
         }
-        self.console
-            .object(&serde_json::json!({ "dataset": dataset, "values": missing }));
     }
 
     /// Takes answers that have come and asks for what is missing, as far as the command reaches; the values

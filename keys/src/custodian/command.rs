@@ -110,6 +110,12 @@ pub fn run(
             with_desk(home, console, exchange, ceremony_step)
         }
         CustodianCommand::Answer { requests, exchange } => {
+            if requests.is_empty() && !exchange.is_dir() {
+                return Err(Problem::not_yet(
+                    format!("没有此文件夹 there is no folder {}", exchange.display()),
+                    "name the folder in which the departments' requests lie: --exchange DIR",
+                ));
+            }
             with_desk(home, console, exchange, |desk| answers(desk, requests))
         }
         CustodianCommand::Backup {
@@ -205,6 +211,7 @@ fn not_destroyed(desk: &Desk<'_>, ledger: Option<&Ledger<'_>>) -> Result<(), Pro
 
 /// Answers all requests; one that is refused does not keep the others waiting.
 fn answers(desk: &Desk<'_>, given: &[PathBuf]) -> Result<(), Problem> {
+    not_destroyed(desk, None)?;
     let share = share(desk)?;
     let requests = if given.is_empty() {
         open_requests(desk)?
@@ -323,9 +330,12 @@ fn log(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
         ));
     }
     console.say(&format!("日志摘要 head: {}", ledger.head()));
-    console.say(
-        "已核对链条；是否完整须与记于纸上的摘要比对 the chain holds; whether it is whole, the head noted on paper says",
-    );
+    if !ledger.entries().is_empty() {
+        console.say(
+            "已核对链条；是否完整须与记于纸上的摘要比对，本命令不解封份额旁的封记 the chain holds; whether it is whole, the head noted on \
+             paper says: this command opens nothing sealed",
+        );
+    }
     console.object(&serde_json::json!({
         "epoch": place(&agreement), "entries": ledger.entries(), "head": ledger.head(),
     }));

@@ -334,6 +334,7 @@ impl Model {
             };
             // What decoys show beyond chance stays: else a fit that takes all pairs of a key for the same persons would
             // make that key's strangers impossible, and so prove itself right.
+            let all = (all * Self::both_have(evidence, at)).max(1.0);
             let equal =
                 ((*undecided as f64 - same).max(1.0) / all).max(self.seen_equal(evidence, at));
             let Some([first, others @ ..]) = self.u.get_mut(at) else {
@@ -348,10 +349,24 @@ impl Model {
     /// How often decoys are equal in a field at least, three deviations below what was seen.
     fn seen_equal(&self, evidence: &Evidence, at: usize) -> f64 {
         let levels = evidence.decoys.iter().filter_map(|vector| *vector.get(at)?);
-        let seen = levels.filter(|level| *level == 0).count() as f64;
-        let strangers = seen - evidence.decoys.len() as f64 * self.same_decoys;
+        let (mut seen, mut both) = (0.0, 0.0);
+        for level in levels {
+            both += 1.0;
+            seen += f64::from(u8::from(level == 0));
+        }
+        let strangers = seen - both * self.same_decoys;
         let least = strangers - 3.0 * strangers.max(0.0).sqrt() - 3.0;
-        least.max(0.0) / evidence.decoys.len().max(1) as f64
+        least.max(0.0) / f64::max(both, 1.0)
+    }
+
+    /// Share of the decoys in which both records have a field: what the join counted is of those pairs only.
+    fn both_have(evidence: &Evidence, at: usize) -> f64 {
+        let levels = evidence.decoys.iter().filter_map(|vector| *vector.get(at)?);
+        let count = levels.count();
+        if count == 0 {
+            return 1.0;
+        }
+        count as f64 / evidence.decoys.len() as f64
     }
 
     /// The prior: the share of true pairs among all pairs of the two sides, those that the keys decide and those that

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
@@ -13,6 +14,11 @@ pub use indicatif::ProgressBar;
 use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use crate::problem::{EXIT_USAGE, Problem};
+
+/// Whether something that was to be printed is lost.
+static LOST: AtomicBool = AtomicBool::new(false);
+/// Exit code of a command that failed.
+const EXIT_FAILED: u8 = 2;
 
 /// How a process talks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,9 +28,13 @@ pub struct Console {
 }
 
 impl Console {
-    /// A line of data on stdout; a closed pipe is not an error.
+    /// A line of data on stdout. A closed pipe is not an error; that it could not be written is, when the command ends.
     pub fn data(&self, line: &str) {
-        let _ = writeln!(std::io::stdout(), "{line}");
+        let mut out = std::io::stdout();
+        let written = writeln!(out, "{line}").and_then(|()| out.flush());
+        if written.is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
+            LOST.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Text for people on stdout, left out with `--json`.
@@ -83,6 +93,12 @@ pub fn run<A: Parser + CommandFactory>(work: impl FnOnce(A) -> Result<(), Proble
         }
     };
     match work(parsed) {
+        Ok(()) if LOST.load(Ordering::Relaxed) => {
+            eprintln!(
+                "输出未能写全 what was to be printed could not be written: 磁盘或介质可能已满 is the disk full?"
+            );
+            ExitCode::from(EXIT_FAILED)
+        }
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("{problem}");
@@ -94,7 +110,9 @@ pub fn run<A: Parser + CommandFactory>(work: impl FnOnce(A) -> Result<(), Proble
 
 /// Prints the completions of a binary for a shell.
 pub fn completions<A: CommandFactory>(shell: Shell, name: &str) {
-    clap_complete::generate(shell, &mut A::command(), name, &mut std::io::stdout());
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut A::command(), name, &mut text);
+    Console::default().data(String::from_utf8_lossy(&text).trim_end());
 }
 
 pub use clap_complete::Shell;

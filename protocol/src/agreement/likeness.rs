@@ -4,13 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text::{KeyClass, Text};
+use super::text::{KeyClass, RefineBy, Text};
 use super::{Agreement, MatchKey};
 use crate::field::FieldKind;
 use crate::filter::TokenKind;
 use crate::filter::record::RecordField;
 use crate::ids::Name;
-use crate::limits::{LIKENESS_BITS_MAX, LIKENESS_BITS_MIN, MATCH_KEYS_MAX};
+use crate::limits::{COMPARISONS_MAX, LIKENESS_BITS_MAX, LIKENESS_BITS_MIN, MATCH_KEYS_MAX};
 use crate::refusal::Refusal;
 
 /// How similar two filters are.
@@ -175,13 +175,16 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
             "`bits` must be a power of two from {LIKENESS_BITS_MIN} to {LIKENESS_BITS_MAX}"
         )));
     }
-    if likeness
-        .section_bits()
-        .is_some_and(|bits| bits < SECTION_LEAST)
+    let mut seen = std::collections::BTreeSet::new();
+    if likeness.field.len() > COMPARISONS_MAX
+        || !likeness.field.iter().all(|f| seen.insert(&f.field))
     {
         return Err(bad(format!(
-            "a section has {SECTION_LEAST} bits at least: fewer fields, or more `bits`"
+            "a field stands in it once, and at most {COMPARISONS_MAX} do: one likeness would count twice"
         )));
+    }
+    if likeness.sections {
+        check_sections(text, likeness).map_err(bad)?;
     }
     if !is_bound(likeness) {
         return Err(bad(
@@ -206,13 +209,11 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
             )));
         }
     }
-    if let Some(part) = likeness
-        .field
-        .iter()
-        .find(|part| !exchange_fits(part, likeness))
-    {
+    let fits = |part: &LikenessField| exchange_fits(text, part, likeness);
+    if let Some(part) = likeness.field.iter().find(|part| !fits(part)) {
         return Err(bad(format!(
-            "field `{}`: `exchange` must name another field with the same `positions` and tokens, and needs `sections`",
+            "field `{}`: `exchange` must name another field of the same kind, `positions` and tokens, which names this one, and needs \
+             `sections`",
             part.field
         )));
     }
@@ -226,17 +227,47 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
     }))
 }
 
-fn exchange_fits(part: &LikenessField, likeness: &Likeness) -> bool {
+/// Sections serve one purpose: to be weighed. There padding has values of persons, so nothing may be decided by the
+/// likeness of a whole, and candidates must be few.
+fn check_sections(text: &Text, likeness: &Likeness) -> Result<(), String> {
+    let weighed = text
+        .refine
+        .as_ref()
+        .is_some_and(|refine| refine.by == RefineBy::Records);
+    if likeness.class != KeyClass::D || !weighed {
+        return Err("`sections` are weighed: class D, and `[refine] by = \"records\"`".to_owned());
+    }
+    if likeness.field.len() < 2
+        || likeness
+            .section_bits()
+            .is_none_or(|bits| bits < SECTION_LEAST)
+    {
+        return Err(format!(
+            "with `sections` there are two fields at least, each of {SECTION_LEAST} bits at least"
+        ));
+    }
+    if !(1..=SECTIONS_BEST_MOST).contains(&likeness.best) {
+        return Err(format!(
+            "with `sections`, `best` is 1 to {SECTIONS_BEST_MOST}: candidates of each record of the roll"
+        ));
+    }
+    Ok(())
+}
+
+fn exchange_fits(text: &Text, part: &LikenessField, likeness: &Likeness) -> bool {
     let Some(other) = &part.exchange else {
         return true;
     };
+    let kind = |name: &Name| text.field.iter().find(|f| f.name == *name).map(|f| f.kind);
     let other = likeness
         .field
         .iter()
         .find(|other_part| other_part.field == *other);
     let alike = |other: &LikenessField| {
         other.field != part.field
-            && (other.positions, other.tokens) == (part.positions, part.tokens)
+            && other.exchange.as_ref() == Some(&part.field)
+            && (other.positions, other.tokens, kind(&other.field))
+                == (part.positions, part.tokens, kind(&part.field))
     };
     likeness.sections && other.is_some_and(alike)
 }
@@ -275,8 +306,10 @@ pub const LIKENESS_WARNING: &str = "注意: 本协议比对整条记录的相似
 const DICE_LEAST: f64 = 0.6;
 const JACCARD_LEAST: f64 = 0.43;
 /// With sections padding is made of the values of different persons, and the threshold only names candidates.
-const DICE_LEAST_SECTIONS: f64 = 0.3;
-const JACCARD_LEAST_SECTIONS: f64 = 0.18;
+const DICE_LEAST_SECTIONS: f64 = 0.35;
+const JACCARD_LEAST_SECTIONS: f64 = 0.21;
+/// Most candidates of a record of the roll by likeness, with sections.
+const SECTIONS_BEST_MOST: u32 = 50;
 /// Least bits of a section: whole words.
 const SECTION_LEAST: u32 = 64;
 const HAMMING_MOST: f64 = 0.4;
@@ -355,6 +388,11 @@ mod tests {
             format!("threshold = '5e-1'\n{FIELD}"),
             format!("threshold = '2000'\nmeasure = 'hamming'\n{FIELD}"),
             format!("threshold = '0.5'\nsections = true\n{FIELD}"),
+            format!("threshold = '0.85'\n{FIELD}{FIELD}"),
+            format!(
+                "threshold = '0.85'\nsections = true\nbest = 10\n{FIELD}[[likeness.field]]\nfield = 'phone'\n"
+            ),
+            format!("threshold = '0.85'\n{FIELD}exchange = 'phone'\n"),
             format!(
                 "threshold = '0.85'\nsections = true\n{FIELD}tokens = 'sound'\npositions = 257\n"
             ),

@@ -19,6 +19,8 @@ const MASKS_MAX: usize = 1 << 16;
 const PAIRS: usize = 64 * 64;
 /// Longest value of ASCII digits whose places have slots; longer ones take the general way.
 const POSITIONS: usize = 32;
+/// Tokens of an invented value: about as many as names and dates have.
+const INVENTED_TOKENS: u8 = 10;
 /// What stands for a byte that plain values do not have.
 const OTHER: u8 = 63;
 
@@ -95,6 +97,23 @@ impl RecordEncoder {
             key,
             words: bits as usize / 64,
             fields: fields.iter().map(masks).collect(),
+        }
+    }
+
+    /// Sets bits like those of a record whose every field has ten invented tokens, the same for the same `seed`; `out` is
+    /// cleared first.
+    pub fn encode_invented(&mut self, seed: &[u8; 32], out: &mut [u64]) {
+        out.fill(0);
+        for masks in &self.fields {
+            for token in 0..INVENTED_TOKENS {
+                let mut name = [0; 16];
+                blake3::Hasher::new_keyed(seed)
+                    .update(&[token])
+                    .finalize_xof()
+                    .fill(&mut name);
+                let name = crate::primitive::hex(&name);
+                masks.set(&self.key, &name, out);
+            }
         }
     }
 
