@@ -14,7 +14,7 @@ use hedui_protocol::message::result::{Outcome, Pair};
 
 use crate::encode::KeyTokens;
 use crate::record::{Canary, Grouped, Pseudonyms};
-use crate::submit::Usual;
+use crate::usual::Usual;
 
 /// Canaries on both sides: each must be found.
 pub const SHARED: u16 = 8;

@@ -36,3 +36,4 @@ pub mod sealed_file;
 pub mod source;
 pub mod spool;
 pub mod submit;
+pub mod usual;

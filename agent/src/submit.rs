@@ -12,11 +12,9 @@ use hedui_edge::Problem;
 use hedui_edge::files::{self, Scratch};
 use hedui_keys::lock::Lock;
 use hedui_protocol::agreement::MatchKey;
-use hedui_protocol::decision::Policy;
 use hedui_protocol::field::{self, Normal};
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::{PAYLOAD_CLASSES, RECORDS_WEIGHED_LEAST};
-use hedui_protocol::message::result::Outcome;
 use hedui_protocol::message::submission::{
     Manifest, PRESENCE, PRESENCE_ROW_BYTES, TAG_ROW_BYTES, expected, fan_out_of,
 };
@@ -28,6 +26,7 @@ use crate::canary;
 use crate::encode::{Encoder, POOL_MOST, TooCommon, facts_of, row};
 use crate::extsort::{Row, Sorter};
 use crate::record::Grouped;
+use crate::usual::{Usual, class_at};
 
 /// Takes one part of the persons, and the lock that has their tokens.
 pub type TakePart<'a> = dyn FnMut(&[Grouped], &dyn Lock) -> Result<(), Problem> + 'a;
@@ -130,67 +129,6 @@ pub fn build(
         persons_count: counts.persons,
         too_common_counts,
     })
-}
-
-/// What most records of a side look like to the matcher, and so what a canary must look like.
-#[derive(Default)]
-pub struct Usual {
-    /// A bitmap of match keys that many records have: the most frequent one that decides a match, if one record in twenty
-    /// has it, else the most frequent of all. A rare one would show which records are canaries.
-    pub bitmap: u16,
-    /// Records by the class of their payload; all nothing for the roll.
-    classes: [u64; PAYLOAD_CLASSES.len()],
-}
-
-impl Usual {
-    /// Looks at all records of a side.
-    pub fn of(encoder: &Encoder<'_>, parts: &mut Parts<'_>) -> Result<Self, Problem> {
-        let policy = Policy::new(encoder.agreement);
-        let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
-        let mut classes = [0; PAYLOAD_CLASSES.len()];
-        parts(&mut |persons, _| {
-            let none = TooCommon::new();
-            let seen: Vec<(u16, usize)> = persons
-                .par_iter()
-                .map(|person| (encoder.bitmap(person, &none), class_at(person)))
-                .collect();
-            for (bitmap, class) in seen {
-                *counts.entry(bitmap).or_default() += 1;
-                classes[class] += 1;
-            }
-            Ok(())
-        })?;
-        let all: u64 = counts.values().sum();
-        let decides = |bitmap: u16| policy.decide(bitmap, 0) == Some(Outcome::Match);
-        let usual = counts.into_iter().max_by_key(|(bitmap, count)| {
-            let often = count.saturating_mul(20) >= all;
-            (often && decides(*bitmap), *bitmap != 0, *count)
-        });
-        Ok(Self {
-            bitmap: usual.map_or(0, |(bitmap, _)| bitmap),
-            classes,
-        })
-    }
-
-    /// Bytes of facts of canary `place` of `all`: their payloads fall into the classes as those of the records do.
-    pub fn facts_bytes(&self, place: u64, all: u64) -> usize {
-        let records: u64 = self.classes.iter().sum();
-        let mut left = (2 * place + 1) * records / (2 * all).max(1);
-        for (class, count) in PAYLOAD_CLASSES.iter().zip(self.classes) {
-            match left.checked_sub(count) {
-                Some(rest) => left = rest,
-                None => return payload::room_of(*class),
-            }
-        }
-        0
-    }
-}
-
-/// Which class the payload of a record is in.
-fn class_at(person: &Grouped) -> usize {
-    let class = payload::class_of(facts_of(person).len());
-    let at = PAYLOAD_CLASSES.iter().position(|other| *other == class);
-    at.unwrap_or(0)
 }
 
 struct Counts {
@@ -634,35 +572,5 @@ impl Body {
             .flush()
             .map_err(|error| Problem::io(&self.path, error))?;
         Ok((self.file, self.bytes, self.hash.finish()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Payloads of canaries fall into the classes as those of persons do: where everybody's is large, so are theirs.
-    #[test]
-    fn canaries_have_payloads_of_the_usual_sizes() {
-        let classes_of = |counts: [u64; PAYLOAD_CLASSES.len()]| {
-            let usual = Usual {
-                bitmap: 1,
-                classes: counts,
-            };
-            let mut seen = [0; PAYLOAD_CLASSES.len()];
-            for place in 0..12 {
-                let class = payload::class_of(usual.facts_bytes(place, 12));
-                let at = PAYLOAD_CLASSES.iter().position(|other| *other == class);
-                seen[at.unwrap()] += 1;
-            }
-            seen
-        };
-        let mut large = [0; PAYLOAD_CLASSES.len()];
-        large[1] = 70;
-        assert_eq!(classes_of(large)[1], 12);
-        let mut mixed = [0; PAYLOAD_CLASSES.len()];
-        (mixed[0], mixed[2]) = (300, 100);
-        assert_eq!((classes_of(mixed)[0], classes_of(mixed)[2]), (9, 3));
-        assert_eq!(classes_of([0; PAYLOAD_CLASSES.len()])[0], 12);
     }
 }

@@ -16,7 +16,7 @@ use hedui_keys::oprf::threshold::Threshold;
 use hedui_keys::vault::Vault;
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::field::{Normal, Quality};
-use hedui_protocol::ids::{DatasetNumber, Tag};
+use hedui_protocol::ids::{AgreementDigest, DatasetNumber, Epoch, Tag};
 use hedui_protocol::limits::NUMBERS_PER_AREA;
 use hedui_protocol::lock::{TagContext, Token};
 use hedui_protocol::match_key::{KeyInput, Person, Side};
@@ -277,6 +277,47 @@ fn with_the_oprf_lock_one_leaked_lock_finds_nobody() {
         0,
         "the key alone"
     );
+}
+
+/// Whoever holds the tags of two epochs, registers or agreements cannot join them: one coordinate apart, with everything else
+/// the same, no tag occurs twice; with nothing apart all do.
+#[test]
+fn tags_of_two_epochs_registers_or_agreements_cannot_be_joined() {
+    let agreement = agreement("oprf");
+    let roll = roll();
+    let inputs: Vec<KeyInput> = roll.iter().map(|id| input(&agreement, id)).collect();
+    let refs: Vec<&[u8]> = inputs.iter().map(KeyInput::bytes).collect();
+    let tags = |key: &Scalar, digest: u8, epoch: u32, register: u16, secret: u8| -> BTreeSet<Tag> {
+        let context = TagContext::new(
+            AgreementDigest([digest; 32]),
+            Epoch(epoch),
+            DatasetNumber(register),
+            Secret::new([secret; 32]),
+        );
+        let token = |input: &&[u8]| Secret::new(rfc::output(Mode::Voprf, key, input));
+        refs.iter()
+            .map(|input| context.tag(1, &token(input)))
+            .collect()
+    };
+    let (key, next_key) = (scalar(b"epoch 1"), scalar(b"epoch 2"));
+    let held = tags(&key, 1, 1, 2, 8);
+    assert_eq!(held.len(), ROLL);
+    assert!(
+        held == tags(&key, 1, 1, 2, 8),
+        "positive control: nothing apart"
+    );
+    for (what, other) in [
+        (
+            "another key of the custodians, everything else the same",
+            tags(&next_key, 1, 1, 2, 8),
+        ),
+        ("another epoch under the same key", tags(&key, 1, 2, 2, 8)),
+        ("another register", tags(&key, 1, 1, 3, 8)),
+        ("another agreement", tags(&key, 2, 1, 2, 8)),
+        ("another secret of the register", tags(&key, 1, 1, 2, 9)),
+    ] {
+        assert!(held.is_disjoint(&other), "{what}");
+    }
 }
 
 /// A department that asks custodians for numbers of its choice finds those, and custodians have counted them.

@@ -41,3 +41,24 @@ fn a_register_without_the_fields_of_likeness_raises_no_alarm() {
         assert!(said["unguarded"].as_array().expect("list").is_empty());
     }
 }
+
+/// A department that lost its state folder delivers again: the numbers of what it sent before are not used again, so that
+/// the matcher takes the new delivery in.
+#[test]
+fn a_lost_state_folder_does_not_reuse_numbers() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = site_with(folder.path(), &[]);
+    for (party, file, dataset) in [
+        ("office", "roll.csv", "roll"),
+        ("police", "register.csv", "police"),
+    ] {
+        let submit = ["submit", file, "--dataset", dataset];
+        site.must("hedui-agent", party, &submit, &[0, 1]);
+    }
+    site.must("hedui-matcher", "centre", &["run"], &[0]);
+    fs::remove_dir_all(site.home("police").join("state")).expect("the disk died");
+    let submit = ["submit", "register.csv", "--dataset", "police"];
+    site.must("hedui-agent", "police", &submit, &[0, 1]);
+    assert_eq!(super::sealed(&site, "submission-police").len(), 2);
+    site.must("hedui-matcher", "centre", &["run"], &[0]);
+}

@@ -34,6 +34,7 @@ use crate::evaluation::values::Values;
 use crate::evaluation::{cost, request};
 use crate::intake::Prepared;
 use crate::record::{Grouped, Pseudonyms, Spooled, group};
+use crate::usual::Usual;
 use crate::{refine, roll, sealed_file, submit};
 
 /// Options of `submit`, `prepare` and `finish`.
@@ -411,7 +412,7 @@ impl Run<'_> {
         };
         let dataset = &prepared.dataset.name;
         let side = (register.as_str(), dataset != register);
-        let usual = submit::Usual::of(&encoder, parts)?;
+        let usual = Usual::of(&encoder, parts)?;
         let canaries = canary::records(agreement, &prepared.pseudonyms, side, &usual);
         let count = canaries.len() as u64;
         let mut with_canaries = canary_parts(&prepared.pseudonyms, register, canaries, parts);

@@ -8,6 +8,7 @@
 //! | [`answer`] | what does a custodian do with a request, and when does it refuse? |
 //! | [`ledger`] | who asked how many, and was it asked before? |
 //! | [`paper`] | how does a share survive the loss of its machine? |
+//! | [`destroy`] | how does a share end? |
 //! | [`desk`] | what does every step work with? |
 //! | [`command`] | which commands are there? |
 //!
@@ -18,6 +19,7 @@ pub mod answer;
 pub mod ceremony;
 pub mod command;
 pub mod desk;
+pub mod destroy;
 pub mod ledger;
 pub mod packages;
 pub mod paper;

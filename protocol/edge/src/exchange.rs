@@ -176,7 +176,7 @@ pub fn send(
     body_bytes: u64,
 ) -> Result<Sent, Problem> {
     let me = identity.card();
-    let claim = claim(state, me, agreement, clock, draft)?;
+    let claim = claim((state, folder), me, agreement, clock, draft)?;
     let header = Header {
         kind: draft.kind,
         agreement: agreement.digest(),
@@ -213,8 +213,34 @@ pub fn send(
     })
 }
 
+/// Highest number of the party's own messages to a recipient under this agreement in the exchange folder; those that it has
+/// truly signed.
+fn last_sent(
+    folder: &Path,
+    agreement: &InForce,
+    me: &PartyCard,
+    to: &PartyCard,
+) -> Result<u64, Problem> {
+    if !folder.is_dir() {
+        return Ok(0);
+    }
+    let mut last = 0;
+    for file in sent_by(folder, &me.name)? {
+        let header = &file.header;
+        let ours = header.agreement == agreement.digest() && header.epoch == agreement.epoch();
+        if ours
+            && header.to.0 == to.name
+            && header.seq > last
+            && verify(&file.path, agreement, to, &[header.kind]).is_ok()
+        {
+            last = header.seq;
+        }
+    }
+    Ok(last)
+}
+
 fn claim(
-    state: &Path,
+    (state, folder): (&Path, &Path),
     me: &PartyCard,
     agreement: &InForce,
     clock: &Clock,
@@ -247,6 +273,12 @@ fn claim(
         .filter(|claim| claim.content == content)
     {
         return Ok(claim.clone());
+    }
+    if !claims.last.contains_key(&line) {
+        // The first one, or a state folder that was lost: what was sent before lies here perhaps, and its numbers are used.
+        claims
+            .last
+            .insert(line.clone(), last_sent(folder, agreement, me, draft.to)?);
     }
     let last = claims.last.entry(line).or_insert(0);
     *last += 1;
