@@ -322,7 +322,7 @@ fn febrl4_by_sections_keeps_its_floors() {
         let quality = febrl::link_by_records(&site, fields, once);
         println!("{}", serde_json::to_string(&quality).expect("JSON"));
         assert!(
-            quality.f1 >= floor && quality.precision >= 0.995,
+            quality.f1 >= floor && quality.precision >= 0.99,
             "{name}: {quality:?}"
         );
         let asked = files_below(&site.exchange());
