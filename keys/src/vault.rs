@@ -3,7 +3,6 @@
 //! name, so that no file can be put in another's place; written whole or not at all.
 //! Specification: protocol/SPEC.md, "Secrets"; docs/OPERATIONS.md, "A party's folder".
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hedui_edge::{Problem, files};
@@ -87,20 +86,8 @@ impl<'a> Vault<'a> {
         if !self.holds(name)? {
             return Ok(false);
         }
-        let meta = std::fs::metadata(&path).map_err(|error| Problem::io(&path, error))?;
-        // In place: a new file beside it would leave the old blocks as they are. Journalled and flash storage may
-        // keep them all the same: they hold ciphertext under the party's own key.
-        let len = usize::try_from(meta.len()).unwrap_or(0);
-        let mut options = std::fs::File::options();
-        options
-            .write(true)
-            .open(&path)
-            .and_then(|mut file| {
-                file.write_all(&vec![0; len])?;
-                file.sync_all()
-            })
-            .and_then(|()| std::fs::remove_file(&path))
-            .map_err(|error| Problem::io(&path, error))?;
+        // What a disk keeps of it all the same is ciphertext under the party's own key.
+        files::wipe(&path)?;
         files::sync_folder(&self.folder);
         Ok(true)
     }

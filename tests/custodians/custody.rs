@@ -61,15 +61,7 @@ fn a_share_survives_on_paper_and_dies_on_command() {
     );
     answer(&site, "c1", &[0]);
 
-    let done = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
-    refused(&done, 64, &["for ever"]);
-    let name = done
-        .stderr
-        .split("--confirm ")
-        .nth(1)
-        .expect("the name")
-        .trim()
-        .to_owned();
+    let name = site::epoch_name(&site);
     site.must(
         "hedui-keys",
         "c1",
@@ -199,14 +191,7 @@ fn an_epoch_has_one_ceremony_and_one_log() {
     let done = site.run("hedui-keys", "c2", &["custodian", "ceremony"]);
     refused(&done, 2, &["this epoch has its key"]);
 
-    let asked = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
-    let name = asked
-        .stderr
-        .split("--confirm ")
-        .nth(1)
-        .expect("the name")
-        .trim()
-        .to_owned();
+    let name = site::epoch_name(&site);
     let nobody = site.run(
         "hedui-keys",
         "police",
@@ -231,9 +216,7 @@ fn a_share_dies_with_a_spoilt_log_and_after_a_crash() {
     let site = open_site(folder.path(), &[]);
     deliver(&site, "police", "prepare", "police", &[], &[0]);
     site.must("hedui-keys", "c2", &["custodian", "backup", "paper"], &[0]);
-    let asked = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
-    let name = asked.stderr.split("--confirm ").nth(1).expect("the name");
-    let name = name.trim().to_owned();
+    let name = site::epoch_name(&site);
     for custodian in ["c1", "c2"] {
         let own = |end: &str| {
             files_below(&site.home(custodian))
@@ -447,19 +430,57 @@ fn inspect_shows_no_secret_and_expired_agreements_no_answer() {
     assert!(sealed(&site, "eval-answer").is_empty());
 }
 
+/// What an agent keeps of an epoch that is over goes on command, and nothing of the next one with it.
+#[test]
+fn an_agent_retires_an_epoch_and_no_other() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = open_site(folder.path(), &[]);
+    site::whole_run(&site);
+    let first = site::epoch_name(&site);
+    site::rotate(&site);
+    site::whole_run(&site);
+    let second = site::epoch_name(&site);
+    assert_ne!(first, second);
+    let of = |party: &str, epoch: &str| -> Vec<_> {
+        let files = files_below(&site.home(party).join("state"));
+        files
+            .into_iter()
+            .filter(|path| path.to_string_lossy().contains(epoch))
+            .collect()
+    };
+    for party in ["office", "police"] {
+        let listed = site.must("hedui-agent", party, &["retire"], &[0]);
+        assert!(
+            listed.stdout.contains(&first) && listed.stdout.contains(&second),
+            "{}",
+            listed.stdout
+        );
+        let kept = of(party, &second);
+        let holds = |what: &str| {
+            of(party, &first)
+                .iter()
+                .any(|path| path.to_string_lossy().contains(what))
+        };
+        assert!(
+            holds("/tokens-") && holds(".kit") && holds("/epoch-"),
+            "{party}"
+        );
+        let wrong = site.run("hedui-agent", party, &["retire", "--confirm", "nothing"]);
+        refused(&wrong, 64, &["nothing is held", &first]);
+        site.must("hedui-agent", party, &["retire", "--confirm", &first], &[0]);
+        assert!(of(party, &first).is_empty(), "{party}: something is left");
+        assert_eq!(of(party, &second), kept, "{party}: the other epoch");
+        assert!(site.home(party).join("state/sent.json").exists());
+    }
+    site.must("hedui-agent", "office", &["results"], &[0]);
+}
+
 /// A statement says whether there was anything to destroy.
 #[test]
 fn a_statement_says_what_was_held() {
     let folder = tempfile::tempdir().expect("folder");
     let site = open_site(folder.path(), &[]);
-    let asked = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
-    let name = asked
-        .stderr
-        .split("--confirm ")
-        .nth(1)
-        .expect("the name")
-        .trim()
-        .to_owned();
+    let name = site::epoch_name(&site);
     let share = files_below(&site.home("c1"))
         .into_iter()
         .find(|path| path.ends_with("share"));

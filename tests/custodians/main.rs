@@ -268,6 +268,44 @@ fn chunks_out_of_order_are_named() {
     deliver(&site, "police", "finish", "police", &[], &[0]);
 }
 
+/// Numbers with one slip through custodians: every variant of a person's number is evaluated and charged, and who is found
+/// is found by token. Without the option the same files match nobody by number.
+#[test]
+fn numbers_with_one_slip_are_found_through_custodians() {
+    const SLIPS: &str = "姓名,身份证号\n张伟,422725196408150314\n李秀英,420525195501010027\n王芳,420525198001010040\n";
+    for (options, expected) in [(&["--allow-id-errors"][..], 2), (&[], 1)] {
+        let folder = tempfile::tempdir().expect("folder");
+        let site = site::site_with(folder.path(), options);
+        fs::write(site.root.join("police.csv"), SLIPS).expect("register");
+        let estimate = ["--estimate", "--json"];
+        let said = deliver(&site, "office", "prepare", "roll", &estimate, &[0]).stdout;
+        let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        let values = said["values"].as_u64().expect("number");
+        assert_eq!(
+            values > 300,
+            !options.is_empty(),
+            "{values} values for two persons"
+        );
+        for (party, dataset) in [("office", "roll"), ("police", "police")] {
+            deliver(&site, party, "prepare", dataset, &[], &[0, 1]);
+        }
+        for custodian in ["c1", "c2"] {
+            answer(&site, custodian, &[0]);
+        }
+        for (party, dataset) in [("office", "roll"), ("police", "police")] {
+            deliver(&site, party, "finish", dataset, &[], &[0, 1]);
+        }
+        site.must("hedui-matcher", "centre", &["run"], &[0]);
+        site.must("hedui-agent", "office", &["results"], &[0]);
+        let matches = fs::read_to_string(site.root.join("results/matches.csv")).expect("matches");
+        let decided = matches
+            .lines()
+            .filter(|line| line.contains(",match,"))
+            .count();
+        assert_eq!(decided, expected, "{matches}");
+    }
+}
+
 /// `--estimate` says what it would cost and leaves everything as it is: before anything is asked, with every token here, and
 /// where there are no custodians.
 #[test]

@@ -34,6 +34,18 @@ pub(crate) fn prepare_files(site: &Site) {
 
 /// A site whose agreement is signed by all.
 pub(crate) fn signed_site(folder: &Path, edits: &[(&str, &str)]) -> Site {
+    drafted_site(folder, edits, &[])
+}
+
+/// A site with a key whose agreement was drafted with more options.
+pub(crate) fn site_with(folder: &Path, options: &[&str]) -> Site {
+    let site = drafted_site(folder, &[], options);
+    make_key(&site);
+    prepare_files(&site);
+    site
+}
+
+fn drafted_site(folder: &Path, edits: &[(&str, &str)], options: &[&str]) -> Site {
     let site = Site::new(folder, &build_binaries(), "2026-01-02");
     let parties = ["office", "police", "centre", "c1", "c2", "c3"];
     for party in parties {
@@ -49,6 +61,7 @@ pub(crate) fn signed_site(folder: &Path, edits: &[(&str, &str)]) -> Site {
     for home in &homes[3..] {
         args.extend(["--custodian", home]);
     }
+    args.extend(options);
     site.must("hedui-agent", "office", &args, &[0]);
     let mut text = fs::read_to_string(site.agreement()).expect("agreement");
     for (from, to) in edits {
@@ -72,6 +85,14 @@ fn make_key(site: &Site) {
             site.must("hedui-keys", party, &["custodian", "ceremony"], &[0, 75]);
         }
     }
+}
+
+/// Name of the epoch, as a custodian is told it that would destroy its share.
+pub(crate) fn epoch_name(site: &Site) -> String {
+    let asked = site.run("hedui-keys", "c1", &["custodian", "destroy"]);
+    super::refused(&asked, 64, &["for ever"]);
+    let name = asked.stderr.split("--confirm ").nth(1).expect("the name");
+    name.trim().to_owned()
 }
 
 /// The next epoch: a new agreement, signed by all, and a new ceremony.

@@ -309,8 +309,6 @@ fn febrl4_by_record_filters_keeps_its_floor() {
     );
 }
 
-/// Decided by match weights alone, thresholds without any truth; then with every record matched once at most. The figures
-/// vary a little with the decoys.
 /// One round: fields weighed from the sections of record filters. The hardest set of fields, with and without the
 /// assignment; nothing is asked of anybody.
 #[test]
@@ -331,6 +329,8 @@ fn febrl4_by_sections_keeps_its_floors() {
     }
 }
 
+/// Decided by match weights alone, thresholds without any truth; then with every record matched once at most. The figures
+/// vary a little with the decoys.
 #[test]
 fn febrl4_by_weights_keeps_its_floors() {
     let floors = [(0.998, 0.998), (0.991, 0.994), (0.968, 0.980)];

@@ -9,6 +9,7 @@ pub mod mailbox;
 pub mod outcome;
 pub mod post;
 pub mod refine;
+pub mod retire;
 pub mod submit;
 
 use clap::{Parser, Subcommand};
@@ -50,6 +51,8 @@ enum Command {
     Refine(post::ExchangeOptions),
     /// 回执 | Show the matcher's receipts
     Receipts(post::ExchangeOptions),
+    /// 到期清除 | List the epochs of which something is kept here, or remove one that is over
+    Retire(retire::RetireOptions),
     /// 句柄表 | Write the local map from handles to row numbers
     Handles(mailbox::HandlesOptions),
     /// 命令补全 | Print completions for a shell
@@ -76,6 +79,7 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Tickets(options) => mailbox::tickets(home, &console, &options),
         Command::Refine(options) => refine::answer(home, &console, &options),
         Command::Receipts(options) => mailbox::receipts(home, &console, &options),
+        Command::Retire(options) => retire::retire(home, &console, &options),
         Command::Handles(options) => mailbox::handles(home, &console, &options),
         Command::Completions { shell } => {
             console::completions::<Arguments>(shell, "hedui-agent");

@@ -110,4 +110,26 @@ mod tests {
         assert_eq!(section_level(&[0b1111], &[0b0111]), Some(1));
         assert_eq!(section_level(&[0b1111], &[0b1111_0000 | 1]), Some(4));
     }
+
+    /// Given name and surname are exchanged: unlike each for itself, alike crosswise, one piece of evidence. Where only one
+    /// side crosses, or they are alike as they stand, nothing is exchanged.
+    #[test]
+    fn exchanged_fields_are_one_piece_of_evidence() {
+        let likeness: Likeness = serde_json::from_value(serde_json::json!({
+            "scope": "register", "threshold": "0.4", "sections": true, "field": [
+                {"field": "given", "exchange": "surname"},
+                {"field": "surname", "exchange": "given"},
+                {"field": "birth"},
+            ],
+        }))
+        .unwrap();
+        let (anna, smith, day) = (0b1111, 0b1111_0000, 0b1111_0000_0000);
+        let of = |left: [u64; 3], right: [u64; 3]| vector(&likeness, 1, &left, &right);
+        let exchanged = of([anna, smith, day], [smith, anna, day]);
+        assert_eq!(exchanged, [Some(EXCHANGED), None, Some(0)]);
+        assert_eq!(of([anna, smith, day], [anna, smith, day]), [Some(0); 3]);
+        let half = of([anna, smith, day], [smith, 1 << 20, day]);
+        assert_eq!(half, [Some(4), Some(4), Some(0)]);
+        assert_eq!(of([anna, 0, day], [0, anna, 0]), [None, None, None]);
+    }
 }

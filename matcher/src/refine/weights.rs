@@ -55,6 +55,14 @@ pub fn rivals_level(rivals: u32) -> u8 {
     u8::try_from(below.count()).unwrap_or(u8::MAX)
 }
 
+/// What the decoys say of one comparison.
+struct Sampled {
+    /// Share of the decoys in which both records have the field: what the join counted is of those pairs only.
+    both: f64,
+    /// How often strangers who have it are equal at least: three deviations below what was seen.
+    equal_least: f64,
+}
+
 /// What is known before the fit.
 #[derive(Default)]
 pub struct Evidence {
@@ -214,6 +222,7 @@ impl Model {
                 break;
             }
         }
+        let sampled = model.sampled(&evidence.decoys);
         model.set_prior(evidence, 0.0);
         while model.rounds < ROUNDS_MAX {
             model.rounds += 1;
@@ -246,7 +255,7 @@ impl Model {
             let settled = (expected - model.expected).abs() < 0.01;
             (model.m, model.expected) = (next, expected);
             model.u[rivals] = smoothed(&strangers, &any_rivals);
-            model.count_equal(evidence, &same_alone);
+            model.count_equal(evidence, &sampled, &same_alone);
             model.set_prior(evidence, expected);
             if change < CONVERGED && settled {
                 break;
@@ -281,16 +290,15 @@ impl Model {
 
     /// Expected precision and recall of thresholds from −10 to 20 bits.
     fn expect(&self, candidates: &[Seen]) -> Vec<Expected> {
-        let weights = candidates.iter();
-        let mut weights: Vec<f64> = weights
-            .map(|seen| self.weight(&seen.vector, seen.identifier))
-            .collect();
-        weights.sort_by(|a, b| b.total_cmp(a));
-        let share = |weight: &f64| 1.0 / (1.0 + (-weight).exp2());
-        let all: f64 = weights.iter().map(share).sum();
+        let weights = candidates
+            .iter()
+            .map(|seen| self.weight(&seen.vector, seen.identifier));
+        let mut weights: Vec<(f64, f64)> = weights.zip(self.chances(candidates)).collect();
+        weights.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)));
+        let all: f64 = weights.iter().map(|(_, share)| share).sum();
         let at = |bits: i32| {
-            let count = weights.partition_point(|weight| *weight >= f64::from(bits));
-            let same: f64 = weights.iter().take(count).map(share).sum();
+            let count = weights.partition_point(|(weight, _)| *weight >= f64::from(bits));
+            let same: f64 = weights.iter().take(count).map(|(_, share)| share).sum();
             Expected {
                 bits,
                 candidates: count,
@@ -326,47 +334,44 @@ impl Model {
 
     /// How often strangers are equal in a field that is a match key by itself: the join has counted it over all pairs of
     /// the two sides, of which decoys are but a sample. `same` are the same persons expected among the undecided.
-    fn count_equal(&mut self, evidence: &Evidence, same: &[f64]) {
+    fn count_equal(&mut self, evidence: &Evidence, sampled: &[Sampled], same: &[f64]) {
         let all = (persons(evidence.sizes.0) * persons(evidence.sizes.1)).max(1.0);
-        for (at, (alone, same)) in evidence.alone.iter().zip(same).enumerate() {
-            let Some((_, undecided)) = alone else {
+        let alone = evidence.alone.iter().zip(sampled).zip(same);
+        for (at, ((alone, sampled), same)) in alone.enumerate() {
+            let (Some((_, undecided)), Some([first, others @ ..])) = (alone, self.u.get_mut(at))
+            else {
                 continue;
             };
             // What decoys show beyond chance stays: else a fit that takes all pairs of a key for the same persons would
             // make that key's strangers impossible, and so prove itself right.
-            let all = (all * Self::both_have(evidence, at)).max(1.0);
-            let equal =
-                ((*undecided as f64 - same).max(1.0) / all).max(self.seen_equal(evidence, at));
-            let Some([first, others @ ..]) = self.u.get_mut(at) else {
-                continue;
-            };
+            let counted = (*undecided as f64 - same).max(1.0) / (all * sampled.both).max(1.0);
+            let equal = counted.max(sampled.equal_least);
             let scale = (1.0 - equal) / (1.0 - *first);
             *first = equal;
             others.iter_mut().for_each(|level| *level *= scale);
         }
     }
 
-    /// How often decoys are equal in a field at least, three deviations below what was seen.
-    fn seen_equal(&self, evidence: &Evidence, at: usize) -> f64 {
-        let levels = evidence.decoys.iter().filter_map(|vector| *vector.get(at)?);
-        let (mut seen, mut both) = (0.0, 0.0);
-        for level in levels {
-            both += 1.0;
-            seen += f64::from(u8::from(level == 0));
-        }
-        let strangers = seen - both * self.same_decoys;
-        let least = strangers - 3.0 * strangers.max(0.0).sqrt() - 3.0;
-        least.max(0.0) / f64::max(both, 1.0)
-    }
-
-    /// Share of the decoys in which both records have a field: what the join counted is of those pairs only.
-    fn both_have(evidence: &Evidence, at: usize) -> f64 {
-        let levels = evidence.decoys.iter().filter_map(|vector| *vector.get(at)?);
-        let count = levels.count();
-        if count == 0 {
-            return 1.0;
-        }
-        count as f64 / evidence.decoys.len() as f64
+    /// What the decoys say of each comparison, once the share of the same persons among them is known.
+    fn sampled(&self, decoys: &[Vector]) -> Vec<Sampled> {
+        let of = |at: usize| {
+            let (mut equal, mut both) = (0.0, 0.0);
+            for level in decoys.iter().filter_map(|vector| *vector.get(at)?) {
+                both += 1.0;
+                equal += f64::from(u8::from(level == 0));
+            }
+            let strangers: f64 = equal - both * self.same_decoys;
+            let least = strangers - 3.0 * strangers.max(0.0).sqrt() - 3.0;
+            Sampled {
+                both: if both > 0.0 {
+                    both / decoys.len() as f64
+                } else {
+                    1.0
+                },
+                equal_least: least.max(0.0) / f64::max(both, 1.0),
+            }
+        };
+        (0..self.u.len()).map(of).collect()
     }
 
     /// The prior: the share of true pairs among all pairs of the two sides, those that the keys decide and those that
@@ -480,108 +485,5 @@ fn finds_without(keys: &[BTreeSet<usize>], agree: u16, at: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Vectors drawn from known m and u: the fit finds m, and the weights sort same from strangers.
-    #[test]
-    fn the_fit_finds_what_made_the_vectors() {
-        let m = [
-            [0.80, 0.10, 0.05, 0.03, 0.02, 0.0],
-            [0.90, 0.04, 0.03, 0.02, 0.01, 0.0],
-            [0.70, 0.10, 0.10, 0.05, 0.05, 0.0],
-        ];
-        let u = [
-            [0.01, 0.02, 0.05, 0.12, 0.80, 0.0],
-            [0.001, 0.01, 0.03, 0.10, 0.859, 0.0],
-            [0.05, 0.05, 0.10, 0.20, 0.60, 0.0],
-        ];
-        let mut random = blake3::Hasher::new().update(b"weights").finalize_xof();
-        let mut draw = |levels: &Levels| -> Option<u8> {
-            let mut bytes = [0; 4];
-            random.fill(&mut bytes);
-            let mut left = f64::from(u32::from_le_bytes(bytes)) / 4_294_967_296.0;
-            let mut levels = (0..).zip(levels);
-            levels
-                .find(|(_, share)| {
-                    left -= **share;
-                    left < 0.0
-                })
-                .map(|(level, _)| level)
-        };
-        let mut evidence = Evidence {
-            sizes: (10_000, 10_000),
-            ..Evidence::default()
-        };
-        // Two keys, on the first and on the second field: there all candidates of the key are equal.
-        for at in 0..16_000 {
-            let source = if at % 8 < 4 { &m } else { &u };
-            let mut vector: Vector = source.iter().map(&mut draw).collect();
-            let key = at % 2;
-            vector[key] = Some(0);
-            evidence.candidates.push(Seen {
-                agree: 1 << key,
-                vector,
-                identifier: Identifier::Absent,
-                rival_group: None,
-            });
-            // One decoy in twenty is the same person.
-            let source = if at % 20 == 0 { &m } else { &u };
-            evidence.decoys.push(source.iter().map(&mut draw).collect());
-        }
-        let keys = [BTreeSet::from([0]), BTreeSet::from([1])];
-        let model = Model::fit(
-            ["a", "b", "c"]
-                .map(|name| (name.to_owned(), false))
-                .to_vec(),
-            &keys,
-            &evidence,
-        );
-        for (found, made) in model.u.iter().zip(&u).chain(model.m.iter().zip(&m)) {
-            for (found, made) in found.iter().zip(made) {
-                assert!((found - made).abs() < 0.15, "{found} {made}");
-            }
-        }
-        assert!(
-            (model.expected / 8_000.0 - 1.0).abs() < 0.3,
-            "{}",
-            model.expected
-        );
-        assert!(
-            (model.same_decoys - 0.05).abs() < 0.03,
-            "{}",
-            model.same_decoys
-        );
-        let weight = |level| model.weight(&vec![Some(level); 3], Identifier::Absent);
-        assert!(weight(0) > weight(1) && weight(1) > weight(4));
-        assert!(
-            (weight(0) - model.weight(&vec![Some(0); 3], Identifier::Differs) + AGAINST_A_BITS)
-                .abs()
-                < 1e-9
-        );
-        assert!((model.weight(&vec![None; 3], Identifier::Absent) - model.prior_bits).abs() < 1e-9);
-    }
-
-    /// Nothing to fit: the priors are used, and every weight is finite.
-    #[test]
-    fn without_evidence_the_priors_speak() {
-        let model = Model::fit(
-            vec![("a".to_owned(), false)],
-            &[BTreeSet::new()],
-            &Evidence::default(),
-        );
-        assert!(
-            model.m[0]
-                .iter()
-                .zip(&M_PRIOR)
-                .all(|(m, prior)| (m - prior).abs() < 1e-12)
-        );
-        assert!(
-            model.u[0]
-                .iter()
-                .zip(&U_PRIOR)
-                .all(|(u, prior)| (u - prior).abs() < 1e-12)
-        );
-        assert!(model.weight(&vec![Some(0)], Identifier::Absent).is_finite());
-    }
-}
+#[path = "weights_tests.rs"]
+mod tests;

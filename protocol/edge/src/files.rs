@@ -230,6 +230,24 @@ pub fn sweep(folder: &Path) {
     }
 }
 
+/// Overwrites a file in place and removes it. A new file beside it would leave the old blocks as they are; journalled and
+/// flash storage may keep them all the same.
+pub fn wipe(path: &Path) -> Result<(), Problem> {
+    let wrap = |error| Problem::io(path, error);
+    let len = fs::metadata(path).map_err(wrap)?.len();
+    let mut file = File::options().write(true).open(path).map_err(wrap)?;
+    let block = [0; 1 << 16];
+    let mut left = len;
+    while left > 0 {
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
+        file.write_all(&block[..part]).map_err(wrap)?;
+        left -= part as u64;
+    }
+    file.sync_all().map_err(wrap)?;
+    drop(file);
+    fs::remove_file(path).map_err(wrap)
+}
+
 /// Makes a rename durable; a file system without folder sync is left as it is.
 pub fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
