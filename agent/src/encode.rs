@@ -8,8 +8,6 @@ use std::collections::BTreeSet;
 use hedui_edge::Problem;
 use hedui_keys::lock::Lock;
 use hedui_protocol::agreement::{Agreement, MatchKey};
-use hedui_protocol::field::Normal;
-use hedui_protocol::filter::record::RecordEncoder;
 use hedui_protocol::ids::Handle;
 use hedui_protocol::lock::{TagContext, Token};
 use hedui_protocol::match_key::{KeyInput, Side};
@@ -85,135 +83,7 @@ impl Encoder<'_> {
             let rows = (0..self.fan_out(key)).map(|index| row(tag(index), handle));
             tables.push(rows.collect());
         }
-        Ok((tables, bitmap | self.likeness_bit(person)))
-    }
-
-    /// The bit of likeness in a record's bitmap: set if the record has a value in some field of its filter.
-    pub fn likeness_bit(&self, grouped: &Grouped) -> u16 {
-        let Some((likeness, key)) = self.agreement.likeness() else {
-            return 0;
-        };
-        let bit = 1 << (key.number - 1);
-        if let Some(canary) = grouped.canary {
-            return canary.bitmap & bit;
-        }
-        let cells = grouped.person.cells();
-        let mut fields = likeness.record_fields(self.agreement).into_iter();
-        let has = |cell: &Normal| cell.value.is_some() || cell.remnant.is_some();
-        if fields.any(|field| cells.get(field.field).is_some_and(has)) {
-            bit
-        } else {
-            0
-        }
-    }
-
-    /// An encoder of record filters in the register's context, if the agreement has likeness; one per thread.
-    pub fn record_encoder(&self) -> Option<RecordEncoder> {
-        let (likeness, _) = self.agreement.likeness()?;
-        let fields = likeness.record_fields(self.agreement);
-        let key = self.context.record_filter_key();
-        Some(RecordEncoder::new(key, likeness.bits, &fields))
-    }
-
-    /// Row of the table of record filters. A canary's filter is the same on both sides and like nobody's; that of a
-    /// record without values is like nobody's.
-    pub fn filter_row(&self, records: &mut RecordEncoder, grouped: &Grouped) -> Vec<u8> {
-        let handle = self.pseudonyms.handle(self.register, &grouped.id);
-        let mut words = vec![0; records.words()];
-        if let Some(canary) = grouped.canary {
-            let number = self.agreement.likeness().map_or(0, |(_, key)| key.number);
-            // One without likeness is alike to nobody, not to its other half either.
-            if self.likeness_bit(grouped) == 0 {
-                self.nobody(&format!("absent {}", handle.to_hex()), &mut words);
-                return filter_row(handle, &words);
-            }
-            let token = self.context.canary_token(canary.index, number);
-            let mut seed = blake3::Hasher::new();
-            seed.update(token.expose());
-            let mut seed = seed.finalize_xof();
-            match self.sections() {
-                // A canary must not stand out by bits where no person has any, or by many.
-                Some(_) => {
-                    let mut root = zeroize::Zeroizing::new([0; 32]);
-                    seed.fill(&mut root[..]);
-                    records.encode_invented(&root, &mut words);
-                }
-                None => invented(&mut seed, &mut words),
-            }
-        } else if !records.encode(grouped.person.cells(), &mut words) && self.sections().is_none() {
-            // With sections a gap is a gap, and says nothing; without, no filter may be empty.
-            self.nobody(&format!("absent {}", handle.to_hex()), &mut words);
-        }
-        filter_row(handle, &words)
-    }
-
-    /// Row of the table of record filters that only pads. Where fields have sections each is that of another of `pool`'s
-    /// records, so that strangers are as alike as persons are; else its bits are like nobody's.
-    pub fn filter_padding(
-        &self,
-        records: &mut RecordEncoder,
-        index: u64,
-        pool: &[Vec<Normal>],
-    ) -> Vec<u8> {
-        let mut words = vec![0; records.words()];
-        if !self.mixed(records, index, pool, &mut words) {
-            self.nobody(&format!("padding {index}"), &mut words);
-        }
-        let handle = self.pseudonyms.padding_handle(self.register, index);
-        filter_row(handle, &words)
-    }
-
-    /// Bits of a section, if the fields have sections.
-    fn sections(&self) -> Option<u32> {
-        let likeness = self.agreement.likeness();
-        likeness.and_then(|(likeness, _)| likeness.section_bits())
-    }
-
-    /// A record of which every field is somebody else's; whether there is one.
-    fn mixed(
-        &self,
-        records: &mut RecordEncoder,
-        index: u64,
-        pool: &[Vec<Normal>],
-        words: &mut [u64],
-    ) -> bool {
-        let Some((likeness, _)) = self.agreement.likeness().filter(|(l, _)| l.sections) else {
-            return false;
-        };
-        let fields = likeness.record_fields(self.agreement);
-        if pool.len() < fields.len() {
-            return false;
-        }
-        let mut draw = [0; 16];
-        let table = format!("{}/mixed", self.register);
-        self.pseudonyms.padding(&table, index, &mut draw);
-        let number = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .fold(0, |n: usize, byte| n << 8 | usize::from(*byte))
-        };
-        // A first person and a step: no two fields are of one person.
-        let (mut at, step) = (
-            number(&draw[..7]) % pool.len(),
-            1 + number(&draw[7..14]) % (pool.len() / fields.len()).max(1),
-        );
-        let mut cells: Vec<Normal> = pool[at].clone();
-        for field in fields {
-            at = (at + step) % pool.len();
-            if let (Some(own), Some(other)) =
-                (cells.get_mut(field.field), pool[at].get(field.field))
-            {
-                own.clone_from(other);
-            }
-        }
-        records.encode(&cells, words)
-    }
-
-    fn nobody(&self, about: &str, words: &mut [u64]) {
-        let mut seed = [0; 32];
-        let table = format!("{}/filters/{about}", self.register);
-        self.pseudonyms.padding(&table, 0, &mut seed);
-        invented(&mut blake3::Hasher::new_keyed(&seed).finalize_xof(), words);
+        Ok((tables, self.with_likeness(bitmap, person)))
     }
 
     /// Rows that every record has in the table of a key.
@@ -234,26 +104,28 @@ impl Encoder<'_> {
         }
         let person = &grouped.person;
         let handle = self.pseudonyms.handle(self.register, &grouped.id);
-        let likeness = self.likeness_bit(grouped);
         let keys = self.agreement.match_keys().iter();
-        keys.filter(|key| key.is_in(person, self.side))
+        let bitmap = keys
+            .filter(|key| key.is_in(person, self.side))
             .filter(|key| !too_common.contains(&(handle, key.number)))
-            .fold(likeness, |bits, key| bits | 1 << (key.number - 1))
+            .fold(0, |bits, key| bits | 1 << (key.number - 1));
+        self.with_likeness(bitmap, grouped)
     }
 
     /// Presence row: which match keys the record has, too common ones left out.
     pub fn presence_row(
         &self,
-        handle: Handle,
-        (tokens, likeness_bit): (&[KeyTokens], u16),
+        (handle, grouped): (Handle, &Grouped),
+        tokens: &[KeyTokens],
         too_common: &TooCommon,
     ) -> [u8; PRESENCE_ROW_BYTES] {
-        let mut bitmap = likeness_bit;
+        let mut bitmap = 0;
         for (index, token) in tokens.iter().enumerate() {
             if !token.is_empty() && !too_common.contains(&(handle, number(index))) {
                 bitmap |= 1 << index;
             }
         }
+        bitmap = self.with_likeness(bitmap, grouped);
         let mut row = [0; PRESENCE_ROW_BYTES];
         row[..16].copy_from_slice(&handle.0);
         row[16..18].copy_from_slice(&bitmap.to_be_bytes());
@@ -314,30 +186,6 @@ impl Encoder<'_> {
 /// Number of the match key at an index.
 fn number(index: usize) -> u8 {
     u8::try_from(index + 1).unwrap_or(u8::MAX)
-}
-
-/// Random bits, about as many as persons' filters have: between a third and a half.
-fn invented(random: &mut blake3::OutputReader, words: &mut [u64]) {
-    let mut draw = || {
-        let mut bytes = [0; 4];
-        random.fill(&mut bytes);
-        u32::from_le_bytes(bytes) as usize
-    };
-    let bits = words.len() * 64;
-    let positions = bits * (42 + draw() % 24) / 100;
-    for _ in 0..positions {
-        let bit = draw() % bits;
-        words[bit / 64] |= 1 << (bit % 64);
-    }
-}
-
-/// Records from which padding of sections is mixed, at most.
-pub const POOL_MOST: usize = 2048;
-
-/// `handle ‖ filter`, words little-endian.
-fn filter_row(handle: Handle, words: &[u64]) -> Vec<u8> {
-    let bytes = words.iter().flat_map(|word| word.to_le_bytes());
-    handle.0.into_iter().chain(bytes).collect()
 }
 
 /// `tag ‖ handle`.

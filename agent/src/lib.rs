@@ -24,6 +24,7 @@ pub mod command;
 pub mod encode;
 pub mod evaluation;
 pub mod extsort;
+pub mod filters;
 pub mod intake;
 pub mod mapping;
 pub mod quality;

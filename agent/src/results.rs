@@ -215,10 +215,10 @@ fn open_register(
             continue;
         };
         let tokens = encoder.tokens(lock, &roll.persons[person])?;
-        let likeness = encoder.likeness_bit(&roll.persons[person]);
-        let held = (0..).zip(&tokens).fold(likeness, |bits: u16, (at, token)| {
+        let held = (0..).zip(&tokens).fold(0, |bits: u16, (at, token)| {
             bits | u16::from(!token.is_empty()) << at
         });
+        let held = encoder.with_likeness(held, &roll.persons[person]);
         if !policy.admits(pair, held) {
             opened.impossible_count += 1;
             continue;

@@ -13,6 +13,7 @@ use hedui_edge::files::{self, Scratch};
 use hedui_keys::lock::Lock;
 use hedui_protocol::agreement::MatchKey;
 use hedui_protocol::field::{self, Normal};
+use hedui_protocol::filter::harden;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::{PAYLOAD_CLASSES, RECORDS_WEIGHED_LEAST};
 use hedui_protocol::message::submission::{
@@ -23,8 +24,9 @@ use hedui_protocol::primitive::{Sha256, hex};
 use rayon::prelude::*;
 
 use crate::canary;
-use crate::encode::{Encoder, POOL_MOST, TooCommon, facts_of, row};
+use crate::encode::{Encoder, TooCommon, facts_of, row};
 use crate::extsort::{Row, Sorter};
+use crate::filters::POOL_MOST;
 use crate::record::Grouped;
 use crate::usual::{Usual, class_at};
 
@@ -58,6 +60,9 @@ pub fn build(
     let is_roll = dataset.as_str() != encoder.register;
     let (sorters, mut counts) = sort_tags(encoder, work, is_roll, parts)?;
     let likeness = encoder.agreement.likeness();
+    if likeness.is_some_and(|(likeness, _)| !likeness.harden.is_empty()) {
+        harden::self_test()?;
+    }
     if likeness.is_some_and(|(likeness, _)| likeness.sections)
         && counts.persons < RECORDS_WEIGHED_LEAST
     {
@@ -373,18 +378,18 @@ fn write_records(
     let mut filters = Body::new(work)?;
     parts(&mut |persons, lock| {
         if words.is_some() {
-            let rows: Vec<Vec<u8>> = persons
+            let rows: Vec<Result<Vec<u8>, Problem>> = persons
                 .par_iter()
                 .with_min_len(1024)
                 .map_init(
                     || encoder.record_encoder(),
                     |records, person| match records {
-                        Some(records) => encoder.filter_row(records, person),
-                        None => Vec::new(),
+                        Some(records) => encoder.filter_row(records, lock, person),
+                        None => Ok(Vec::new()),
                     },
                 )
                 .collect();
-            rows.iter().try_for_each(|row| filters.write(row))?;
+            rows.into_iter().try_for_each(|row| filters.write(&row?))?;
             let real = persons.iter().filter(|person| person.canary.is_none());
             let more = real.take(POOL_MOST - pool.len());
             pool.extend(more.map(|person| person.person.cells().to_vec()));
@@ -394,10 +399,7 @@ fn write_records(
             .map(|person| {
                 let handle = encoder.pseudonyms.handle(encoder.register, &person.id);
                 let tokens = encoder.tokens(lock, person)?;
-                let presence = {
-                    let likeness = encoder.likeness_bit(person);
-                    encoder.presence_row(handle, (&tokens, likeness), too_common)
-                };
+                let presence = encoder.presence_row((handle, person), &tokens, too_common);
                 let payload = (!is_roll)
                     .then(|| encoder.payload_row(handle, &tokens, too_common, &facts_of(person)));
                 Ok::<_, Problem>((presence, payload))

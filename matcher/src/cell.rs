@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use hedui_protocol::agreement::likeness::Measure;
 
+use crate::block::Blocks;
 use crate::likeness::Prepared;
 use crate::segment::{Range, Row};
 
@@ -21,6 +22,8 @@ pub const VERSION: u32 = 1;
 pub const KERNEL: &str = "exact-merge/1";
 /// Names the code that made a part of a similarity join; every processor gives the same.
 pub const SIMILARITY_KERNEL: &str = "similarity/2";
+/// Names the code that made a part of a comparison within blocks.
+pub const BLOCK_KERNEL: &str = "block/1";
 
 /// One cell of an exact join.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +72,20 @@ pub struct Bound {
     pub first_block: usize,
     /// Number of blocks.
     pub blocks: usize,
+    /// Where only records that share a tag are compared: the tables of that tag, of which the cell takes the rows whose
+    /// first byte is in its range. Then `first_block` and `blocks` are nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<BlockTables>,
+}
+
+/// Tag tables of the key that makes blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockTables {
+    /// Segment of the roll.
+    pub left: PathBuf,
+    /// Segment of the register.
+    pub right: PathBuf,
 }
 
 /// What a finished cell leaves.
@@ -90,7 +107,8 @@ pub struct Receipt {
 }
 
 fn kernel(cell: &Cell) -> &'static str {
-    match cell.likeness {
+    match &cell.likeness {
+        Some(bound) if bound.within.is_some() => BLOCK_KERNEL,
         Some(_) => SIMILARITY_KERNEL,
         None => KERNEL,
     }
@@ -113,16 +131,23 @@ pub fn run(cell: &Cell) -> Result<Receipt, Problem> {
         return Ok(receipt);
     }
     if let Some(bound) = &cell.likeness {
+        if let Some(tables) = &bound.within {
+            return Blocks::load(cell, bound)?.run(cell, bound, tables);
+        }
         let prepared = Prepared::load(cell, bound)?;
         return prepared.with_join(|join| prepared.run(join, cell, bound));
     }
     keep::<ROW>(cell, |emit| {
-        join(cell, &mut |left, right| {
-            let mut row = [0; ROW];
-            row[..16].copy_from_slice(&left[16..]);
-            row[16..].copy_from_slice(&right[16..]);
-            emit(&row)
-        })
+        join(
+            (&cell.left, &cell.right),
+            (cell.from, cell.to),
+            &mut |left, right| {
+                let mut row = [0; ROW];
+                row[..16].copy_from_slice(&left[16..]);
+                row[16..].copy_from_slice(&right[16..]);
+                emit(&row)
+            },
+        )
     })
 }
 
@@ -175,40 +200,42 @@ pub fn done(cell: &Cell) -> Option<Receipt> {
     (same && cell.part.exists()).then_some(receipt)
 }
 
-/// Equi-join of two sorted ranges; pairs come in the order of tag, left handle, right handle.
-fn join(
-    cell: &Cell,
+/// Equi-join of two sorted segments, of the rows whose first byte is in the range; pairs come in the order of tag, left
+/// handle, right handle.
+pub(crate) fn join(
+    (left_path, right_path): (&Path, &Path),
+    (from, to): (u8, u8),
     emit: &mut dyn FnMut(&Row, &Row) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    let mut left = Range::open(&cell.left, cell.from, cell.to)?;
-    let mut right = Range::open(&cell.right, cell.from, cell.to)?;
+    let mut left = Range::open(left_path, from, to)?;
+    let mut right = Range::open(right_path, from, to)?;
     let next = |range: &mut Range, path: &Path| range.next_row().map_err(|e| Problem::io(path, e));
-    let mut l = next(&mut left, &cell.left)?;
-    let mut r = next(&mut right, &cell.right)?;
+    let mut l = next(&mut left, left_path)?;
+    let mut r = next(&mut right, right_path)?;
     let mut run: Vec<Row> = Vec::new();
     while let (Some(left_row), Some(right_row)) = (l, r) {
         match left_row[..16].cmp(&right_row[..16]) {
             std::cmp::Ordering::Less => {
                 left.skip_below(&right_row[..16])
-                    .map_err(|e| Problem::io(&cell.left, e))?;
-                l = next(&mut left, &cell.left)?;
+                    .map_err(|e| Problem::io(left_path, e))?;
+                l = next(&mut left, left_path)?;
             }
             std::cmp::Ordering::Greater => {
                 right
                     .skip_below(&left_row[..16])
-                    .map_err(|e| Problem::io(&cell.right, e))?;
-                r = next(&mut right, &cell.right)?;
+                    .map_err(|e| Problem::io(right_path, e))?;
+                r = next(&mut right, right_path)?;
             }
             std::cmp::Ordering::Equal => {
                 // A tag occurs at most 20 times on a side (checked at intake), so a run is short.
                 run.clear();
                 while let Some(row) = r.filter(|row| row[..16] == left_row[..16]) {
                     run.push(row);
-                    r = next(&mut right, &cell.right)?;
+                    r = next(&mut right, right_path)?;
                 }
                 while let Some(row) = l.filter(|row| row[..16] == left_row[..16]) {
                     run.iter().try_for_each(|other| emit(&row, other))?;
-                    l = next(&mut left, &cell.left)?;
+                    l = next(&mut left, left_path)?;
                 }
             }
         }

@@ -11,7 +11,6 @@ use clap::{Args, Parser, Subcommand};
 use hedui_edge::exchange::{self, Draft};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, console};
-use hedui_protocol::agreement::likeness::LIKENESS_WARNING;
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
@@ -21,6 +20,7 @@ use hedui_protocol::primitive::sha256;
 use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
 
+use crate::block::{self, Blocks};
 use crate::cell::{self, Cell};
 use crate::evaluation::explanation::{self, ExplainOptions};
 use crate::evaluation::{self, EvaluateOptions};
@@ -418,8 +418,8 @@ fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Result
     let (alike, exact): (Vec<&Cell>, Vec<&Cell>) =
         todo.iter().partition(|cell| cell.likeness.is_some());
     let groups = preflight(&alike, options.memory)?;
-    if desk.agreement.likeness().is_some() {
-        console.note(LIKENESS_WARNING);
+    if let Some((likeness, _)) = desk.agreement.likeness() {
+        console.note(likeness.notice());
     }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads.unwrap_or(0))
@@ -488,7 +488,11 @@ fn preflight<'c>(
             Ok(meta.len() / width)
         };
         let rows = (rows(&cell.left)?, rows(&cell.right)?);
-        let needed = likeness::memory_bytes(rows, bound.bits) as f64 / f64::from(1 << 30);
+        let needed = match bound.within {
+            Some(_) => block::memory_bytes(rows, bound.bits),
+            None => likeness::memory_bytes(rows, bound.bits),
+        };
+        let needed = needed as f64 / f64::from(1 << 30);
         if needed > gibibytes {
             return Err(Problem::data(
                 format!(
@@ -515,6 +519,15 @@ fn run_alike(
     console.say(&format!(
         "整条记录相似度比对 comparing record filters: {register}"
     ));
+    if bound.within.is_some() {
+        let blocks = Blocks::load(first, bound)?;
+        return run_cells(pool, console, cells, |cell| {
+            match cell.likeness.as_ref().map(|bound| (bound, &bound.within)) {
+                Some((bound, Some(tables))) => blocks.run(cell, bound, tables),
+                _ => cell::run(cell),
+            }
+        });
+    }
     let prepared = pool.install(|| Prepared::load(first, bound))?;
     let (prepared, console) = (&prepared, console);
     pool.install(|| {

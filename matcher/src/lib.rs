@@ -18,6 +18,7 @@
 #![deny(unsafe_code)] // but for the similarity kernels
 
 pub mod assignment;
+pub mod block;
 pub mod cell;
 pub mod command;
 pub mod evaluation;

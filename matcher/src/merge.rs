@@ -199,7 +199,7 @@ fn compare_one(
         if agree == 0 {
             continue;
         }
-        let differ = l & r & !agree;
+        let differ = policy.differing(agree, (*l, *r));
         if policy.is_candidate(agree, differ) {
             candidates.push(Candidate {
                 roll,

@@ -11,7 +11,7 @@ use hedui_protocol::message::submission::{FILTERS, HANDLE_BYTES, Manifest};
 use hedui_protocol::primitive::{hex, sha256};
 use serde::Serialize;
 
-use crate::cell::{Bound, Cell, VERSION};
+use crate::cell::{BlockTables, Bound, Cell, VERSION};
 use crate::intake::State;
 use crate::ledger::Accepted;
 use crate::segment;
@@ -162,6 +162,37 @@ fn similarity_cells(
     let Some((likeness, key)) = agreement.likeness() else {
         return Ok(Vec::new());
     };
+    let bound = |first_block, blocks| Bound {
+        bits: likeness.sent_bits(),
+        measure: likeness.measure,
+        threshold: likeness.threshold.clone(),
+        best: likeness.best,
+        first_block,
+        blocks,
+        within: None,
+    };
+    if let Some(block) = likeness.block_key(agreement) {
+        let table = Manifest::tag_table(block.number);
+        let tags = cell(state, pairing, folder, (block.number, "all"), &table);
+        let rows = segment::rows_count(&tags.left)? + segment::rows_count(&tags.right)?;
+        let cells = ranges(rows).into_iter().map(|(from, to)| {
+            let within = BlockTables {
+                left: tags.left.clone(),
+                right: tags.right.clone(),
+            };
+            let what = format!("{from:03}-{to:03}");
+            Cell {
+                likeness: Some(Bound {
+                    within: Some(within),
+                    ..bound(0, 0)
+                }),
+                from,
+                to,
+                ..cell(state, pairing, folder, (key.number, &what), FILTERS)
+            }
+        });
+        return Ok(cells.collect());
+    }
     let width = (HANDLE_BYTES + likeness.bytes()) as u64;
     let whole = cell(state, pairing, folder, (key.number, "all"), FILTERS);
     let left = std::fs::metadata(&whole.left).map_err(|e| Problem::io(&whole.left, e))?;
@@ -169,16 +200,8 @@ fn similarity_cells(
         .into_iter()
         .map(|(first, blocks)| {
             let what = format!("{first:06}");
-            let bound = Bound {
-                bits: likeness.bits,
-                measure: likeness.measure,
-                threshold: likeness.threshold.clone(),
-                best: likeness.best,
-                first_block: first,
-                blocks,
-            };
             Cell {
-                likeness: Some(bound),
+                likeness: Some(bound(first, blocks)),
                 ..cell(state, pairing, folder, (key.number, &what), FILTERS)
             }
         });

@@ -25,6 +25,8 @@ pub struct Policy {
     refined: Option<(i16, i16)>,
     /// Whether the refinement round may confirm a contradicted identifier.
     confirm_conflicts: bool,
+    /// Where records are compared within blocks only: the bit of likeness, and that of the key that makes the blocks.
+    within: Option<(u16, u16)>,
 }
 
 /// Bits as hundredths, for a row of a result.
@@ -70,6 +72,10 @@ impl Policy {
             review_one_family: decision.review_one_family,
             review_one_family_against_a: decision.review_one_family_against_a,
             review_class_c: decision.review_class_c,
+            within: agreement.likeness().and_then(|(likeness, key)| {
+                let block = likeness.block_key(agreement)?;
+                Some((bit(key.number), bit(block.number)))
+            }),
             confirm_conflicts: agreement
                 .text()
                 .refine
@@ -80,6 +86,16 @@ impl Policy {
                 .refine
                 .as_ref()
                 .map(|refine| (centibits(refine.match_bits), centibits(refine.review_bits))),
+        }
+    }
+
+    /// Keys that both records have (`held`, of either side) and that do not agree. Records of two blocks were never compared, so
+    /// they are not unlike.
+    pub fn differing(&self, agree: u16, held: (u16, u16)) -> u16 {
+        let differ = held.0 & held.1 & !agree;
+        match self.within {
+            Some((likeness, block)) if agree & block == 0 => differ & !likeness,
+            _ => differ,
         }
     }
 
@@ -206,6 +222,7 @@ mod tests {
             review_class_c: true,
             refined: Some((430, -300)),
             confirm_conflicts: false,
+            within: Some((32, 8)),
         }
     }
 
@@ -231,6 +248,15 @@ mod tests {
         assert_eq!(policy(2).decide(2 | 8, 1), Some(Outcome::Match));
         assert_eq!(policy(2).decide(2 | 4, 1), None);
         assert_eq!(policy(3).decide(2 | 8, 1), Some(Outcome::Review));
+    }
+
+    /// Records of two blocks were never compared: they are not unlike.
+    #[test]
+    fn likeness_differs_within_a_block_only() {
+        let p = policy(0);
+        assert_eq!(p.differing(1, (63, 63)), 62 & !32);
+        assert_eq!(p.differing(1 | 8, (63, 63)), 62 & !8);
+        assert_eq!(p.differing(8, (63, 31)), 31 & !8);
     }
 
     /// More agreement never makes a pair less of a match while class A is absent (no non-monotone surprise).

@@ -16,6 +16,8 @@ pub enum Label {
     BlindPadding,
     /// Key of an OPRF batch's blinds.
     BlindKey,
+    /// Key of the record filters of one block.
+    BlockFilter,
     /// Invented persons that prove a comparison complete.
     Canary,
     /// Check value of what one side says of its canaries.
@@ -71,6 +73,7 @@ impl Label {
             Self::Blind => b"HEDUI1/blind",
             Self::BlindPadding => b"HEDUI1/blind-padding",
             Self::BlindKey => b"HEDUI1/blind-key",
+            Self::BlockFilter => b"HEDUI1/block-filter",
             Self::Canary => b"HEDUI1/canary",
             Self::CanarySlip => b"HEDUI1/canary-slip",
             Self::CustodianLog => b"HEDUI1/custodian-log",

@@ -112,6 +112,13 @@ impl TagContext {
         Secret::new(self.prk(&[]).expand(Label::RecordFilter, &[&self.place]))
     }
 
+    /// `HKDF-Expand(HKDF-Extract(AD, y ‖ S_r), "HEDUI1/block-filter" ‖ 0 ‖ u32 epoch ‖ u16 register ‖ u8 match key, 32)`: the
+    /// key of the record filters of all records that share the value of one match key, of which y is the token.
+    pub fn block_filter_key(&self, match_key: u8, token: &Token) -> Secret<32> {
+        let info: [&[u8]; 2] = [&self.place, &[match_key]];
+        Secret::new(self.prk(&[token]).expand(Label::BlockFilter, &info))
+    }
+
     fn prk(&self, tokens: &[&Token]) -> Prk {
         // Room at once: a vector that grows leaves its older selves behind.
         let mut ikm = zeroize::Zeroizing::new(Vec::with_capacity(64 * tokens.len() + 32));

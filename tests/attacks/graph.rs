@@ -27,12 +27,17 @@ const VICTIMS: usize = 600;
 const ASKED: usize = 6;
 
 /// Similarities between rows and columns.
-struct Graph {
+pub struct Graph {
     columns: usize,
     values: Vec<f32>,
 }
 
 impl Graph {
+    /// Rows of `columns` values each.
+    pub fn new(columns: usize, values: Vec<f32>) -> Self {
+        Self { columns, values }
+    }
+
     fn row(&self, at: usize) -> &[f32] {
         &self.values[at * self.columns..(at + 1) * self.columns]
     }
@@ -130,7 +135,7 @@ fn nearest(from: &[Vec<f32>], to: &[Vec<f32>]) -> Vec<(usize, f32)> {
 }
 
 /// Names the victim's records: by profiles first, then by similarity to the pairs that are clearest, again and again.
-fn name_records(victim: &Graph, known: &Graph) -> Vec<usize> {
+pub fn name_records(victim: &Graph, known: &Graph) -> Vec<usize> {
     let profiles = |graph: &Graph| {
         (0..graph.rows())
             .map(|at| profile(graph.row(at)))

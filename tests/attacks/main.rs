@@ -27,6 +27,7 @@ use hedui_tests::county::dice::Dice;
 use hedui_tests::county::people::number;
 use rayon::prelude::*;
 
+mod block;
 mod graph;
 
 /// Area code and birth years that the attacker knows: a tenth of the numbers of one code.

@@ -98,6 +98,22 @@ fn likeness_template(fields: &[usize], threshold: &str, best: u32) -> String {
     text + &format!("[[match_key]]\nname = 'unused'\nparts = ['{first}']\nclass = 'C'\n")
 }
 
+/// Template of an agreement that compares records which share a birth date, by everything else: the `best` one within
+/// `threshold` bits of 1,024 is a match.
+fn block_template(fields: &[usize], threshold: &str) -> String {
+    let more = format!(
+        "review_class_c = false\n[likeness]\nscope = 'block'\nblock = 'day'\nclass = 'B'\nharden = ['saul']\n\
+         measure = 'hamming'\nthreshold = '{threshold}'\nbest = 1\n"
+    );
+    let mut text = head(fields, 1, &more);
+    for name in fields.iter().map(|at| COLUMNS[*at].1) {
+        if name != "birth" {
+            text += &format!("[[likeness.field]]\nfield = '{name}'\n");
+        }
+    }
+    text + "[[match_key]]\nname = 'day'\nparts = ['birth']\nclass = 'D'\n"
+}
+
 /// Template of an agreement that weighs the fields of whole records, each a section of the record filter.
 fn records_template(fields: &[usize], bits: u32, threshold: &str) -> String {
     let more = format!(
@@ -207,6 +223,16 @@ pub fn link_by_weights(site: &Site, fields: &[usize]) -> Febrl {
 pub fn link_one_to_one(site: &Site, fields: &[usize]) -> Febrl {
     let options = ["--one-to-one", "hospital"];
     link_by(site, fields, &template(fields), (&options, true))
+}
+
+/// Links them by record filters of scope `block`, the birth date making the blocks; alike within `threshold` bits is a match.
+pub fn link_by_block(site: &Site, fields: &[usize], threshold: &str) -> Febrl {
+    link_by(
+        site,
+        fields,
+        &block_template(fields, threshold),
+        (&[], false),
+    )
 }
 
 /// Links them by record filters, every pair compared: alike from `threshold` is a match.

@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 use hedui_edge::home::{HomeOptions, read_signatures, signature_file};
 use hedui_edge::{Console, Problem, files};
 use hedui_keys::lock::KEYED_WARNING;
-use hedui_protocol::agreement::likeness::LIKENESS_WARNING;
 use hedui_protocol::agreement::text::{
     Dataset, DatasetKind, KeyClass, LockKind, MatchKey, Party, Release, Role, Text,
 };
@@ -347,8 +346,8 @@ fn show(home: &HomeOptions, console: &Console) -> Result<(), Problem> {
     if agreement.text().lock == LockKind::Keyed {
         console.note(KEYED_WARNING);
     }
-    if agreement.likeness().is_some() {
-        console.note(LIKENESS_WARNING);
+    if let Some((likeness, _)) = agreement.likeness() {
+        console.note(likeness.notice());
     }
     console.object(&serde_json::json!({
         "digest": agreement.digest().to_hex(),

@@ -11,7 +11,6 @@ use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, files};
 use hedui_keys::kit_store::KitStore;
 use hedui_keys::lock::{KEYED_WARNING, Keyed, Lock};
-use hedui_protocol::agreement::likeness::LIKENESS_WARNING;
 use hedui_protocol::agreement::text::{Dataset, DatasetKind, LockKind, RefineBy};
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
@@ -106,8 +105,8 @@ pub fn deliver(
     if dataset.kind == DatasetKind::Roll {
         run.kits()?;
     }
-    if agreement.likeness().is_some() {
-        console.note(LIKENESS_WARNING);
+    if let Some((likeness, _)) = agreement.likeness() {
+        console.note(likeness.notice());
     }
     let tokens = match agreement.text().lock {
         LockKind::Keyed if reach == Reach::Prepare => {

@@ -47,7 +47,7 @@ fn words(kind: FieldKind) -> &'static [&'static str] {
             "xm",
             "name",
         ],
-        FieldKind::PersonName => &["name", "surname"],
+        FieldKind::PersonName => &["name", "surname", "姓名", "名字"],
         FieldKind::Date => &["出生", "生日", "birth", "dob", "csrq"],
         FieldKind::Sex => &["性别", "sex", "gender", "xb"],
         FieldKind::Phone => &["电话", "手机", "联系方式", "phone", "mobile", "tel"],

@@ -1,4 +1,5 @@
-//! The fit of match weights against what made the data. In: invented vectors. Out: passes, or the probability that was missed.
+//! The fit of match weights against what made the data. In: invented vectors. Out: passes, or the
+//! probability that was missed.
 //! Invariant under test: m, u and prior come back; strangers who were chosen for being alike are not taken for the same.
 
 use super::*;

@@ -335,7 +335,9 @@ fn check_refine(text: &Text) -> Result<(), Refusal> {
         }
     }
     let Some(refine) = &text.refine else {
-        let unused = text.match_key.iter().find(|key| key.class == KeyClass::D);
+        let block = text.likeness.as_ref().and_then(|l| l.block.as_ref());
+        let mut keys = text.match_key.iter();
+        let unused = keys.find(|key| key.class == KeyClass::D && Some(&key.name) != block);
         return match unused {
             Some(key) => Err(bad(format!(
                 "match key `{}` only names candidates (class D), and there is no `[refine]`",

@@ -6,11 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{KeyClass, RefineBy, Text};
 use super::{Agreement, MatchKey};
-use crate::field::FieldKind;
+use crate::field::{FieldKind, Form};
 use crate::filter::TokenKind;
+use crate::filter::block::BlockField;
+use crate::filter::harden::Hardener;
 use crate::filter::record::RecordField;
 use crate::ids::Name;
 use crate::limits::{COMPARISONS_MAX, LIKENESS_BITS_MAX, LIKENESS_BITS_MIN, MATCH_KEYS_MAX};
+use crate::match_key::Side;
 use crate::refusal::Refusal;
 
 /// How similar two filters are.
@@ -33,6 +36,9 @@ pub enum Scope {
     /// Every record of the roll with every record of one register: the matcher sees how alike any two records are, also
     /// of one file, and can tell persons from that (docs/KNOWN_ATTACKS.md).
     Register,
+    /// Records of the roll and of one register that share the value of one match key, under a key made from that value's
+    /// token: the matcher sees how alike the few records of a block are, and nothing across blocks.
+    Block,
 }
 
 /// Record filters; every pair of records in scope is compared.
@@ -47,7 +53,17 @@ pub struct Likeness {
     pub class: KeyClass,
     /// Who is comparable with whom.
     pub scope: Scope,
-    /// Bits of a filter.
+    /// With scope `block`: the match key whose value makes the block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<Name>,
+    /// With scope `block`: whether a register's records that have an identifier (a key of class A) are compared too; usually
+    /// only those without one are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub every_record: bool,
+    /// What is done to the bits before they are sent, in this order; with scope `block` always and only `saul`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub harden: Vec<Hardener>,
+    /// Bits of a filter, before it is hardened.
     #[serde(default = "usual_bits")]
     pub bits: u32,
     /// Whether every field has a section of the filter to itself, so that the matcher can weigh the fields one by one
@@ -104,9 +120,29 @@ fn fifteen() -> u32 {
 }
 
 impl Likeness {
-    /// Bytes of a filter.
+    /// The sentence that every tool shows where an agreement compares by likeness.
+    pub fn notice(&self) -> &'static str {
+        match self.scope {
+            Scope::Register => LIKENESS_WARNING,
+            Scope::Block => BLOCK_NOTICE,
+        }
+    }
+
+    /// Bits of a filter as it is sent.
+    pub fn sent_bits(&self) -> u32 {
+        let hardeners = self.harden.iter();
+        hardeners.fold(self.bits, |bits, hardener| hardener.bits(bits))
+    }
+
+    /// Bytes of a filter as it is sent.
     pub fn bytes(&self) -> usize {
-        self.bits as usize / 8
+        self.sent_bits() as usize / 8
+    }
+
+    /// The match key that makes the blocks, if records are compared within blocks only.
+    pub fn block_key<'a>(&self, agreement: &'a Agreement) -> Option<&'a MatchKey> {
+        let name = self.block.as_ref().filter(|_| self.scope == Scope::Block)?;
+        agreement.match_keys().iter().find(|key| key.name == *name)
     }
 
     /// Place of a field among those of the filter.
@@ -123,6 +159,17 @@ impl Likeness {
         let count = u32::try_from(self.field.len().max(1)).ok()?;
         let share = (self.bits / count).checked_ilog2()?;
         self.sections.then_some(1 << share)
+    }
+
+    /// The fields as the encoder of blocks takes them.
+    pub fn block_fields(&self, agreement: &Agreement) -> Vec<BlockField> {
+        let fields = self.record_fields(agreement).into_iter();
+        let one = |field: RecordField| BlockField {
+            field: field.field,
+            kind: field.kind,
+            tokens: field.tokens,
+        };
+        fields.map(one).collect()
     }
 
     /// The fields as the encoder takes them.
@@ -170,11 +217,19 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
         ));
     }
     let bits = LIKENESS_BITS_MIN..=LIKENESS_BITS_MAX;
-    if !likeness.bits.is_power_of_two() || !bits.contains(&likeness.bits) {
+    if !likeness.bits.is_power_of_two()
+        || !bits.contains(&likeness.bits)
+        || !bits.contains(&likeness.sent_bits())
+    {
         return Err(bad(format!(
-            "`bits` must be a power of two from {LIKENESS_BITS_MIN} to {LIKENESS_BITS_MAX}"
+            "`bits` must be a power of two from {LIKENESS_BITS_MIN} to {LIKENESS_BITS_MAX}, hardened too"
         )));
     }
+    match likeness.scope {
+        Scope::Register => check_register(likeness),
+        Scope::Block => check_block(likeness, keys),
+    }
+    .map_err(bad)?;
     let mut seen = std::collections::BTreeSet::new();
     if likeness.field.len() > COMPARISONS_MAX
         || !likeness.field.iter().all(|f| seen.insert(&f.field))
@@ -188,15 +243,28 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
     }
     if !is_bound(likeness) {
         return Err(bad(
-            "`threshold` must be a decimal such as \"0.85\", from 0.6 (jaccard: 0.43) to 1, for hamming a number of bits up to 0.4 of `bits`: beyond, padding is like somebody by chance"
+            "`threshold` must be a decimal such as \"0.85\", from 0.6 (jaccard: 0.43; hardened: 0.7 and 0.54) to 1, for hamming a number of bits up to 0.4 of those sent: beyond, padding is like somebody by chance"
                 .to_owned(),
         ));
     }
     if likeness.field.is_empty() {
         return Err(bad("it has no `[[likeness.field]]`".to_owned()));
     }
+    let block = keys
+        .iter()
+        .find(|key| Some(&key.name) == likeness.block.as_ref());
     for part in &likeness.field {
         let field = text.field.iter().find(|field| field.name == part.field);
+        let of_block = |key: &MatchKey| {
+            let mut parts = key.parts.iter();
+            parts.any(|p| text.field[p.field].name == part.field && p.form == Form::Whole)
+        };
+        if block.is_some_and(of_block) {
+            return Err(bad(format!(
+                "field `{}` is the same in all records of a block and says nothing there",
+                part.field
+            )));
+        }
         let usable = field.is_some_and(|field| field.kind != FieldKind::CnResidentId);
         let room = likeness.section_bits().unwrap_or(likeness.bits);
         let fits = |view: &TokenKind| field.is_some_and(|field| view.fits(field.kind));
@@ -225,6 +293,57 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
         class: likeness.class,
         family: likeness.name.to_string(),
     }))
+}
+
+/// What a scope of whole registers may say.
+fn check_register(likeness: &Likeness) -> Result<(), String> {
+    if likeness.block.is_some() || likeness.every_record {
+        return Err("`block` and `every_record` are of scope \"block\"".to_owned());
+    }
+    let mut seen = likeness.harden.clone();
+    seen.dedup();
+    let twice = seen.len() < likeness.harden.len() || seen.len() > 2;
+    if twice || likeness.harden.contains(&Hardener::Saul) {
+        return Err(
+            "`harden` is \"xor-fold\", \"balance\" or both, each once; \"saul\" is of scope \"block\"".to_owned(),
+        );
+    }
+    if likeness.sections && !likeness.harden.is_empty() {
+        return Err("sections are compared one by one: `harden` would mix them".to_owned());
+    }
+    Ok(())
+}
+
+/// What a scope of blocks must say.
+fn check_block(likeness: &Likeness, keys: &[MatchKey]) -> Result<(), String> {
+    if likeness.harden != [Hardener::Saul] || likeness.measure != Measure::Hamming {
+        return Err(
+            "scope \"block\" has `harden = [\"saul\"]` and `measure = \"hamming\"`, the only ones that stand the attacks on it"
+                .to_owned(),
+        );
+    }
+    if likeness.sections {
+        return Err("scope \"block\" has no sections".to_owned());
+    }
+    let key = keys
+        .iter()
+        .find(|key| Some(&key.name) == likeness.block.as_ref());
+    let Some(key) = key else {
+        return Err("scope \"block\" needs `block`, the name of a match key".to_owned());
+    };
+    if key.fan_out(Side::Roll) != 1 {
+        return Err(format!(
+            "match key `{}` allows for errors: a record would be in many blocks",
+            key.name
+        ));
+    }
+    let usual = fifteen();
+    if likeness.field.iter().any(|field| field.positions != usual) {
+        return Err(
+            "`positions` are of scope \"register\": in a block every token has one vote".to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// Sections serve one purpose: to be weighed. There padding has values of persons, so nothing may be decided by the
@@ -297,14 +416,21 @@ fn shares_no_evidence(text: &Text, keys: &[MatchKey], likeness: &Likeness) -> Re
     }
 }
 
+/// The sentence that every tool shows where record filters are compared within blocks.
+const BLOCK_NOTICE: &str = "注意: 本协议在分块内比对记录的相似度 (likeness, scope block)，核对中心可见同一分块内记录的相似程度，见 docs/KNOWN_ATTACKS.md。\n\
+     Note: this agreement compares records by likeness within blocks. The matcher sees how alike the records of one block are, see docs/KNOWN_ATTACKS.md.";
+
 /// The sentence that every tool shows where record filters are used.
-pub const LIKENESS_WARNING: &str = "注意: 本协议比对整条记录的相似度 (likeness)，核对中心可从记录间的相似关系推断身份，仅用于低风险项目，见 docs/KNOWN_ATTACKS.md。\n\
+const LIKENESS_WARNING: &str = "注意: 本协议比对整条记录的相似度 (likeness)，核对中心可从记录间的相似关系推断身份，仅用于低风险项目，见 docs/KNOWN_ATTACKS.md。\n\
      Note: this agreement compares whole records by likeness. The matcher can infer persons from which records are alike; use it for low-risk projects only, see docs/KNOWN_ATTACKS.md.";
 
 /// Least Dice and Jaccard (the same bound in the other measure), and largest share of differing bits: beyond, padding,
 /// whose bits are invented, is like somebody by chance (at Dice 0.55 in 1,024 bits it was, 40 times in 10 million pairs).
 const DICE_LEAST: f64 = 0.6;
 const JACCARD_LEAST: f64 = 0.43;
+/// Hardened filters have half of their bits set, or nearly: strangers share more of them.
+const DICE_LEAST_HARDENED: f64 = 0.7;
+const JACCARD_LEAST_HARDENED: f64 = 0.54;
 /// With sections padding is made of the values of different persons, and the threshold only names candidates.
 const DICE_LEAST_SECTIONS: f64 = 0.35;
 const JACCARD_LEAST_SECTIONS: f64 = 0.21;
@@ -319,14 +445,17 @@ fn is_bound(likeness: &Likeness) -> bool {
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && text.len() <= 11;
     match likeness.measure {
         Measure::Hamming => {
-            let most = f64::from(likeness.bits) * HAMMING_MOST;
+            let most = f64::from(likeness.sent_bits()) * HAMMING_MOST;
             text.parse::<u32>()
                 .is_ok_and(|bits| f64::from(bits) <= most)
         }
         Measure::Dice | Measure::Jaccard => {
             let dice = likeness.measure == Measure::Dice;
             let candidates = likeness.sections && likeness.class == KeyClass::D;
+            let hardened = !likeness.harden.is_empty();
             let least = match (dice, candidates) {
+                (true, false) if hardened => DICE_LEAST_HARDENED,
+                (false, false) if hardened => JACCARD_LEAST_HARDENED,
                 (true, false) => DICE_LEAST,
                 (false, false) => JACCARD_LEAST,
                 (true, true) => DICE_LEAST_SECTIONS,
@@ -341,81 +470,5 @@ fn is_bound(likeness: &Likeness) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn agreement(likeness: &str, class: &str) -> Result<Agreement, Refusal> {
-        let mut toml = "version = 1\nname = 'x'\npurpose = 'x'\nlegal_basis = 'x'\nvalid_from = '2016-01-01'\n\
-             valid_until = '2016-12-31'\nlock = 'keyed'\n"
-            .to_owned();
-        for (seed, name, role) in [(1, "office", "department"), (2, "centre", "matcher")] {
-            let name = Name::new(name).unwrap();
-            let seed = crate::secret::Secret::new([seed; 64]);
-            let identity = crate::identity::Identity::from_seed(name.clone(), &seed);
-            let hex = crate::primitive::hex;
-            let card = identity.card();
-            let (sign, seal) = (hex(&card.sign), hex(&card.seal));
-            toml += &format!(
-                "[[party]]\nname = '{name}'\nrole = '{role}'\nsign = '{sign}'\nseal = '{seal}'\n"
-            );
-        }
-        toml += "[[field]]\nname = 'id'\nkind = 'cn-resident-id'\n[[field]]\nname = 'name'\nkind = 'cn-name'\n\
-             [[field]]\nname = 'phone'\nkind = 'phone'\n\
-             [[match_key]]\nname = 'id'\nparts = ['id']\nclass = 'A'\n";
-        toml += &format!("[[match_key]]\nname = 'key'\nparts = ['name']\nclass = '{class}'\n");
-        toml += "[[release]]\nkeys = ['id']\n\
-             [[dataset]]\nname = 'roll'\nnumber = 1\nowner = 'office'\nkind = 'roll'\nrows_max = 500\n";
-        toml += &format!("[likeness]\nscope = 'register'\n{likeness}");
-        Agreement::parse(&toml)
-    }
-
-    const FIELD: &str = "[[likeness.field]]\nfield = 'name'\n";
-
-    #[test]
-    fn what_cannot_be_used_is_refused() {
-        let good = format!("threshold = '0.85'\n{FIELD}");
-        let made = agreement(&good, "B").unwrap();
-        let (_, key) = made.likeness().unwrap();
-        assert!(key.number == 3 && key.class == KeyClass::C);
-        assert_eq!(made.evidence_keys().count(), 3);
-        for bad in [
-            format!("threshold = '0.85'\nbits = 256\n{FIELD}"),
-            format!("threshold = '1.1'\n{FIELD}"),
-            format!("threshold = '0'\n{FIELD}"),
-            format!("threshold = '0.59'\n{FIELD}"),
-            format!("threshold = '0.42'\nmeasure = 'jaccard'\n{FIELD}"),
-            format!("threshold = '410'\nmeasure = 'hamming'\n{FIELD}"),
-            format!("threshold = '5e-1'\n{FIELD}"),
-            format!("threshold = '2000'\nmeasure = 'hamming'\n{FIELD}"),
-            format!("threshold = '0.5'\nsections = true\n{FIELD}"),
-            format!("threshold = '0.85'\n{FIELD}{FIELD}"),
-            format!(
-                "threshold = '0.85'\nsections = true\nbest = 10\n{FIELD}[[likeness.field]]\nfield = 'phone'\n"
-            ),
-            format!("threshold = '0.85'\n{FIELD}exchange = 'phone'\n"),
-            format!(
-                "threshold = '0.85'\nsections = true\n{FIELD}tokens = 'sound'\npositions = 257\n"
-            ),
-            "threshold = '0.85'\n[[likeness.field]]\nfield = 'phone'\ntokens = 'shape'\n"
-                .to_owned(),
-            format!("threshold = '0.85'\nclass = 'A'\n{FIELD}"),
-            format!("threshold = '0.85'\nclass = 'D'\n{FIELD}"),
-            format!("threshold = '0.85'\nname = 'key'\n{FIELD}"),
-            "threshold = '0.85'\n[[likeness.field]]\nfield = 'id'\n".to_owned(),
-            "threshold = '0.85'\n[[likeness.field]]\nfield = 'nmae'\n".to_owned(),
-            "threshold = '0.85'\nfield = []\n".to_owned(),
-        ] {
-            assert!(agreement(&bad, "B").is_err(), "{bad}");
-        }
-    }
-
-    /// A name in a class-B key and in the filter is one piece of evidence, not two.
-    #[test]
-    fn evidence_does_not_count_twice() {
-        let b = format!("threshold = '0.85'\nclass = 'B'\n{FIELD}");
-        assert!(agreement(&b, "B").is_err());
-        assert!(agreement(&b, "C").is_ok());
-        let phone = b.replace("'name'", "'phone'");
-        assert!(agreement(&phone, "B").is_ok());
-    }
-}
+#[path = "likeness_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use zeroize::Zeroize;
 
 use super::encode::Positions;
+use super::harden::Hardener;
 use super::{TokenKind, Tokens};
 use crate::field::{FieldKind, Normal};
 use crate::secret::Secret;
@@ -57,6 +58,9 @@ pub struct RecordEncoder {
     key: Secret<32>,
     words: usize,
     fields: Vec<Masks>,
+    hardeners: Vec<Hardener>,
+    /// Where a filter stands until it is hardened.
+    plain: Vec<u64>,
 }
 
 /// A field with the masks that were computed so far.
@@ -82,6 +86,16 @@ struct Masks {
 impl RecordEncoder {
     /// An encoder for filters of `bits` bits: a power of two, at least 64.
     pub fn new(key: Secret<32>, bits: u32, fields: &[RecordField]) -> Self {
+        Self::hardened(key, bits, fields, &[])
+    }
+
+    /// The same; the filters of `bits` bits go through hardeners before they are handed over.
+    pub fn hardened(
+        key: Secret<32>,
+        bits: u32,
+        fields: &[RecordField],
+        hardeners: &[Hardener],
+    ) -> Self {
         let masks = |field: &RecordField| Masks {
             number: u8::try_from(field.key).unwrap_or(u8::MAX),
             field: *field,
@@ -97,6 +111,8 @@ impl RecordEncoder {
             key,
             words: bits as usize / 64,
             fields: fields.iter().map(masks).collect(),
+            hardeners: hardeners.to_vec(),
+            plain: Vec::new(),
         }
     }
 
@@ -117,14 +133,43 @@ impl RecordEncoder {
         }
     }
 
-    /// Words of a filter.
+    /// Words of a filter as it is handed over.
     pub fn words(&self) -> usize {
-        self.words
+        let bits = u32::try_from(self.words * 64).unwrap_or(u32::MAX);
+        let bits = self
+            .hardeners
+            .iter()
+            .fold(bits, |bits, hardener| hardener.bits(bits));
+        bits as usize / 64
     }
 
     /// Sets the bits of a record's cells (in the agreement's order) in `out`, which is cleared first; whether the record
     /// has any token.
     pub fn encode(&mut self, cells: &[Normal], out: &mut [u64]) -> bool {
+        if self.hardeners.is_empty() {
+            return self.encode_plain(cells, out);
+        }
+        let mut any = false;
+        self.harden(out, |records, plain| {
+            any = records.encode_plain(cells, plain)
+        });
+        any
+    }
+
+    /// Hardens the bits that `set` sets, and hands them over in `out`.
+    pub fn harden(&mut self, out: &mut [u64], set: impl FnOnce(&mut Self, &mut [u64])) {
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.clear();
+        plain.resize(self.words, 0);
+        set(self, &mut plain);
+        for hardener in &self.hardeners {
+            hardener.apply(&mut plain);
+        }
+        out.copy_from_slice(&plain);
+        self.plain = plain;
+    }
+
+    fn encode_plain(&mut self, cells: &[Normal], out: &mut [u64]) -> bool {
         out.fill(0);
         let mut any = false;
         for masks in &mut self.fields {

@@ -5,8 +5,8 @@
 
 use clap::Parser;
 use hedui_tests::febrl::{
-    SETS, link, link_by_likeness, link_by_likeness_once, link_by_records, link_by_weights,
-    link_one_to_one,
+    SETS, link, link_by_block, link_by_likeness, link_by_likeness_once, link_by_records,
+    link_by_weights, link_one_to_one,
 };
 use hedui_tests::run::{Site, build_binaries};
 
@@ -22,6 +22,9 @@ struct Arguments {
     /// Link by record filters whose fields are weighed one by one instead
     #[arg(long)]
     records: bool,
+    /// Link by record filters within blocks of one birth date instead, at this distance in bits (repeat)
+    #[arg(long, value_name = "BITS")]
+    block: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -43,6 +46,16 @@ fn main() {
             let once = fresh(&format!("once-{number}-{threshold}"));
             let quality = link_by_likeness_once(&once, fields, threshold);
             all.push((format!("{name}, Dice {threshold}, one to one"), quality));
+        }
+    }
+    for threshold in &arguments.block {
+        for (name, number, fields) in SETS {
+            let site = fresh(&format!("block-{number}-{threshold}"));
+            let quality = link_by_block(&site, fields, threshold);
+            all.push((
+                format!("{name}, blocks of a birth date, {threshold} bits"),
+                quality,
+            ));
         }
     }
     if arguments.records {
