@@ -20,6 +20,7 @@
 
 pub mod canary;
 pub mod clue;
+pub mod clusters;
 pub mod command;
 pub mod encode;
 pub mod evaluation;
@@ -27,6 +28,7 @@ pub mod extsort;
 pub mod filters;
 pub mod intake;
 pub mod mapping;
+pub mod matches;
 pub mod quality;
 pub mod quality_report;
 pub mod record;

@@ -30,6 +30,15 @@ pub struct Roll {
     pub persons: Vec<Grouped>,
 }
 
+impl Roll {
+    /// Rows of the file that hold a person, for lists: `2 17`; nothing for one that is not there.
+    pub fn rows_of(&self, person: usize) -> String {
+        let rows = self.persons.get(person).map(|person| &person.rows);
+        let rows: Vec<String> = rows.into_iter().flatten().map(u64::to_string).collect();
+        rows.join(" ")
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Head {
     local_names: Vec<String>,

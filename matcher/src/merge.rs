@@ -79,6 +79,7 @@ pub fn merge(
     for (pairing, compared) in plan.pairings.iter().zip(compared) {
         let mut pairs = compared.pairs;
         if let Some(weights) = weights.get(&pairing.register) {
+            let weights = (weights, agreement.roll().repeats);
             refine_pairs(&policy, &mut pairs, &compared.candidates, weights);
         }
         cap_matches(agreement, pairing, &mut pairs);
@@ -164,7 +165,8 @@ pub fn compare(state: &State, agreement: &InForce, plan: &Plan) -> Result<Vec<Co
         let weighed = refine_of(agreement).is_ok_and(|refine| refine.by == RefineBy::Records);
         let once =
             likeness.filter(|_| register.is_some_and(|register| register.one_to_one) && !weighed);
-        compare_one(state, &policy, pairing, (&own, once))
+        let repeats = agreement.roll().repeats;
+        compare_one(state, &policy, pairing, (&own, once, repeats))
     };
     plan.pairings.iter().map(of).collect()
 }
@@ -173,7 +175,7 @@ fn compare_one(
     state: &State,
     policy: &Policy,
     pairing: &Pairing,
-    (cells, once): (&[&Cell], Option<u16>),
+    (cells, once, repeats): (&[&Cell], Option<u16>, bool),
 ) -> Result<Compared, Problem> {
     let mut found = agreements(cells)?;
     let folder = |header: &String| state.segments().join(header);
@@ -227,7 +229,9 @@ fn compare_one(
             });
         }
     }
-    settle_ties(policy, &mut pairs);
+    if !repeats {
+        settle_ties(policy, &mut pairs);
+    }
     Ok(Compared {
         pairs,
         candidates,

@@ -17,12 +17,13 @@ use crate::refine::one_to_one::LEAD;
 use crate::refine::{Candidate, Weights};
 
 /// Puts what the refinement round found in the place of what the keys left open. A record of the register that is
-/// somebody's by its keys is not another's by likeness; of several refined matches only one with a clear lead stays.
+/// somebody's by its keys is not another's by likeness; of several refined matches only one with a clear lead stays, unless
+/// the roll `repeats` persons: then each is what its weight says.
 pub fn refine_pairs(
     policy: &Policy,
     pairs: &mut Vec<Pair>,
     candidates: &[Candidate],
-    weights: &Weights,
+    (weights, repeats): (&Weights, bool),
 ) {
     // A claim by keys that a tie lowered to review, or that is contradicted, is a claim all the same.
     let claimed = |pair: &&Pair| {
@@ -72,6 +73,11 @@ pub fn refine_pairs(
                 pair.outcome = policy.lowered(pair.agree);
             }
         }
+        pairs.extend(refined);
+        pairs.sort_unstable();
+        return;
+    }
+    if repeats {
         pairs.extend(refined);
         pairs.sort_unstable();
         return;
@@ -139,7 +145,7 @@ pub fn settle_likeness(
 }
 
 /// A register record that is some person's by its identity number is not silently another's by weaker keys,
-/// nor two persons' by weaker keys alone: such matches go to review.
+/// nor two persons' by weaker keys alone: such matches go to review. Not for a roll in which persons are repeated.
 pub fn settle_ties(policy: &Policy, pairs: &mut [Pair]) {
     let certain: BTreeSet<Handle> = pairs
         .iter()

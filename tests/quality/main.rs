@@ -311,6 +311,18 @@ fn febrl4_by_record_filters_keeps_its_floor() {
 
 /// One round: fields weighed from the sections of record filters. The hardest set of fields, with and without the
 /// assignment; nothing is asked of anybody.
+/// One file linked with itself: persons that stand in it several times.
+#[test]
+fn febrl3_finds_repeated_persons() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = Site::new(folder.path(), &build_binaries(), "2026-01-02");
+    let (name, _, fields) = febrl::SETS[0];
+    let [pairs, clusters] = febrl::find_repeats(&site, 3, fields);
+    println!("{name}: pairs {pairs:?}, clusters {clusters:?}");
+    assert!(pairs.f1 >= 0.993, "{}", pairs.f1);
+    assert!(clusters.f1 >= 0.997, "{}", clusters.f1);
+}
+
 #[test]
 fn febrl4_by_sections_keeps_its_floors() {
     let (name, _, fields) = febrl::SETS[2];

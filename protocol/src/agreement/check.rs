@@ -394,6 +394,11 @@ fn check_datasets(text: &Text, cards: &BTreeMap<Name, PartyCard>) -> Result<(), 
                 "dataset `{name}`: `rows_max` must be 1 to {ROWS_MAX}"
             )));
         }
+        if dataset.repeats && dataset.kind != DatasetKind::Roll {
+            return Err(bad(format!(
+                "dataset `{name}`: `repeats` is of the roll; a register may hold a person more than once anyway"
+            )));
+        }
         let mut facts = BTreeSet::new();
         for fact in &dataset.fact {
             let coded = fact.kind == FactKind::Code;
@@ -413,6 +418,12 @@ fn check_datasets(text: &Text, cards: &BTreeMap<Name, PartyCard>) -> Result<(), 
         != 1
     {
         return Err(bad("exactly one dataset must be the `roll`".to_owned()));
+    }
+    let repeats = text.dataset.iter().any(|dataset| dataset.repeats);
+    if repeats && text.dataset.iter().any(|dataset| dataset.one_to_one) {
+        return Err(bad(
+            "a register cannot be `one_to_one` with a roll that `repeats` persons".to_owned(),
+        ));
     }
     Ok(())
 }

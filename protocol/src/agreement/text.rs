@@ -330,6 +330,10 @@ pub struct Dataset {
     /// pairs the best are then chosen together, and what is left is weighed among itself.
     #[serde(default)]
     pub one_to_one: bool,
+    /// Of the roll: whether one person may stand in it more than once. Then several of its records may be one record of a
+    /// register without being rivals.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeats: bool,
     /// Coded facts that travel as payload.
     #[serde(default)]
     pub fact: Vec<Fact>,

@@ -250,6 +250,7 @@ mod tests {
             evaluations_max: 0,
             matches_max: 0,
             one_to_one: false,
+            repeats: false,
             fact: vec![
                 fact("status", FactKind::Code, &["normal", "scrapped"]),
                 fact("since", FactKind::Date, &[]),

@@ -5,8 +5,8 @@
 
 use clap::Parser;
 use hedui_tests::febrl::{
-    SETS, link, link_by_block, link_by_likeness, link_by_likeness_once, link_by_records,
-    link_by_weights, link_one_to_one,
+    SETS, find_repeats, link, link_by_block, link_by_likeness, link_by_likeness_once,
+    link_by_records, link_by_weights, link_one_to_one,
 };
 use hedui_tests::run::{Site, build_binaries};
 
@@ -25,6 +25,9 @@ struct Arguments {
     /// Link by record filters within blocks of one birth date instead, at this distance in bits (repeat)
     #[arg(long, value_name = "BITS")]
     block: Vec<String>,
+    /// Look for repeated persons in one of the other files instead: 1, 2 or 3 (repeat)
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=3))]
+    repeats: Vec<u32>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -56,6 +59,14 @@ fn main() {
                 format!("{name}, blocks of a birth date, {threshold} bits"),
                 quality,
             ));
+        }
+    }
+    for file in &arguments.repeats {
+        for (name, number, fields) in SETS {
+            let site = fresh(&format!("repeats-{file}-{number}"));
+            let [pairs, clusters] = find_repeats(&site, *file, fields);
+            all.push((format!("febrl{file}, {name}, repeated persons"), pairs));
+            all.push((format!("febrl{file}, {name}, clusters of them"), clusters));
         }
     }
     if arguments.records {
