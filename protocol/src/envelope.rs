@@ -310,6 +310,12 @@ pub fn stream_nonce(counter: u64, last: bool) -> [u8; 12] {
     nonce
 }
 
+/// Whether anything can be sealed to a key: the shared secret with a key of low order is 0, which RFC 9180 §7.1.4 refuses.
+pub(crate) fn can_be_sealed_to(public: &crate::identity::SealPublic) -> bool {
+    let mut rng = SeedRng::new(&Secret::new([1; 32]));
+    hpke::setup_sender_with_rng::<HpkeAead, Kdf, Kem>(&OpModeS::Base, public, &[], &mut rng).is_ok()
+}
+
 fn hpke_info(head_digest: &[u8; 32]) -> Vec<u8> {
     [Label::Envelope.bytes(), &[0], head_digest].concat()
 }

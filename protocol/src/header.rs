@@ -220,17 +220,45 @@ fn party(words: &[String]) -> Option<(Name, KeyId)> {
     }
 }
 
-/// Whether `text` has the form `YYYY-MM-DDThh:mm:ssZ` with plausible digits.
+/// Whether `text` is a time `YYYY-MM-DDThh:mm:ssZ` that there is: a day of the Gregorian calendar, no leap second.
 pub fn is_utc_time(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.len() == 20
+    let form = bytes.len() == 20
         && bytes.iter().enumerate().all(|(i, b)| match i {
             4 | 7 => *b == b'-',
             10 => *b == b'T',
             13 | 16 => *b == b':',
             19 => *b == b'Z',
             _ => b.is_ascii_digit(),
+        });
+    let number = |from: usize, to: usize| text.get(from..to).and_then(|part| part.parse().ok());
+    let parts: Option<[u32; 6]> = form
+        .then(|| {
+            Some([
+                number(0, 4)?,
+                number(5, 7)?,
+                number(8, 10)?,
+                number(11, 13)?,
+                number(14, 16)?,
+                number(17, 19)?,
+            ])
         })
+        .flatten();
+    parts.is_some_and(|[year, month, day, hour, minute, second]| {
+        (1..=days_of(year, month)).contains(&day) && hour < 24 && minute < 60 && second < 60
+    })
+}
+
+/// Days of a month; none of one that there is not.
+fn days_of(year: u32, month: u32) -> u32 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if leap => 29,
+        2 => 28,
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +286,24 @@ mod tests {
         let len = bytes.len();
         bytes.extend_from_slice(b"body");
         assert_eq!(Header::parse(&bytes).unwrap(), (sample(), len));
+    }
+
+    #[test]
+    fn times_are_of_the_calendar() {
+        for good in ["2016-02-29T23:59:59Z", "2000-02-29T00:00:00Z"] {
+            assert!(is_utc_time(good), "{good}");
+        }
+        for bad in [
+            "2015-02-29T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "2016-00-01T00:00:00Z",
+            "2016-04-31T00:00:00Z",
+            "2016-01-00T00:00:00Z",
+            "2016-01-01T00:60:00Z",
+            "2016-12-31T23:59:60Z",
+        ] {
+            assert!(!is_utc_time(bad), "{bad}");
+        }
     }
 
     /// Each line broken in turn is refused, and never with a panic.

@@ -63,8 +63,9 @@ impl PartyCard {
     /// Whether both keys decode and neither is of small order.
     pub fn is_usable(&self) -> bool {
         VerifyingKey::from_bytes(&self.sign).is_ok_and(|key| !key.is_weak())
-            && self.seal_public().is_some()
-            && self.seal != [0; 32]
+            && self
+                .seal_public()
+                .is_some_and(|public| crate::envelope::can_be_sealed_to(&public))
     }
 
     /// Verifies an Ed25519 signature strictly (RFC 8032 §5.1.7, small-order keys refused).

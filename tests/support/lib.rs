@@ -7,5 +7,7 @@ pub mod bench;
 pub mod county;
 pub mod county_run;
 pub mod febrl;
+pub mod parties;
+pub mod received;
 pub mod run;
 pub mod score;

@@ -1,8 +1,15 @@
-//! Golden vectors: the normal forms of all field kinds, frozen. In: protocol/vectors/field-kinds.json. Out:
-//! passes, or the value whose normal form changed. Invariant under test: a changed form is a new version.
-//! `HEDUI_BLESS=1` writes the file anew from its own inputs, for a new version only.
+//! Golden vectors: every file of protocol/vectors is what the code says, and what an independent program (`rederive.py`,
+//! which shares nothing with it) derives from SPEC.md. In: the files. Out: passes, or the vector that differs. Invariant
+//! under test: a changed normal form, derivation or check is a new version. `HEDUI_BLESS=1` writes the files anew.
+
+mod bodies;
+mod evidence;
+mod filters;
+mod parties;
+mod scenario;
 
 use std::fs;
+use std::process::Command;
 
 use hedui_protocol::field::{FieldKind, Form, Gazetteer, Quality};
 use hedui_tests::run::workspace;
@@ -88,4 +95,49 @@ fn normal_forms_are_frozen() {
             serde_json::to_string(got).expect("JSON")
         );
     }
+}
+
+#[test]
+fn vectors_are_what_the_code_says() {
+    evidence::the_keyed_lock_is_the_definition();
+    let scenarios = [
+        parties::identities(),
+        parties::agreements(),
+        parties::headers(),
+        parties::envelopes(),
+        parties::epoch_records(),
+        evidence::match_keys(),
+        evidence::tokens(),
+        evidence::tags(),
+        evidence::oprf(),
+        filters::filters(),
+        bodies::bodies(),
+        bodies::decisions(),
+    ];
+    let [mut all, mut refused] = [0, 0];
+    for scenario in &scenarios {
+        scenario.settle();
+        let counts = scenario.counts();
+        all += counts[0];
+        refused += counts[1];
+    }
+    println!("{all} vectors, {refused} refused");
+    assert!(all >= 150 && refused * 2 >= all);
+}
+
+/// The independent program, where there is a Python to run it; `.ci/run` always has one.
+#[test]
+fn an_independent_program_derives_the_same() {
+    let program = workspace().join("tests/vectors/rederive.py");
+    let Ok(done) = Command::new("python3").arg(program).output() else {
+        println!("no python3 here: not re-derived");
+        return;
+    };
+    let said = String::from_utf8_lossy(&done.stdout);
+    println!("{said}");
+    assert!(
+        done.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }

@@ -152,6 +152,16 @@ impl FieldKind {
         if folding::means_absent(raw) {
             return Normal::without_value(Quality::Absent);
         }
+        let normal = self.normalise_present(raw, places);
+        // What is left of `na.` is the word for nothing again.
+        let nothing = normal.value.as_deref().is_some_and(folding::means_absent);
+        if nothing && self != Self::Sex {
+            return Normal::without_value(Quality::Absent);
+        }
+        normal
+    }
+
+    fn normalise_present(self, raw: &str, places: &Gazetteer) -> Normal {
         match self {
             Self::CnDivision => division::normalise(raw, places),
             Self::CnName => cn_name::normalise(raw),

@@ -1,0 +1,248 @@
+//! Every parser of bytes that come from elsewhere, as a function of bytes. In: anything. Out: nothing; a parser may refuse and
+//! must not panic, hang or allocate beyond its limits. Invariant: what is read and written again is the same; a file that
+//! somebody else wrote opens or is refused. Specification: protocol/SPEC.md, "Limits".
+
+use std::io::Cursor;
+use std::sync::OnceLock;
+
+use hedui_agent::clue::rules::Rules;
+use hedui_keys::custodian::paper;
+use hedui_keys::oprf::client::{BlindedChunk, EpochKey};
+use hedui_keys::oprf::threshold::Threshold;
+use hedui_matcher::cell::Cell;
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::agreement::text::{Fact, FactKind};
+use hedui_protocol::envelope::{Checked, Expectation};
+use hedui_protocol::epoch::EpochRecord;
+use hedui_protocol::field::{FieldKind, Gazetteer};
+use hedui_protocol::filter::{TokenKind, Tokens};
+use hedui_protocol::header::Header;
+use hedui_protocol::identity::PartyCard;
+use hedui_protocol::ids::AgreementDigest;
+use hedui_protocol::ids::Epoch;
+use hedui_protocol::keyfile;
+use hedui_protocol::message::evaluation::{AnswerManifest, CeremonyMessage, RequestManifest};
+use hedui_protocol::message::kit::Kit;
+use hedui_protocol::message::payload::Facts;
+use hedui_protocol::message::receipt::Receipt;
+use hedui_protocol::message::refine;
+use hedui_protocol::message::result::{self, Pair};
+use hedui_protocol::message::submission;
+use hedui_protocol::message::ticket::Tickets;
+use hedui_protocol::message::{Layout, manifest_len, parse_manifest};
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::parties::{FIELDS, agreement, identity, name};
+
+/// A parser of received bytes.
+pub type Target = fn(&[u8]);
+
+/// All of them, by name.
+pub const TARGETS: [(&str, Target); 13] = [
+    ("header", header),
+    ("envelope", envelope),
+    ("agreement", agreement_text),
+    ("signatures", signatures),
+    ("epoch_record", epoch_record),
+    ("small_texts", small_texts),
+    ("manifests", manifests),
+    ("rows", rows),
+    ("elements", elements),
+    ("paper", paper_sheets),
+    ("values", values),
+    ("rules", rules),
+    ("gazetteer", gazetteer),
+];
+
+/// Runs one by name.
+pub fn run(target: &str, data: &[u8]) {
+    let found = TARGETS.iter().find(|(name, _)| *name == target);
+    let (_, parse) = found.expect("a target");
+    parse(data);
+}
+
+fn made() -> &'static Agreement {
+    static MADE: OnceLock<Agreement> = OnceLock::new();
+    MADE.get_or_init(|| {
+        agreement(&format!(
+            "[refine]\n---\n{FIELDS}[[comparison]]\nfield = 'name'\n"
+        ))
+    })
+}
+
+fn header(data: &[u8]) {
+    if let Ok((header, len)) = Header::parse(data) {
+        assert_eq!(header.render().as_bytes(), &data[..len]);
+    }
+}
+
+fn envelope(data: &[u8]) {
+    let (from, to) = (identity("police", 2), identity("centre", 3));
+    let expected = Expectation {
+        me: to.card(),
+        agreement: AgreementDigest([7; 32]),
+        epoch: Epoch(1),
+        kinds: &[],
+        party: &|name| (*name == from.card().name).then(|| from.card().clone()),
+    };
+    let verified = Checked::read(Cursor::new(data), &expected).and_then(Checked::verify);
+    if let Ok(mut verified) = verified {
+        let mut out = Vec::new();
+        // What the sender has signed may still be nonsense to the recipient's key.
+        let _ = verified.open(&to, &mut out);
+    }
+}
+
+fn text(data: &[u8]) -> &str {
+    std::str::from_utf8(data).unwrap_or_default()
+}
+
+fn agreement_text(data: &[u8]) {
+    if let Ok(read) = Agreement::parse(text(data)) {
+        let again = Agreement::parse(read.effective()).expect("the effective text is an agreement");
+        assert!(again.digest() == read.digest() && again.effective() == read.effective());
+    }
+}
+
+fn signatures(data: &[u8]) {
+    made().signers(text(data));
+}
+
+fn epoch_record(data: &[u8]) {
+    if let Ok((record, _)) = EpochRecord::parse(text(data)) {
+        assert!(text(data).starts_with(&record.render()));
+    }
+    let _ = EpochRecord::signed(made(), text(data));
+}
+
+fn small_texts(data: &[u8]) {
+    if let Some(card) = PartyCard::parse(text(data)) {
+        assert_eq!(card.render().trim_end(), text(data).trim_end());
+    }
+    let _ = keyfile::claimed_name(text(data));
+    let _ = serde_json::from_str::<Cell>(text(data));
+}
+
+fn manifest<M: DeserializeOwned>(json: &[u8]) -> Option<M> {
+    parse_manifest("message", json).ok()
+}
+
+fn manifests(data: &[u8]) {
+    if let Some(prefix) = data.first_chunk::<4>() {
+        let _ = manifest_len(*prefix);
+    }
+    let (agreement, len) = (made(), data.len() as u64);
+    let (office, cars) = (name("office"), name("cars"));
+    for bytes in [0, len, u64::MAX] {
+        if let Some(head) = manifest::<submission::Manifest>(data) {
+            let _ = head.check(agreement, &office, len, bytes);
+            let _ = head.check(agreement, &name("police"), len, bytes);
+        }
+        if let Some(head) = manifest::<RequestManifest>(data) {
+            let _ = head.check(agreement, &office, len, bytes);
+        }
+        if let Some(head) = manifest::<AnswerManifest>(data) {
+            let _ = head.check(&cars, 4096, len, bytes);
+        }
+        if let Some(head) = manifest::<refine::Request>(data) {
+            let _ = head.check(agreement, len, bytes);
+        }
+        if let Some(head) = manifest::<refine::Answer>(data) {
+            let _ = head.check(agreement, 512, len, bytes);
+        }
+    }
+    if let Some(head) = manifest::<result::Manifest>(data) {
+        let _ = Layout::new(len, &head.tables);
+    }
+    let _: Option<CeremonyMessage> = manifest(data);
+    let _: Option<Receipt> = manifest(data);
+    let _: Option<Tickets> = manifest(data);
+}
+
+fn rows(data: &[u8]) {
+    if let Ok(pair) = Pair::decode(data) {
+        assert_eq!(pair.encode(), data);
+    }
+    if let Ok(kit) = Kit::decode(data) {
+        assert_eq!(&**kit.encode(), data);
+    }
+    let fact = |kind, codes: &[&str]| Fact {
+        name: name("f"),
+        kind,
+        codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+    };
+    let schema = [
+        fact(FactKind::Code, &["a", "b"]),
+        fact(FactKind::Date, &[]),
+        fact(FactKind::Integer, &[]),
+        fact(FactKind::Reference, &[]),
+    ];
+    if let Ok(facts) = Facts::decode(data, &schema) {
+        assert!(&**facts.encode() == data || data.len() > 4094);
+    }
+    let _ = Facts::decode(data, &[]);
+}
+
+fn elements(data: &[u8]) {
+    let (chunk, rest) = data.as_chunks::<32>();
+    if let Ok(blinded) = BlindedChunk::decode(chunk) {
+        let proof: [u8; 64] = std::array::from_fn(|at| rest.get(at).copied().unwrap_or(1));
+        let threshold = Threshold::new(3, 2).expect("threshold");
+        let public = (1..).zip(chunk.iter().copied().take(3)).collect();
+        if let Ok(key) = EpochKey::new(threshold, &public) {
+            assert!(key.verify(1, &blinded, chunk, &proof).is_err());
+        }
+    }
+}
+
+fn paper_sheets(data: &[u8]) {
+    let typed: Vec<Zeroizing<String>> = text(data)
+        .split("\n\n")
+        .map(|sheet| Zeroizing::new(sheet.to_owned()))
+        .collect();
+    let _ = paper::restore(&typed);
+}
+
+fn values(data: &[u8]) {
+    let (places, raw) = (Gazetteer::default(), text(data));
+    for kind in FieldKind::ALL {
+        let cell = kind.normalise(raw, &places);
+        for form in kind.forms() {
+            let _ = form.of(kind, &cell);
+            assert!(form.all_of_roll(kind, &cell).len() <= form.fan_out());
+        }
+        if let Some(value) = &cell.value {
+            let again = kind.normalise(value, &places);
+            assert!(
+                again.value.as_ref() == Some(value),
+                "{kind:?} is not stable"
+            );
+        }
+        let tokens: [TokenKind; 6] = [
+            TokenKind::Bigrams,
+            TokenKind::Digits,
+            TokenKind::Han,
+            TokenKind::Sound,
+            TokenKind::Shape,
+            TokenKind::Whole,
+        ];
+        for cut in tokens {
+            let list: Tokens = cut.tokens(kind, &cell);
+            let mut all: Vec<&str> = list.iter().collect();
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), count, "a token twice");
+        }
+    }
+}
+
+fn rules(data: &[u8]) {
+    let _ = Rules::parse(text(data), None, "2016-06-30");
+    let _ = Rules::parse(text(data), Some(made()), "2016-06-30");
+}
+
+fn gazetteer(data: &[u8]) {
+    let _ = Gazetteer::parse(text(data));
+}
