@@ -2,6 +2,7 @@
 //! every kind. Out: passes, or the input that was not refused as it should be.
 //! Invariant under test: a clear message, the right exit code, no panic, no partial output.
 
+mod audit;
 mod likeness;
 mod malformed;
 mod one_error;

@@ -1,9 +1,11 @@
 //! `hedui-audit`: reads sealed files without any secret. In: envelopes, the signed agreement. Out: who sent
-//! what to whom and when, and whether header, length, agreement and signature hold.
+//! what to whom and when, whether header, length, agreement and signature hold, and whether a run is whole.
 //! Invariant: no key file is ever opened; bodies stay sealed. Specification: protocol/SPEC.md, "Envelope".
 
-use std::fs::File;
-use std::io::BufReader;
+mod folder;
+mod whole;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,10 +13,12 @@ use clap::{Parser, Subcommand};
 use hedui_edge::home::read_signatures;
 use hedui_edge::{Console, Problem, console, files};
 use hedui_protocol::agreement::Agreement;
-use hedui_protocol::envelope::{Checked, Expectation, peek};
+use hedui_protocol::envelope::peek;
 use hedui_protocol::header::Header;
 use hedui_protocol::primitive::hex;
 use hedui_protocol::refusal::Refusal;
+
+use crate::folder::{Folder, Message, message, open};
 
 /// 审查 | Reads and verifies sealed files without any secret
 #[derive(Parser)]
@@ -44,6 +48,25 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// 核查全程 | Verify everything in an exchange folder, and say what is missing or contradicts
+    Run {
+        /// The agreement; its signatures lie beside it
+        #[arg(long, default_value = "agreement.toml")]
+        agreement: PathBuf,
+        /// Folder where sealed files are exchanged
+        #[arg(long, value_name = "DIR", default_value = "exchange")]
+        exchange: PathBuf,
+    },
+    /// 两方对照 | Compare what two parties hold: one number must not name two messages
+    Compare {
+        /// The agreement; its signatures lie beside it
+        #[arg(long, default_value = "agreement.toml")]
+        agreement: PathBuf,
+        /// One party's folder of sealed files
+        one: PathBuf,
+        /// The other's
+        other: PathBuf,
+    },
     /// 命令补全 | Print completions for a shell
     Completions {
         /// Shell
@@ -67,12 +90,21 @@ fn work(arguments: Arguments) -> Result<(), Problem> {
                 let (header, digest, _) =
                     peek(&mut file).map_err(|e| Problem::envelope(path, e))?;
                 console.say(&format!("{}\n{}", path.display(), header.render()));
-                all.push(line(path, &header, &digest));
+                all.push(line(path, &header, &hex(&digest)));
             }
             console.object(&all);
             Ok(())
         }
-        Command::Verify { agreement, files } => verify(&console, &agreement, &files),
+        Command::Verify { agreement, files } => verify(&console, &signed(&agreement)?, &files),
+        Command::Run {
+            agreement,
+            exchange,
+        } => run(&console, &signed(&agreement)?, &exchange),
+        Command::Compare {
+            agreement,
+            one,
+            other,
+        } => compare(&console, &signed(&agreement)?, [&one, &other]),
         Command::Completions { shell } => {
             console::completions::<Arguments>(shell, "hedui-audit");
             Ok(())
@@ -80,19 +112,29 @@ fn work(arguments: Arguments) -> Result<(), Problem> {
     }
 }
 
-fn verify(console: &Console, agreement_file: &Path, paths: &[PathBuf]) -> Result<(), Problem> {
-    let text = files::read_text(agreement_file)?;
-    let agreement = Agreement::parse(&text).map_err(|r| Problem::refused(agreement_file, r))?;
-    let signers = agreement.signers(&read_signatures(agreement_file)?);
+/// An agreement that every party has signed, whatever the day.
+fn signed(file: &Path) -> Result<Agreement, Problem> {
+    let text = files::read_text(file)?;
+    let agreement = Agreement::parse(&text).map_err(|r| Problem::refused(file, r))?;
+    let signers = agreement.signers(&read_signatures(file)?);
     if signers.len() != agreement.text().party.len() {
         let missing = agreement.text().party.len() - signers.len();
         let refusal = Refusal::NotInForce(format!("{missing} signatures are missing"));
-        return Err(Problem::refused(agreement_file, refusal));
+        return Err(Problem::refused(file, refusal));
     }
+    Ok(agreement)
+}
+
+fn verify(console: &Console, agreement: &Agreement, paths: &[PathBuf]) -> Result<(), Problem> {
     let (mut all, mut bad) = (Vec::new(), Vec::new());
     for path in paths {
-        match verify_one(console, &agreement, path) {
-            Ok(line) => all.push(line),
+        match message(path, agreement) {
+            Ok(message) => {
+                say_valid(console, &message);
+                let mut line = line(path, &message.header, &message.digest);
+                line["valid"] = true.into();
+                all.push(line);
+            }
             Err(problem) => {
                 console.note(&format!(
                     "无效 invalid: {problem} (exit code {})",
@@ -118,27 +160,8 @@ fn verify(console: &Console, agreement_file: &Path, paths: &[PathBuf]) -> Result
     }
 }
 
-/// Verifies one file and says what it is.
-fn verify_one(
-    console: &Console,
-    agreement: &Agreement,
-    path: &Path,
-) -> Result<serde_json::Value, Problem> {
-    let (header, digest, _) =
-        peek(&mut open(path)?).map_err(|error| Problem::envelope(path, error))?;
-    let to = agreement
-        .card(&header.to.0)
-        .ok_or_else(|| Problem::refused(path, Refusal::WrongRecipient(header.to.0.to_string())))?;
-    let expected = Expectation {
-        me: to,
-        agreement: agreement.digest(),
-        epoch: agreement.epoch(),
-        kinds: &[],
-        party: &|name| agreement.card(name).cloned(),
-    };
-    Checked::read(open(path)?, &expected)
-        .and_then(Checked::verify)
-        .map_err(|error| Problem::envelope(path, error))?;
+fn say_valid(console: &Console, message: &Message) {
+    let header = &message.header;
     console.say(&format!(
         "有效 valid: {} {} → {} 第 {} 号 number, {} 字节 bytes",
         header.kind.word(),
@@ -147,18 +170,129 @@ fn verify_one(
         header.seq,
         header.body_bytes
     ));
-    let mut line = serde_json::to_value(line(path, &header, &digest)).unwrap_or_default();
-    line["valid"] = true.into();
-    Ok(line)
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, Problem> {
-    File::open(path)
-        .map(BufReader::new)
-        .map_err(|error| Problem::io(path, error))
+/// Everything in a folder, and what is missing.
+fn run(console: &Console, agreement: &Agreement, exchange: &Path) -> Result<(), Problem> {
+    let folder = Folder::read(exchange, agreement)?;
+    let findings = whole::findings(&folder, agreement);
+    let mut counts: BTreeMap<(&str, &str, &str), (u64, u64)> = BTreeMap::new();
+    for Message { header, .. } in &folder.messages {
+        let key = (
+            header.from.0.as_str(),
+            header.to.0.as_str(),
+            header.kind.word(),
+        );
+        let (files, bytes) = counts.entry(key).or_default();
+        *files += 1;
+        *bytes += header.body_bytes;
+    }
+    console.say(&format!(
+        "协议 agreement: {} ({}…), 期次 epoch {}, 全部签署 signed by all {}",
+        agreement.text().name,
+        agreement
+            .digest()
+            .to_hex()
+            .chars()
+            .take(12)
+            .collect::<String>(),
+        agreement.epoch().0,
+        agreement.text().party.len()
+    ));
+    for ((from, to, kind), (files, bytes)) in &counts {
+        console.say(&format!(
+            "  {from} → {to}  {kind}: {files} 份 files, {bytes} 字节 bytes"
+        ));
+    }
+    for (path, signers) in &folder.records {
+        let (path, signers) = (path.display(), signers.join(", "));
+        console.say(&format!(
+            "  期次记录 epoch record {path}: 签署 signed by {signers}"
+        ));
+    }
+    for path in &folder.others {
+        console.say(&format!("  未查看 not looked at: {}", path.display()));
+    }
+    for finding in &findings {
+        console.say(&format!(
+            "发现 finding [{}]: {}",
+            finding.rule, finding.text
+        ));
+    }
+    let valid = folder.messages.len();
+    console.say(&format!(
+        "有效 valid {valid}, 无效 invalid {}, 发现 findings {}",
+        folder.invalid.len(),
+        findings.len()
+    ));
+    let pair = |f: &whole::Finding| serde_json::json!({"rule": f.rule, "text": f.text});
+    console.object(&serde_json::json!({
+        "agreement": agreement.digest().to_hex(),
+        "epoch": agreement.epoch().0,
+        "valid": valid,
+        "invalid": folder.invalid.len(),
+        "findings": findings.iter().map(pair).collect::<Vec<_>>(),
+        "messages": folder.messages.iter().map(|m| line(&m.path, &m.header, &m.digest)).collect::<Vec<_>>(),
+    }));
+    finish(findings.len())
 }
 
-fn line(path: &Path, header: &Header, digest: &[u8; 32]) -> serde_json::Value {
+/// Messages of one sender, recipient and number that are not the same in two folders.
+fn compare(console: &Console, agreement: &Agreement, folders: [&Path; 2]) -> Result<(), Problem> {
+    type Key = (String, String, u64);
+    let read = |folder: &Path| -> Result<BTreeMap<Key, Message>, Problem> {
+        let found = Folder::read(folder, agreement)?;
+        let key = |m: &Message| {
+            (
+                m.header.from.0.to_string(),
+                m.header.to.0.to_string(),
+                m.header.seq,
+            )
+        };
+        Ok(found.messages.into_iter().map(|m| (key(&m), m)).collect())
+    };
+    let [one, other] = [read(folders[0])?, read(folders[1])?];
+    let mut differing = Vec::new();
+    let mut same = 0;
+    for (key, mine) in &one {
+        match other.get(key) {
+            Some(theirs) if theirs.digest != mine.digest => {
+                console.say(&format!(
+                    "发现 finding [differs]: {} → {} 第 {} 号 number: {} ≠ {}",
+                    key.0,
+                    key.1,
+                    key.2,
+                    mine.path.display(),
+                    theirs.path.display()
+                ));
+                differing.push(serde_json::json!({"from": key.0, "to": key.1, "seq": key.2}));
+            }
+            Some(_) => same += 1,
+            None => {}
+        }
+    }
+    let [only_one, only_other] =
+        [one.len() - same, other.len() - same].map(|n| n - differing.len());
+    console.say(&format!(
+        "相同 the same {same}, 不同 differing {}, 仅一方有 only in the first {only_one}, in the second {only_other}",
+        differing.len()
+    ));
+    console.object(&serde_json::json!({
+        "same": same, "differing": differing, "only_first": only_one, "only_second": only_other,
+    }));
+    finish(differing.len())
+}
+
+fn finish(findings: usize) -> Result<(), Problem> {
+    match findings {
+        0 => Ok(()),
+        count => Err(Problem::DoneWithRejects {
+            what: format!("{count} 项发现，请核查 findings to look into"),
+        }),
+    }
+}
+
+fn line(path: &Path, header: &Header, digest: &str) -> serde_json::Value {
     serde_json::json!({
         "file": path,
         "type": header.kind.word(),
@@ -169,6 +303,6 @@ fn line(path: &Path, header: &Header, digest: &[u8; 32]) -> serde_json::Value {
         "agreement": header.agreement.to_hex(),
         "created": header.created,
         "body_bytes": header.body_bytes,
-        "header_sha256": hex(digest),
+        "header_sha256": digest,
     })
 }
