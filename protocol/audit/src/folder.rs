@@ -19,26 +19,26 @@ use rayon::prelude::*;
 const ENDING: &str = "hedui";
 
 /// A message that lies in the folder.
-pub struct Message {
+pub(crate) struct Message {
     /// Where.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its header.
-    pub header: Header,
+    pub(crate) header: Header,
     /// SHA-256 of the header.
-    pub digest: String,
+    pub(crate) digest: String,
 }
 
 /// What a folder holds.
 #[derive(Default)]
-pub struct Folder {
+pub(crate) struct Folder {
     /// Messages that hold, by sender, recipient, number and name of the file.
-    pub messages: Vec<Message>,
+    pub(crate) messages: Vec<Message>,
     /// Sealed files that do not hold.
-    pub invalid: Vec<(PathBuf, Problem)>,
+    pub(crate) invalid: Vec<(PathBuf, Problem)>,
     /// Names of the custodians who signed each epoch record.
-    pub records: Vec<(PathBuf, Vec<String>)>,
+    pub(crate) records: Vec<(PathBuf, Vec<String>)>,
     /// Other files.
-    pub others: Vec<PathBuf>,
+    pub(crate) others: Vec<PathBuf>,
 }
 
 /// What a file is found to be.
@@ -51,7 +51,7 @@ enum Look {
 
 impl Folder {
     /// Looks at every file of a folder, on all cores.
-    pub fn read(folder: &Path, agreement: &Agreement) -> Result<Self, Problem> {
+    pub(crate) fn read(folder: &Path, agreement: &Agreement) -> Result<Self, Problem> {
         let entries = fs::read_dir(folder).map_err(|error| Problem::io(folder, error))?;
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.retain(|path| path.is_file());
@@ -103,7 +103,7 @@ fn look(path: PathBuf, agreement: &Agreement) -> Look {
 }
 
 /// Verifies one sealed file.
-pub fn message(path: &Path, agreement: &Agreement) -> Result<Message, Problem> {
+pub(crate) fn message(path: &Path, agreement: &Agreement) -> Result<Message, Problem> {
     let (header, digest, _) = peek(&mut open(path)?).map_err(|e| Problem::envelope(path, e))?;
     let to = agreement
         .card(&header.to.0)
@@ -126,7 +126,7 @@ pub fn message(path: &Path, agreement: &Agreement) -> Result<Message, Problem> {
 }
 
 /// Opens a file to read.
-pub fn open(path: &Path) -> Result<BufReader<File>, Problem> {
+pub(crate) fn open(path: &Path) -> Result<BufReader<File>, Problem> {
     File::open(path)
         .map(BufReader::new)
         .map_err(|error| Problem::io(path, error))

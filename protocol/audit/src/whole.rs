@@ -13,15 +13,15 @@ use crate::folder::{Folder, Message};
 
 /// Something a reviewer must look into.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Which rule: a word that programs can rely on.
-    pub rule: &'static str,
+    pub(crate) rule: &'static str,
     /// What it is about, in Chinese and English.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// All findings, in a fixed order.
-pub fn findings(folder: &Folder, agreement: &Agreement) -> Vec<Finding> {
+pub(crate) fn findings(folder: &Folder, agreement: &Agreement) -> Vec<Finding> {
     let mut all = Vec::new();
     let mut add = |rule, text: String| all.push(Finding { rule, text });
     for (path, problem) in &folder.invalid {
