@@ -105,12 +105,12 @@ impl Encoder<'_> {
     }
 
     /// Row of the table of record filters. A canary's filter is the same on both sides and like nobody's; that of a
-    /// record without values, or that is not compared, is like nobody's.
+    /// record without values, or that is not compared by the bitmap that stands in its presence row, is like nobody's.
     pub fn filter_row(
         &self,
         records: &mut Records,
         lock: &dyn Lock,
-        grouped: &Grouped,
+        (grouped, bitmap): (&Grouped, u16),
     ) -> Result<Vec<u8>, Problem> {
         let handle = self.pseudonyms.handle(self.register, &grouped.id);
         let mut words = vec![0; records.words()];
@@ -121,7 +121,7 @@ impl Encoder<'_> {
         let cells = grouped.person.cells();
         let any = match records {
             Records::Register(records) => records.encode(cells, &mut words),
-            Records::Block(records) => match self.block_key_of(lock, grouped)? {
+            Records::Block(records) => match self.block_key_of(lock, grouped, bitmap)? {
                 Some(key) => records.encode(&key, cells, &mut words),
                 None => false,
             },
@@ -138,21 +138,20 @@ impl Encoder<'_> {
         &self,
         lock: &dyn Lock,
         grouped: &Grouped,
+        bitmap: u16,
     ) -> Result<Option<Secret<32>>, Problem> {
-        let Some((likeness, block)) = self
+        let Some((block, likeness)) = self
             .agreement
             .likeness()
-            .and_then(|(likeness, _)| Some((likeness, likeness.block_key(self.agreement)?)))
+            .and_then(|(likeness, key)| Some((likeness.block_key(self.agreement)?, key.number)))
         else {
             return Ok(None);
         };
-        let person = &grouped.person;
-        let keys = self.agreement.match_keys().iter();
-        let present = keys.filter(|key| key.is_in(person, self.side));
-        let keys = present.fold(0, |bits, key| bits | 1 << (key.number - 1));
-        if !self.is_compared(likeness, keys) {
+        // A block of too many records is none: their filters must not be comparable either.
+        if bitmap & 1 << (likeness - 1) == 0 {
             return Ok(None);
         }
+        let person = &grouped.person;
         let (digest, epoch) = (self.agreement.digest(), self.agreement.epoch());
         let inputs = KeyInput::all(digest, epoch, block, person, self.side);
         let Some(input) = inputs.first() else {

@@ -47,6 +47,8 @@ pub struct Built {
     pub persons_count: u64,
     /// Records that lost a key because its value is too common, per match key.
     pub too_common_counts: Vec<u64>,
+    /// Those records.
+    pub too_common: TooCommon,
 }
 
 /// Builds the body of a submission.
@@ -58,11 +60,11 @@ pub fn build(
     parts: &mut Parts<'_>,
 ) -> Result<Built, Problem> {
     let is_roll = dataset.as_str() != encoder.register;
-    let (sorters, mut counts) = sort_tags(encoder, work, is_roll, parts)?;
     let likeness = encoder.agreement.likeness();
     if likeness.is_some_and(|(likeness, _)| !likeness.harden.is_empty()) {
         harden::self_test()?;
     }
+    let (sorters, mut counts) = sort_tags(encoder, work, is_roll, parts)?;
     if likeness.is_some_and(|(likeness, _)| likeness.sections)
         && counts.persons < RECORDS_WEIGHED_LEAST
     {
@@ -133,6 +135,7 @@ pub fn build(
         sha256,
         persons_count: counts.persons,
         too_common_counts,
+        too_common,
     })
 }
 
@@ -384,7 +387,10 @@ fn write_records(
                 .map_init(
                     || encoder.record_encoder(),
                     |records, person| match records {
-                        Some(records) => encoder.filter_row(records, lock, person),
+                        Some(records) => {
+                            let bitmap = encoder.bitmap(person, too_common);
+                            encoder.filter_row(records, lock, (person, bitmap))
+                        }
                         None => Ok(Vec::new()),
                     },
                 )

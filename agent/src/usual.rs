@@ -26,16 +26,19 @@ pub struct Usual {
 }
 
 impl Usual {
-    /// Looks at all records of a side.
-    pub fn of(encoder: &Encoder<'_>, parts: &mut Parts<'_>) -> Result<Self, Problem> {
+    /// Looks at all records of a side, as they are without the values that are too common.
+    pub fn of(
+        encoder: &Encoder<'_>,
+        too_common: &TooCommon,
+        parts: &mut Parts<'_>,
+    ) -> Result<Self, Problem> {
         let policy = Policy::new(encoder.agreement);
         let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
         let mut classes = [0; PAYLOAD_CLASSES.len()];
         parts(&mut |persons, _| {
-            let none = TooCommon::new();
             let seen: Vec<(u16, usize)> = persons
                 .par_iter()
-                .map(|person| (encoder.bitmap(person, &none), class_at(person)))
+                .map(|person| (encoder.bitmap(person, too_common), class_at(person)))
                 .collect();
             for (bitmap, class) in seen {
                 *counts.entry(bitmap).or_default() += 1;

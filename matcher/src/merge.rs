@@ -186,7 +186,8 @@ fn compare_one(
     let (mut pairs, mut candidates, mut certain) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(bit) = once {
         let is_person = |(roll, register): &(Handle, Handle)| {
-            left.contains_key(roll) && right.contains_key(register)
+            let has = |held: Option<&u16>| held.is_some_and(|held| held & bit != 0);
+            has(left.get(roll)) && has(right.get(register))
         };
         settle_likeness(&mut found, bit, &is_person);
     }
@@ -198,6 +199,7 @@ fn compare_one(
         let (Some(l), Some(r)) = (left.get(&roll), right.get(&register)) else {
             continue;
         };
+        let agree = policy.compared(agree, (*l, *r));
         if agree == 0 {
             continue;
         }

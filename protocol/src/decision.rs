@@ -25,6 +25,8 @@ pub struct Policy {
     refined: Option<(i16, i16)>,
     /// Whether the refinement round may confirm a contradicted identifier.
     confirm_conflicts: bool,
+    /// The bit of likeness, if there is likeness.
+    likeness: u16,
     /// Where records are compared within blocks only: the bit of likeness, and that of the key that makes the blocks.
     within: Option<(u16, u16)>,
 }
@@ -72,6 +74,7 @@ impl Policy {
             review_one_family: decision.review_one_family,
             review_one_family_against_a: decision.review_one_family_against_a,
             review_class_c: decision.review_class_c,
+            likeness: agreement.likeness().map_or(0, |(_, key)| bit(key.number)),
             within: agreement.likeness().and_then(|(likeness, key)| {
                 let block = likeness.block_key(agreement)?;
                 Some((bit(key.number), bit(block.number)))
@@ -87,6 +90,12 @@ impl Policy {
                 .as_ref()
                 .map(|refine| (centibits(refine.match_bits), centibits(refine.review_bits))),
         }
+    }
+
+    /// Agreeing keys without a likeness that one of the records does not have: such a record's bits are invented, and what is
+    /// alike by chance is nothing.
+    pub fn compared(&self, agree: u16, held: (u16, u16)) -> u16 {
+        agree & !(self.likeness & !(held.0 & held.1))
     }
 
     /// Keys that both records have (`held`, of either side) and that do not agree. Records of two blocks were never compared, so
@@ -138,7 +147,11 @@ impl Policy {
     /// Whether a received pair can be what the rule gives: no key both agrees and differs, every key is one that
     /// the roll's record has (`held`), and the outcome is the rule's, or review in place of a match (ties, caps).
     pub fn admits(&self, pair: &Pair, held: u16) -> bool {
-        let possible = pair.agree & pair.differ == 0 && (pair.agree | pair.differ) & !held == 0;
+        let within = self.within.is_none_or(|(likeness, block)| {
+            (pair.agree | pair.differ) & likeness == 0 || pair.agree & block != 0
+        });
+        let own = (pair.agree | pair.differ) & !held == 0;
+        let possible = pair.agree & pair.differ == 0 && own && within;
         let decided = self.decide(pair.agree, pair.differ);
         if let Some(weight) = pair.weight {
             let refined = self.refine(weight, pair.agree, pair.differ);
@@ -206,6 +219,7 @@ fn bit(number: u8) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Handle;
 
     /// Keys: 1 A; 2 and 3 B of one family; 4 B of another; 5 C.
     fn policy(against_a: usize) -> Policy {
@@ -222,6 +236,7 @@ mod tests {
             review_class_c: true,
             refined: Some((430, -300)),
             confirm_conflicts: false,
+            likeness: 32,
             within: Some((32, 8)),
         }
     }
@@ -257,6 +272,18 @@ mod tests {
         assert_eq!(p.differing(1, (63, 63)), 62 & !32);
         assert_eq!(p.differing(1 | 8, (63, 63)), 62 & !8);
         assert_eq!(p.differing(8, (63, 31)), 31 & !8);
+        assert_eq!(p.compared(1 | 8 | 32, (63, 63)), 1 | 8 | 32);
+        assert_eq!(p.compared(1 | 8 | 32, (63, 31)), 1 | 8);
+        let pair = |agree, differ| Pair {
+            roll: Handle([1; 16]),
+            register: Handle([2; 16]),
+            agree,
+            differ,
+            outcome: Outcome::Match,
+            weight: None,
+        };
+        assert!(p.admits(&pair(1 | 8 | 32, 0), 63) && p.admits(&pair(1 | 8, 32), 63));
+        assert!(!p.admits(&pair(1 | 32, 0), 63) && !p.admits(&pair(1, 32), 63));
     }
 
     /// More agreement never makes a pair less of a match while class A is absent (no non-monotone surprise).

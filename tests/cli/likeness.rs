@@ -76,7 +76,7 @@ fn records_without_an_identifier_are_compared_within_their_block() {
     let block = "[[match_key]]\nname = 'day'\nparts = ['birth']\nclass = 'D'\n[likeness]\nclass = 'B'\nscope = 'block'\nblock = 'day'\n\
         harden = ['saul']\nmeasure = 'hamming'\nthreshold = '350'\n";
     let every = format!("{block}every_record = true\n");
-    let hardened = "[likeness]\nclass = 'B'\nscope = 'register'\nharden = ['xor-fold', 'balance']\nthreshold = '0.7'\n";
+    let hardened = "[likeness]\nclass = 'B'\nscope = 'register'\nharden = ['xor-fold', 'balance']\nmeasure = 'hamming'\nthreshold = '250'\n";
     let roll = "身份证号,name,address\n422725196408150014,john smithers,12 long meadow road\n\
         420525195501010027,mary watson,3 church lane\n420525197003030040,eve stone,9 hill view\n";
     // John has no number here and another spelling; Mary's number is another's; Eve is a stranger born on another day.
@@ -103,4 +103,99 @@ fn records_without_an_identifier_are_compared_within_their_block() {
         assert_eq!(said["matches"], 0, "{likeness}");
         assert_eq!(said["reviews"], found, "{likeness}: {said}");
     }
+}
+
+/// A block of more records than the cap is none: not only its tags are fillers, its filters cannot be compared either, and the
+/// canaries lose the bit that all others lose.
+#[test]
+fn a_block_of_too_many_is_not_comparable() {
+    let folder = tempfile::tempdir().expect("folder");
+    let template = "version = 1\nname = 'x'\npurpose = ''\nlegal_basis = ''\nvalid_from = ''\nvalid_until = ''\n\
+        [[field]]\nname = 'id'\nkind = 'exact'\n[[field]]\nname = 'name'\nkind = 'person-name'\n[[field]]\nname = 'birth'\nkind = 'date'\n\
+        [[match_key]]\nname = 'id'\nparts = ['id']\nclass = 'A'\n[[match_key]]\nname = 'day'\nparts = ['birth']\nclass = 'D'\n\
+        [[release]]\nkeys = ['id']\n[likeness]\nscope = 'block'\nblock = 'day'\nharden = ['saul']\nmeasure = 'hamming'\nthreshold = '370'\n\
+        [[likeness.field]]\nfield = 'name'\n";
+    fs::write(folder.path().join("template.toml"), template).expect("template");
+    let site = site_with(folder.path(), &["--template", "template.toml"]);
+    let people: String = (0..60)
+        .map(|n| format!(",anna lee {},1900-01-01\n", char::from(b'a' + n % 26)))
+        .collect();
+    let register = format!("id,name,birth\n{people}7,rare one,1955-05-05\n");
+    fs::write(site.root.join("register.csv"), register).expect("register");
+    let roll = "id,name,birth\n7,rare one,1955-05-05\n8,anna lee a,1900-01-01\n";
+    fs::write(site.root.join("roll.csv"), roll).expect("roll");
+    for (party, file, dataset) in [
+        ("office", "roll.csv", "roll"),
+        ("police", "register.csv", "police"),
+    ] {
+        let submit = ["submit", file, "--dataset", dataset];
+        site.must("hedui-agent", party, &submit, &[0, 1]);
+    }
+    let body = opened(
+        &site,
+        &super::sealed(&site, "submission-police")[0],
+        "centre",
+    );
+    let table = |name: &str| rows_of(&body, name);
+    let filters: Vec<Vec<u8>> = table("filters");
+    for (at, one) in filters.iter().enumerate().step_by(7) {
+        for other in &filters[at + 1..] {
+            let bits = one[16..].iter().zip(&other[16..]);
+            let apart: u32 = bits.map(|(a, b)| (a ^ b).count_ones()).sum();
+            assert!(
+                apart > 390,
+                "two filters of one side differ in {apart} bits only"
+            );
+        }
+    }
+    // Bits: id 1, day 2, likeness 4. Nearly nobody has a block, and so nobody shows one.
+    let with_block = table("presence")
+        .iter()
+        .filter(|row| row[17] & 2 != 0)
+        .count();
+    let all = table("presence").len();
+    assert!(with_block * 10 < all, "{with_block} of {all}");
+}
+
+/// The body of a sealed file, as its recipient opens it.
+fn opened(site: &hedui_tests::run::Site, path: &std::path::Path, recipient: &str) -> Vec<u8> {
+    use hedui_protocol::envelope::{Checked, Expectation};
+    let key = fs::read_to_string(site.home(recipient).join("identity.key")).expect("key file");
+    let passphrase = fs::read_to_string(&site.passphrase).expect("passphrase");
+    let (name, seed) = hedui_protocol::keyfile::open_seed(&key, passphrase.trim()).expect("opens");
+    let me = hedui_protocol::identity::Identity::from_seed(name, &seed);
+    let text = fs::read_to_string(site.agreement()).expect("agreement");
+    let agreement = hedui_protocol::agreement::Agreement::parse(&text).expect("agreement");
+    let expected = Expectation {
+        me: me.card(),
+        agreement: agreement.digest(),
+        epoch: agreement.epoch(),
+        kinds: &[],
+        party: &|name| agreement.card(name).cloned(),
+    };
+    let file = std::io::Cursor::new(fs::read(path).expect("file"));
+    let verified = Checked::read(file, &expected).and_then(Checked::verify);
+    let mut body = Vec::new();
+    verified
+        .and_then(|mut verified| verified.open(&me, &mut body))
+        .expect("opens");
+    body
+}
+
+/// Rows of a table of a submission.
+fn rows_of(body: &[u8], name: &str) -> Vec<Vec<u8>> {
+    use hedui_protocol::message::{Layout, manifest_len, parse_manifest, submission};
+    let len = manifest_len(*body.first_chunk().expect("length")).expect("length");
+    let manifest: submission::Manifest =
+        parse_manifest("submission", &body[4..4 + len]).expect("manifest");
+    let layout = Layout::new(len as u64, &manifest.tables).expect("layout");
+    let (table, start) = layout.table(name).expect("table");
+    let (start, width) = (
+        usize::try_from(*start).expect("small"),
+        table.width as usize,
+    );
+    let rows = body[start..].chunks(width);
+    rows.take(usize::try_from(table.rows).expect("small"))
+        .map(<[u8]>::to_vec)
+        .collect()
 }

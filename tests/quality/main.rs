@@ -311,6 +311,18 @@ fn febrl4_by_record_filters_keeps_its_floor() {
 
 /// One round: fields weighed from the sections of record filters. The hardest set of fields, with and without the
 /// assignment; nothing is asked of anybody.
+/// Blocks of one birth date: what it finds is right, and it finds most of what has its birth date right.
+#[test]
+fn febrl4_within_blocks_keeps_its_floors() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = Site::new(folder.path(), &build_binaries(), "2026-01-02");
+    let (name, _, fields) = febrl::SETS[0];
+    let quality = febrl::link_by_block(&site, fields, "400");
+    println!("{name}: {quality:?}");
+    assert!(quality.precision >= 0.999, "{}", quality.precision);
+    assert!(quality.recall >= 0.82, "{}", quality.recall);
+}
+
 /// One file linked with itself: persons that stand in it several times.
 #[test]
 fn febrl3_finds_repeated_persons() {

@@ -7,6 +7,7 @@ pub mod bench;
 pub mod county;
 pub mod county_run;
 pub mod febrl;
+pub mod forbidden;
 pub mod parties;
 pub mod received;
 pub mod run;

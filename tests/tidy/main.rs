@@ -138,3 +138,23 @@ fn only_the_console_prints() {
         }
     }
 }
+
+/// A claim of the threat model names the test that would fail without it.
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let text = fs::read_to_string(workspace().join("docs/THREAT_MODEL.md")).expect("document");
+    let all: String = sources()
+        .iter()
+        .map(|path| fs::read_to_string(path).expect("source"))
+        .collect();
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    let names: Vec<&str> = rows
+        .filter_map(|row| row.trim_end_matches('|').rsplit('|').next())
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .filter(|name| name.contains('_'))
+        .collect();
+    assert!(names.len() >= 25, "only {} tests are named", names.len());
+    for name in names {
+        assert!(all.contains(&format!("fn {name}()")), "no test `{name}`");
+    }
+}

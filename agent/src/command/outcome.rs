@@ -145,7 +145,7 @@ pub fn results(
         "matches": count(&opened, Outcome::Match),
         "reviews": count(&opened, Outcome::Review),
         "identity_conflicts": count(&opened, Outcome::IdentityConflict),
-        "roll_records_shared": shared,
+        "clusters_of_several_persons": shared,
         "tickets": count_of,
         "tickets_sent": options.send_tickets,
         "canary_alarms": opened.canary_alarm_count,

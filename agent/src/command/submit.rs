@@ -24,7 +24,7 @@ use hedui_protocol::primitive::sha256;
 use super::data::{DataOptions, prepare as read_dataset, rejects, report};
 use super::post::{HANDLE_MAP, handle_map_path, received};
 use crate::canary;
-use crate::encode::Encoder;
+use crate::encode::{Encoder, TooCommon};
 use crate::evaluation::Workshop;
 use crate::evaluation::absorb::{Answers, absorb};
 use crate::evaluation::batch::Batch;
@@ -411,17 +411,30 @@ impl Run<'_> {
         };
         let dataset = &prepared.dataset.name;
         let side = (register.as_str(), dataset != register);
-        let usual = Usual::of(&encoder, parts)?;
-        let canaries = canary::records(agreement, &prepared.pseudonyms, side, &usual);
-        let count = canaries.len() as u64;
-        let mut with_canaries = canary_parts(&prepared.pseudonyms, register, canaries, parts);
-        let built = submit::build(
-            &encoder,
-            dataset,
-            (&prepared.mapping.as_of, &prepared.snapshot, &usual),
-            self.state,
-            &mut with_canaries,
-        )?;
+        let mut usual = Usual::of(&encoder, &TooCommon::new(), parts)?;
+        let (built, count) = loop {
+            let canaries = canary::records(agreement, &prepared.pseudonyms, side, &usual);
+            let count = canaries.len() as u64;
+            let mut with_canaries = canary_parts(&prepared.pseudonyms, register, canaries, parts);
+            let built = submit::build(
+                &encoder,
+                dataset,
+                (&prepared.mapping.as_of, &prepared.snapshot, &usual),
+                self.state,
+                &mut with_canaries,
+            )?;
+            drop(with_canaries);
+            // Where most records lose a key to its too common values, canaries that kept it would stand out. What is too
+            // common does not depend on them, so this happens once at most.
+            let left = match built.too_common.is_empty() {
+                true => break (built, count),
+                false => Usual::of(&encoder, &built.too_common, parts)?,
+            };
+            if left.bitmap == usual.bitmap {
+                break (built, count);
+            }
+            usual = left;
+        };
         for (key, count) in agreement.match_keys().iter().zip(&built.too_common_counts) {
             if *count > 0 {
                 self.console.note(&format!(

@@ -13,7 +13,7 @@ use crate::filter::harden::Hardener;
 use crate::filter::record::RecordField;
 use crate::ids::Name;
 use crate::limits::{COMPARISONS_MAX, LIKENESS_BITS_MAX, LIKENESS_BITS_MIN, MATCH_KEYS_MAX};
-use crate::match_key::Side;
+use crate::match_key::{KeyPart, Side};
 use crate::refusal::Refusal;
 
 /// How similar two filters are.
@@ -255,10 +255,7 @@ pub(super) fn check(text: &Text, keys: &[MatchKey]) -> Result<Option<MatchKey>, 
         .find(|key| Some(&key.name) == likeness.block.as_ref());
     for part in &likeness.field {
         let field = text.field.iter().find(|field| field.name == part.field);
-        let of_block = |key: &MatchKey| {
-            let mut parts = key.parts.iter();
-            parts.any(|p| text.field[p.field].name == part.field && p.form == Form::Whole)
-        };
+        let of_block = |key: &MatchKey| rests_on(text, key, &part.field);
         if block.is_some_and(of_block) {
             return Err(bad(format!(
                 "field `{}` is the same in all records of a block and says nothing there",
@@ -308,6 +305,11 @@ fn check_register(likeness: &Likeness) -> Result<(), String> {
             "`harden` is \"xor-fold\", \"balance\" or both, each once; \"saul\" is of scope \"block\"".to_owned(),
         );
     }
+    if likeness.harden.contains(&Hardener::Balance) && likeness.measure != Measure::Hamming {
+        return Err(
+            "balanced filters share about as many bits whoever they are of: `measure = \"hamming\"`".to_owned(),
+        );
+    }
     if likeness.sections && !likeness.harden.is_empty() {
         return Err("sections are compared one by one: `harden` would mix them".to_owned());
     }
@@ -331,6 +333,12 @@ fn check_block(likeness: &Likeness, keys: &[MatchKey]) -> Result<(), String> {
     let Some(key) = key else {
         return Err("scope \"block\" needs `block`, the name of a match key".to_owned());
     };
+    if key.class == KeyClass::A {
+        return Err(format!(
+            "match key `{}` decides by itself: a block is of those that no identifier brings together",
+            key.name
+        ));
+    }
     if key.fan_out(Side::Roll) != 1 {
         return Err(format!(
             "match key `{}` allows for errors: a record would be in many blocks",
@@ -399,9 +407,9 @@ fn shares_no_evidence(text: &Text, keys: &[MatchKey], likeness: &Likeness) -> Re
     }
     let inside = |key: &&MatchKey| {
         let names = key.parts.iter().map(|part| &text.field[part.field].name);
-        names
-            .into_iter()
-            .any(|name| likeness.field.iter().any(|part| part.field == *name))
+        let named = |name: &Name| likeness.field.iter().any(|part| part.field == *name);
+        let mut derived = likeness.field.iter();
+        names.into_iter().any(named) || derived.any(|part| rests_on(text, key, &part.field))
     };
     match keys
         .iter()
@@ -416,6 +424,21 @@ fn shares_no_evidence(text: &Text, keys: &[MatchKey], likeness: &Likeness) -> Re
     }
 }
 
+/// Whether a field has nothing that some part of a key does not have: the field itself, or what it is derived from.
+fn rests_on(text: &Text, key: &MatchKey, field: &Name) -> bool {
+    let Some(at) = text.field.iter().position(|one| one.name == *field) else {
+        return false;
+    };
+    let source = KeyPart::parse(&text.field[at].derive, &text.field).ok();
+    key.parts.iter().any(|part| {
+        let itself = part.field == at && part.form == Form::Whole;
+        let derived = source.as_ref().is_some_and(|source| {
+            source.field == part.field && (part.form == Form::Whole || part.form == source.form)
+        });
+        itself || derived
+    })
+}
+
 /// The sentence that every tool shows where record filters are compared within blocks.
 const BLOCK_NOTICE: &str = "注意: 本协议在分块内比对记录的相似度 (likeness, scope block)，核对中心可见同一分块内记录的相似程度，见 docs/KNOWN_ATTACKS.md。\n\
      Note: this agreement compares records by likeness within blocks. The matcher sees how alike the records of one block are, see docs/KNOWN_ATTACKS.md.";
@@ -428,7 +451,7 @@ const LIKENESS_WARNING: &str = "注意: 本协议比对整条记录的相似度 
 /// whose bits are invented, is like somebody by chance (at Dice 0.55 in 1,024 bits it was, 40 times in 10 million pairs).
 const DICE_LEAST: f64 = 0.6;
 const JACCARD_LEAST: f64 = 0.43;
-/// Hardened filters have half of their bits set, or nearly: strangers share more of them.
+/// Folded filters have more of their bits set: strangers share more of them.
 const DICE_LEAST_HARDENED: f64 = 0.7;
 const JACCARD_LEAST_HARDENED: f64 = 0.54;
 /// With sections padding is made of the values of different persons, and the threshold only names candidates.
@@ -446,8 +469,10 @@ fn is_bound(likeness: &Likeness) -> bool {
     match likeness.measure {
         Measure::Hamming => {
             let most = f64::from(likeness.sent_bits()) * HAMMING_MOST;
-            text.parse::<u32>()
-                .is_ok_and(|bits| f64::from(bits) <= most)
+            plain
+                && text
+                    .parse::<u32>()
+                    .is_ok_and(|bits| f64::from(bits) <= most)
         }
         Measure::Dice | Measure::Jaccard => {
             let dice = likeness.measure == Measure::Dice;

@@ -93,6 +93,8 @@ fn scopes_have_parameters_of_their_own() {
         ("['saul']", "['saul', 'balance']"),
         ("'hamming'", "'dice'"),
         ("'400'", "'410'"),
+        ("'400'", "'+400'"),
+        ("block = 'key'", "block = 'id'"),
         ("field = 'phone'", "field = 'name'"),
         ("field = 'phone'", "field = 'phone'\npositions = 10"),
         ("scope = 'block'", "scope = 'register'"),
@@ -110,11 +112,13 @@ fn scopes_have_parameters_of_their_own() {
     };
     assert_eq!(register("").ok(), Some(128));
     assert_eq!(register("harden = ['xor-fold']\n").ok(), Some(64));
-    assert_eq!(
-        register("harden = ['xor-fold', 'balance']\n").ok(),
-        Some(128)
-    );
+    let hamming = "measure = 'hamming'\nthreshold = '200'\n";
+    let balanced =
+        format!("scope = 'register'\n{hamming}harden = ['xor-fold', 'balance']\n{FIELD}");
+    let made = with_scope(&balanced, "B").unwrap();
+    assert_eq!(made.likeness().unwrap().0.bytes(), 128);
     for bad in [
+        "harden = ['balance']\n",
         "harden = ['balance', 'balance']\n",
         "harden = ['saul']\n",
         "harden = ['xor-fold']\nbits = 512\n",

@@ -134,6 +134,7 @@ impl BlockEncoder {
     }
 
     fn wipe(&mut self) {
+        self.tokens.wipe();
         self.row.zeroize();
         self.row.resize(TABLES * self.words * 8, 0);
         self.votes.iter_mut().for_each(Zeroize::zeroize);

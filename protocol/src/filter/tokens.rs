@@ -87,6 +87,13 @@ impl Tokens {
         self.marks.clear();
     }
 
+    /// Empties the buffer and wipes what stood in it.
+    pub fn wipe(&mut self) {
+        self.text.zeroize();
+        self.marks.zeroize();
+        self.places.clear();
+    }
+
     /// Makes room; where the buffer must move, its old place is wiped.
     fn reserve(&mut self, more: usize) {
         if self.text.capacity() - self.text.len() < more {
