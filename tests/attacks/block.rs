@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use hedui_protocol::field::{FieldKind, Gazetteer, Normal};
 use hedui_protocol::filter::TokenKind;
 use hedui_protocol::filter::block::{BlockEncoder, BlockField, cosine};
-use hedui_protocol::filter::record::{RecordEncoder, RecordField};
+use hedui_protocol::filter::record::RecordEncoder;
 use hedui_protocol::secret::Secret;
 use hedui_tests::run::workspace;
 use rayon::prelude::*;
 
-use crate::graph::{Graph, name_records};
+use crate::graph::{Graph, name_records, record_fields};
 
 /// What is encoded within a block: column, kind, tokens.
 const FIELDS: [(&str, FieldKind, TokenKind); 4] = [
@@ -80,17 +80,7 @@ enum Encoding {
 fn similarities(encoding: Encoding, block: &[&Vec<Normal>], key: [u8; 32]) -> Square {
     let filters: Vec<Vec<u64>> = match encoding {
         Encoding::Plain => {
-            let fields: Vec<RecordField> = (0..)
-                .zip(FIELDS)
-                .map(|(field, (_, kind, tokens))| RecordField {
-                    field,
-                    kind,
-                    tokens,
-                    positions: 10,
-                    key: u32::try_from(field).unwrap_or(u32::MAX),
-                    section: None,
-                })
-                .collect();
+            let fields = record_fields(&FIELDS);
             let mut encoder = RecordEncoder::new(Secret::new(key), BITS, &fields);
             let filter = |cells: &&Vec<Normal>| {
                 let mut out = vec![0; encoder.words()];

@@ -69,19 +69,22 @@ fn people(count: usize) -> Vec<Vec<Normal>> {
     records.map(cells).collect()
 }
 
+/// Fields of plain record filters, ten positions a token.
+pub fn record_fields(fields: &[(&str, FieldKind, TokenKind)]) -> Vec<RecordField> {
+    let one = |(field, (_, kind, tokens)): (usize, &(&str, FieldKind, TokenKind))| RecordField {
+        field,
+        kind: *kind,
+        tokens: *tokens,
+        positions: 10,
+        key: u32::try_from(field).unwrap_or(u32::MAX),
+        section: None,
+    };
+    fields.iter().enumerate().map(one).collect()
+}
+
 /// Dice of every two record filters under a key.
 fn by_record_filters(people: &[Vec<Normal>], key: u8) -> Graph {
-    let fields: Vec<RecordField> = (0..)
-        .zip(FIELDS)
-        .map(|(field, (_, kind, tokens))| RecordField {
-            field,
-            kind,
-            tokens,
-            positions: 10,
-            key: u32::try_from(field).unwrap_or(u32::MAX),
-            section: None,
-        })
-        .collect();
+    let fields = record_fields(&FIELDS);
     let mut encoder = RecordEncoder::new(Secret::new([key; 32]), BITS, &fields);
     let filters: Vec<Vec<u64>> = people
         .iter()

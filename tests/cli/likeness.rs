@@ -4,6 +4,8 @@
 
 use std::fs;
 
+use hedui_tests::run::Site;
+
 use super::site_with;
 
 const TEMPLATE: &str = "version = 1\nname = 'x'\npurpose = ''\nlegal_basis = ''\nvalid_from = ''\nvalid_until = ''\n\
@@ -24,21 +26,31 @@ fn a_register_without_the_fields_of_likeness_raises_no_alarm() {
         fs::write(folder.path().join("template.toml"), TEMPLATE).expect("template");
         let site = site_with(folder.path(), &["--template", "template.toml"]);
         let roll = "身份证号,姓名\n422725196408150014,张伟\n420525195501010027,李秀英\n";
-        fs::write(site.root.join("roll.csv"), roll).expect("roll");
-        fs::write(site.root.join("register.csv"), register).expect("register");
-        for (party, file, dataset) in [
-            ("office", "roll.csv", "roll"),
-            ("police", "register.csv", "police"),
-        ] {
-            let submit = ["submit", file, "--dataset", dataset];
-            site.must("hedui-agent", party, &submit, &[0]);
-        }
-        site.must("hedui-matcher", "centre", &["run"], &[0]);
-        let done = site.must("hedui-agent", "office", &["results", "--json"], &[0]);
-        let said: serde_json::Value = serde_json::from_str(&done.stdout).expect("JSON");
-        assert_eq!(said["canary_alarms"], 0, "{}", done.stderr);
+        let said = compared(&site, roll, register);
         assert_eq!(said["matches"], matched);
         assert!(said["unguarded"].as_array().expect("list").is_empty());
+    }
+}
+
+/// Submits both sides, compares, and returns what the roll's owner is told; no canary alarm.
+fn compared(site: &Site, roll: &str, register: &str) -> serde_json::Value {
+    fs::write(site.root.join("roll.csv"), roll).expect("roll");
+    fs::write(site.root.join("register.csv"), register).expect("register");
+    submit_both(site, &[0]);
+    site.must("hedui-matcher", "centre", &["run"], &[0]);
+    let done = site.must("hedui-agent", "office", &["results", "--json"], &[0]);
+    let said: serde_json::Value = serde_json::from_str(&done.stdout).expect("JSON");
+    assert_eq!(said["canary_alarms"], 0, "{}", done.stderr);
+    said
+}
+
+fn submit_both(site: &Site, codes: &[i32]) {
+    for (party, file, dataset) in [
+        ("office", "roll.csv", "roll"),
+        ("police", "register.csv", "police"),
+    ] {
+        let submit = ["submit", file, "--dataset", dataset];
+        site.must("hedui-agent", party, &submit, codes);
     }
 }
 
@@ -48,13 +60,7 @@ fn a_register_without_the_fields_of_likeness_raises_no_alarm() {
 fn a_lost_state_folder_does_not_reuse_numbers() {
     let folder = tempfile::tempdir().expect("folder");
     let site = site_with(folder.path(), &[]);
-    for (party, file, dataset) in [
-        ("office", "roll.csv", "roll"),
-        ("police", "register.csv", "police"),
-    ] {
-        let submit = ["submit", file, "--dataset", dataset];
-        site.must("hedui-agent", party, &submit, &[0, 1]);
-    }
+    submit_both(&site, &[0, 1]);
     site.must("hedui-matcher", "centre", &["run"], &[0]);
     fs::remove_dir_all(site.home("police").join("state")).expect("the disk died");
     let submit = ["submit", "register.csv", "--dataset", "police"];
@@ -87,19 +93,7 @@ fn records_without_an_identifier_are_compared_within_their_block() {
         let template = format!("{head}{likeness}{fields}");
         fs::write(folder.path().join("template.toml"), template).expect("template");
         let site = site_with(folder.path(), &["--template", "template.toml"]);
-        fs::write(site.root.join("roll.csv"), roll).expect("roll");
-        fs::write(site.root.join("register.csv"), register).expect("register");
-        for (party, file, dataset) in [
-            ("office", "roll.csv", "roll"),
-            ("police", "register.csv", "police"),
-        ] {
-            let submit = ["submit", file, "--dataset", dataset];
-            site.must("hedui-agent", party, &submit, &[0]);
-        }
-        site.must("hedui-matcher", "centre", &["run"], &[0]);
-        let done = site.must("hedui-agent", "office", &["results", "--json"], &[0]);
-        let said: serde_json::Value = serde_json::from_str(&done.stdout).expect("JSON");
-        assert_eq!(said["canary_alarms"], 0, "{likeness}: {}", done.stderr);
+        let said = compared(&site, roll, register);
         assert_eq!(said["matches"], 0, "{likeness}");
         assert_eq!(said["reviews"], found, "{likeness}: {said}");
     }
@@ -124,13 +118,7 @@ fn a_block_of_too_many_is_not_comparable() {
     fs::write(site.root.join("register.csv"), register).expect("register");
     let roll = "id,name,birth\n7,rare one,1955-05-05\n8,anna lee a,1900-01-01\n";
     fs::write(site.root.join("roll.csv"), roll).expect("roll");
-    for (party, file, dataset) in [
-        ("office", "roll.csv", "roll"),
-        ("police", "register.csv", "police"),
-    ] {
-        let submit = ["submit", file, "--dataset", dataset];
-        site.must("hedui-agent", party, &submit, &[0, 1]);
-    }
+    submit_both(&site, &[0, 1]);
     let body = opened(
         &site,
         &super::sealed(&site, "submission-police")[0],
@@ -158,7 +146,7 @@ fn a_block_of_too_many_is_not_comparable() {
 }
 
 /// The body of a sealed file, as its recipient opens it.
-fn opened(site: &hedui_tests::run::Site, path: &std::path::Path, recipient: &str) -> Vec<u8> {
+fn opened(site: &Site, path: &std::path::Path, recipient: &str) -> Vec<u8> {
     use hedui_protocol::envelope::{Checked, Expectation};
     let key = fs::read_to_string(site.home(recipient).join("identity.key")).expect("key file");
     let passphrase = fs::read_to_string(&site.passphrase).expect("passphrase");

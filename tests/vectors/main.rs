@@ -3,6 +3,7 @@
 //! under test: a changed normal form, derivation or check is a new version. `HEDUI_BLESS=1` writes the files anew.
 
 mod bodies;
+mod envelopes;
 mod evidence;
 mod filters;
 mod parties;
@@ -103,8 +104,8 @@ fn vectors_are_what_the_code_says() {
     let scenarios = [
         parties::identities(),
         parties::agreements(),
-        parties::headers(),
-        parties::envelopes(),
+        envelopes::headers(),
+        envelopes::envelopes(),
         parties::epoch_records(),
         evidence::match_keys(),
         evidence::tokens(),
