@@ -5,6 +5,7 @@
 //! | [`source`] | how are files read as rows of text? |
 //! | [`mapping`] | which columns and codes mean what? |
 //! | [`quality`], [`quality_report`] | what should be corrected before anything leaves? |
+//! | [`risk`] | how far can records be told apart by the pattern of their encodings? |
 //! | [`record`], [`spool`], [`intake`] | how do rows become persons without memory in proportion? |
 //! | [`encode`], [`extsort`], [`submit`] | how do persons become a submission? |
 //! | [`roll`], [`sealed_file`] | what does the roll owner keep to read results? |
@@ -34,6 +35,7 @@ pub mod quality_report;
 pub mod record;
 pub mod refine;
 pub mod results;
+pub mod risk;
 pub mod roll;
 pub mod sealed_file;
 pub mod source;

@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::intake::Prepared;
 use crate::quality::{Defect, FieldTally};
 use crate::record::{Spooled, group};
+use crate::risk::Structure;
 
 /// What `check` prints as JSON.
 #[derive(Serialize)]
@@ -29,6 +30,8 @@ pub struct Report<'a> {
     unknown_codes: u64,
     as_of: &'a str,
     fields: Vec<&'a FieldTally>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    structure: Option<&'a Structure>,
 }
 
 /// Duplicate rows of a dataset: persons, and rows that repeat an earlier one in every respect.
@@ -73,7 +76,12 @@ pub fn duplicates(agreement: &Agreement, prepared: &mut Prepared) -> Result<Dupl
 }
 
 /// Prints the report.
-pub fn print(console: &Console, prepared: &Prepared, duplicates: &Duplicates) {
+pub fn print(
+    console: &Console,
+    prepared: &Prepared,
+    duplicates: &Duplicates,
+    structure: Option<&Structure>,
+) {
     let fields: Vec<&FieldTally> = prepared.tally.fields.iter().flatten().collect();
     console.object(&Report {
         dataset: prepared.dataset.name.as_str(),
@@ -85,6 +93,7 @@ pub fn print(console: &Console, prepared: &Prepared, duplicates: &Duplicates) {
         unknown_codes: prepared.tally.unknown_facts_count(),
         as_of: &prepared.mapping.as_of,
         fields: fields.clone(),
+        structure,
     });
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
@@ -130,6 +139,40 @@ pub fn print(console: &Console, prepared: &Prepared, duplicates: &Duplicates) {
         &prepared.mapping.as_of
     };
     console.say(&format!("数据截止日 data as of: {stated}"));
+    if let Some(found) = structure {
+        print_structure(console, found);
+    }
+}
+
+/// How far records can be told apart without a key.
+fn print_structure(console: &Console, found: &Structure) {
+    let lines = [
+        (
+            "键的组合少于五条记录具有 their keys are those of fewer than five records",
+            found.rare_bitmaps,
+        ),
+        (
+            "仅凭各值由几条记录共用即可单独认出 alone by how many records share their values",
+            found.alone_by_multiplicity,
+        ),
+        (
+            "再看与谁共用即可单独认出 alone once it is seen with whom",
+            found.alone,
+        ),
+        (
+            "仍只在不足五条的一组 in groups of fewer than five then",
+            found.in_small_groups,
+        ),
+    ];
+    console.say(&format!(
+        "结构风险 structure, {} 条记录 records; 攻击者须同时掌握核对中心的编码和本数据全部明文 for somebody who has the matcher's tables and all \
+         these data in clear:",
+        found.records
+    ));
+    for (what, count) in lines {
+        let share = 100.0 * count as f64 / found.records.max(1) as f64;
+        console.say(&format!("  {what}: {count} ({share:.2}%)"));
+    }
 }
 
 /// Writes the workbook for the clerk: sheet 1 counts, sheet 2 one row per cell to correct.

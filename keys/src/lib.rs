@@ -7,6 +7,7 @@
 //! | [`lock`] | how does a match key become a token? |
 //! | [`oprf`] | how do custodians and an agent make one together? |
 //! | [`epoch_key`] | which key of the custodians does an agent trust? |
+//! | [`witness`] | did the matcher's log only grow? |
 //! | [`custodian`] | how is a share made, used, counted and kept? |
 //!
 //! Invariant: imports protocol (and the doorstep crate) only; no secret is printed, serialised through
@@ -20,3 +21,4 @@ pub mod kit_store;
 pub mod lock;
 pub mod oprf;
 pub mod vault;
+pub mod witness;

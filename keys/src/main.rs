@@ -10,6 +10,7 @@ use hedui_edge::passphrase::PassphraseSource;
 use hedui_edge::{Console, Problem, console, files};
 use hedui_keys::custodian::{self, command::CustodianCommand};
 use hedui_keys::identity_file;
+use hedui_keys::witness;
 use hedui_protocol::identity::PartyCard;
 use hedui_protocol::ids::Name;
 use hedui_protocol::keyfile;
@@ -43,6 +44,12 @@ enum Command {
     /// 密钥保管方 | Hold a share of an epoch's key: ceremony, answers, log, paper, destruction
     #[command(subcommand)]
     Custodian(CustodianCommand),
+    /// 见证 | Check that the matcher's log only grew, and sign its checkpoint
+    Witness {
+        /// Folder where sealed files are exchanged
+        #[arg(long, value_name = "DIR", default_value = "exchange")]
+        exchange: std::path::PathBuf,
+    },
     /// 命令补全 | Print completions for a shell
     Completions {
         /// Shell
@@ -102,6 +109,7 @@ fn work(arguments: Arguments) -> Result<(), Problem> {
             Ok(())
         }
         Command::Custodian(command) => custodian::command::run(&arguments.home, &console, &command),
+        Command::Witness { exchange } => witness::witness(&arguments.home, &console, &exchange),
         Command::Completions { shell } => {
             console::completions::<Arguments>(shell, "hedui-keys");
             Ok(())

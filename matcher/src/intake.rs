@@ -16,12 +16,13 @@ use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Name, RequestId};
 use hedui_protocol::message::receipt::Receipt;
 use hedui_protocol::message::submission::Manifest;
-use hedui_protocol::message::{Layout, manifest_bytes, manifest_len, parse_manifest};
-use hedui_protocol::primitive::{hex, sha256};
+use hedui_protocol::message::{Layout, Table, manifest_bytes, manifest_len, parse_manifest};
+use hedui_protocol::primitive::{hex, sha256, unhex};
 use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Ledger;
+use crate::log::Log;
 use crate::segment;
 
 /// Folders of a matcher's state.
@@ -113,6 +114,7 @@ impl Intake<'_> {
         self.ledger
             .check_new(verified.header(), &digest)
             .map_err(at)?;
+        self.log().compare(verified.header()).map_err(at)?;
         let opened = files::temporary(&self.state.work())?;
         let wrap = |error| Problem::io(&self.state.folder, error);
         {
@@ -129,10 +131,26 @@ impl Intake<'_> {
         let receipt = self.receipt(&header, &digest, &manifest)?;
         self.keep(&mut body, &layout, &digest, &receipt)
             .map_err(at)?;
-        self.ledger
-            .accept(&header, &digest, &manifest, &self.clock.now())?;
+        self.ledger.accept(
+            self.agreement,
+            &header,
+            &digest,
+            &manifest,
+            &self.clock.now(),
+        )?;
         self.send_receipts()?;
         Ok(manifest)
+    }
+
+    /// The matcher's log.
+    pub fn log(&self) -> Log<'_> {
+        Log {
+            identity: self.identity,
+            agreement: self.agreement,
+            state: &self.state.folder,
+            exchange: self.exchange,
+            ledger: self.ledger,
+        }
     }
 
     /// Sends every receipt that is owed, also those that an earlier process did not come to.
@@ -141,9 +159,12 @@ impl Intake<'_> {
             let path = self.state.segments().join(&header_sha256).join(RECEIPT);
             let owed: Owed = serde_json::from_slice(&files::read_small(&path)?)
                 .map_err(|error| Problem::refused(&path, Refusal::malformed("receipt", error)))?;
-            self.send_receipt(&owed)?;
-            self.ledger.receipted(&header_sha256)?;
+            self.log().publish()?;
+            let sent = self.send_receipt(owed)?;
+            self.ledger
+                .receipted(self.agreement, &header_sha256, &sent)?;
         }
+        self.log().publish()?;
         Ok(())
     }
 
@@ -221,7 +242,7 @@ impl Intake<'_> {
         let owed = Owed {
             to: header.from.0.clone(),
             in_reply_to: header.request.to_hex(),
-            receipt: Receipt {
+            receipt: Kept {
                 dataset: manifest.dataset.clone(),
                 register: manifest.register.clone(),
                 header_sha256: hex(digest),
@@ -233,10 +254,23 @@ impl Intake<'_> {
         serde_json::to_vec(&owed).map_err(|error| Problem::data(error.to_string(), "report this"))
     }
 
-    fn send_receipt(&self, owed: &Owed) -> Result<(), Problem> {
-        let body = manifest_bytes(&owed.receipt)?;
+    /// Sends a receipt; the digest of its header.
+    fn send_receipt(&self, owed: Owed) -> Result<[u8; 32], Problem> {
+        let kept = owed.receipt;
+        let accepted = unhex(&kept.header_sha256)
+            .ok_or_else(|| Problem::from(Refusal::malformed("receipt", "its digest")))?;
+        let receipt = Receipt {
+            log: self.log().proof(&accepted)?,
+            dataset: kept.dataset,
+            register: kept.register,
+            header_sha256: kept.header_sha256,
+            seq: kept.seq,
+            tables: kept.tables,
+            delete_after: kept.delete_after,
+        };
+        let body = manifest_bytes(&receipt)?;
         let unknown = || Problem::from(Refusal::UnknownSender(owed.to.to_string()));
-        let about = format!("{}-for-{}", owed.receipt.dataset, owed.receipt.register);
+        let about = format!("{}-for-{}", receipt.dataset, receipt.register);
         let draft = Draft {
             kind: MessageType::Receipt,
             to: self.agreement.card(&owed.to).ok_or_else(unknown)?,
@@ -247,7 +281,7 @@ impl Intake<'_> {
         let folders = (self.state.folder.as_path(), self.exchange);
         let len = body.len() as u64;
         let mut body = std::io::Cursor::new(&body[..]);
-        exchange::send(
+        let sent = exchange::send(
             self.identity,
             self.agreement,
             folders,
@@ -256,7 +290,7 @@ impl Intake<'_> {
             &mut body,
             len,
         )?;
-        Ok(())
+        Ok(sent.header_sha256)
     }
 }
 
@@ -277,7 +311,19 @@ pub fn delete_after(folder: &Path) -> Result<String, Problem> {
 struct Owed {
     to: Name,
     in_reply_to: String,
-    receipt: Receipt,
+    receipt: Kept,
+}
+
+/// What of a receipt is known before its submission stands in the log.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    dataset: Name,
+    register: Name,
+    header_sha256: String,
+    seq: u64,
+    tables: Vec<Table>,
+    delete_after: String,
 }
 
 /// Copies a table whose rows begin with a handle; they must be sorted and unlike each other.

@@ -8,6 +8,8 @@ use std::path::Path;
 use hedui_edge::Problem;
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::header::Header;
+use hedui_protocol::limits::LOG_ENTRIES_MAX;
+use hedui_protocol::log::{Entry, Event};
 use hedui_protocol::message::submission::Manifest;
 use hedui_protocol::primitive::hex;
 use hedui_protocol::refusal::Refusal;
@@ -68,6 +70,13 @@ impl Ledger {
                      header_sha256 TEXT PRIMARY KEY,
                      purged TEXT NOT NULL,
                      reason TEXT NOT NULL
+                 ) STRICT;
+                 CREATE TABLE IF NOT EXISTS log (
+                     place INTEGER PRIMARY KEY,
+                     agreement TEXT NOT NULL,
+                     epoch INTEGER NOT NULL,
+                     entry TEXT NOT NULL,
+                     UNIQUE (agreement, epoch, entry)
                  ) STRICT;",
             )
             .map_err(|error| failed(&error))?;
@@ -184,15 +193,81 @@ impl Ledger {
             .map_err(|error| failed(&error))
     }
 
-    /// Notes that a receipt was written.
-    pub fn receipted(&self, header_sha256: &str) -> Result<(), Problem> {
+    /// Notes that a receipt was written, and logs it.
+    pub fn receipted(
+        &self,
+        agreement: &Agreement,
+        header_sha256: &str,
+        receipt_sha256: &[u8; 32],
+    ) -> Result<(), Problem> {
+        self.together(|| {
+            self.connection
+                .execute(
+                    "UPDATE message SET receipted = 1 WHERE header_sha256 = ?1",
+                    [header_sha256],
+                )
+                .map_err(|error| failed(&error))?;
+            let (event, header_sha256) = (Event::Sent, *receipt_sha256);
+            self.note(
+                agreement,
+                &Entry {
+                    event,
+                    header_sha256,
+                },
+            )
+        })
+    }
+
+    /// All entries of the log of an agreement, in order.
+    pub fn log(&self, agreement: &Agreement) -> Result<Vec<Entry>, Problem> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT entry FROM log WHERE agreement = ?1 AND epoch = ?2 ORDER BY place")
+            .map_err(|error| failed(&error))?;
+        let key = params![agreement.digest().to_hex(), agreement.epoch().0];
+        let rows = statement.query_map(key, |row| row.get::<_, String>(0));
+        let texts: Vec<String> = rows
+            .and_then(Iterator::collect)
+            .map_err(|error| failed(&error))?;
+        let entries = texts.iter().map(|text| Entry::parse(text));
+        entries.collect::<Option<_>>().ok_or_else(|| {
+            Problem::data(
+                "the log in the ledger is damaged",
+                "restore the state folder from a backup",
+            )
+        })
+    }
+
+    /// Logs an entry, once.
+    pub fn note(&self, agreement: &Agreement, entry: &Entry) -> Result<(), Problem> {
+        let count: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM log", [], |row| row.get(0))
+            .map_err(|error| failed(&error))?;
+        if usize::try_from(count).unwrap_or(usize::MAX) >= LOG_ENTRIES_MAX {
+            return Err(Problem::data("the log is full", "begin a new epoch"));
+        }
         self.connection
             .execute(
-                "UPDATE message SET receipted = 1 WHERE header_sha256 = ?1",
-                [header_sha256],
+                "INSERT OR IGNORE INTO log (agreement, epoch, entry) VALUES (?1, ?2, ?3)",
+                params![
+                    agreement.digest().to_hex(),
+                    agreement.epoch().0,
+                    entry.render()
+                ],
             )
             .map_err(|error| failed(&error))?;
         Ok(())
+    }
+
+    /// Does several things or none.
+    fn together(&self, work: impl FnOnce() -> Result<(), Problem>) -> Result<(), Problem> {
+        let transaction = self
+            .connection
+            .unchecked_transaction()
+            .map_err(|error| failed(&error))?;
+        work()?;
+        transaction.commit().map_err(|error| failed(&error))
     }
 
     /// Header digests of submissions whose tables were deleted.
@@ -220,46 +295,66 @@ impl Ledger {
 
     /// Notes that the tables of a submission are going to be deleted; the entry itself stays.
     pub fn purge(&self, header_sha256: &str, now: &str, reason: &str) -> Result<(), Problem> {
-        self.connection
-            .execute(
-                "INSERT OR IGNORE INTO purge VALUES (?1, ?2, ?3)",
-                params![header_sha256, now, reason],
-            )
-            .map_err(|error| failed(&error))?;
-        Ok(())
+        self.together(|| {
+            self.connection
+                .execute(
+                    "INSERT OR IGNORE INTO purge VALUES (?1, ?2, ?3)",
+                    params![header_sha256, now, reason],
+                )
+                .map_err(|error| failed(&error))?;
+            // Into the log of its own agreement; a folder that no entry knows was never accepted.
+            self.connection
+                .execute(
+                    "INSERT OR IGNORE INTO log (agreement, epoch, entry)
+                     SELECT agreement, epoch, 'deleted ' || header_sha256 FROM message WHERE header_sha256 = ?1",
+                    [header_sha256],
+                )
+                .map_err(|error| failed(&error))?;
+            Ok(())
+        })
     }
 
-    /// Writes the entry of an accepted submission, durably.
+    /// Writes the entry of an accepted submission, durably, and logs it.
     pub fn accept(
         &self,
+        agreement: &Agreement,
         header: &Header,
         header_sha256: &[u8; 32],
         manifest: &Manifest,
         now: &str,
     ) -> Result<(), Problem> {
         let seq = stored(header.seq)?;
-        self.connection
-            .execute(
-                "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0)",
-                params![
-                    hex(header_sha256),
-                    header.agreement.to_hex(),
-                    header.epoch.0,
-                    header.from.0.as_str(),
-                    seq,
-                    header.request.to_hex(),
-                    header.created,
-                    now,
-                    manifest.dataset.as_str(),
-                    manifest.register.as_str(),
-                    manifest.as_of,
-                    manifest.kit_check,
-                    manifest.canary,
-                    manifest.snapshot,
-                ],
+        self.together(|| {
+            self.connection
+                .execute(
+                    "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0)",
+                    params![
+                        hex(header_sha256),
+                        header.agreement.to_hex(),
+                        header.epoch.0,
+                        header.from.0.as_str(),
+                        seq,
+                        header.request.to_hex(),
+                        header.created,
+                        now,
+                        manifest.dataset.as_str(),
+                        manifest.register.as_str(),
+                        manifest.as_of,
+                        manifest.kit_check,
+                        manifest.canary,
+                        manifest.snapshot,
+                    ],
+                )
+                .map_err(|error| failed(&error))?;
+            let (event, header_sha256) = (Event::Accepted, *header_sha256);
+            self.note(
+                agreement,
+                &Entry {
+                    event,
+                    header_sha256,
+                },
             )
-            .map_err(|error| failed(&error))?;
-        Ok(())
+        })
     }
 
     /// The latest accepted submission of every dataset and register under an agreement, in name order.

@@ -6,10 +6,14 @@
 //! | [`segment`] | how do accepted tables rest, and how are their ranges read? |
 //! | [`intake`] | how does an envelope become accepted tables and a receipt? |
 //! | [`cell`] | what is one unit of work, and how is it run anywhere? |
+//! | [`desk`] | who is at work, with which key, state and folder? |
+//! | [`run`] | from what was accepted to a sealed result |
+//! | [`replay`] | is a sealed result what its inputs give? |
 //! | [`plan`] | which cells does a run have, and which are done? |
 //! | [`merge`] | how do parts become one result? |
 //! | [`similarity`] | which filters are alike? |
 //! | [`refine`] | which candidate pairs are the same person, field by field? |
+//! | [`log`] | what was accepted, sent and deleted, so that nobody can deny it? |
 //! | [`purge`] | what is deleted, and when? |
 //! | [`command`] | what does the command line offer? |
 //!
@@ -21,15 +25,19 @@ pub mod assignment;
 pub mod block;
 pub mod cell;
 pub mod command;
+pub mod desk;
 pub mod evaluation;
 pub mod intake;
 pub mod kept;
 pub mod ledger;
 pub mod likeness;
+pub mod log;
 pub mod merge;
 pub mod plan;
 pub mod purge;
 pub mod refine;
+pub mod replay;
+pub mod run;
 pub mod segment;
 pub mod settle;
 pub mod similarity;

@@ -13,6 +13,7 @@ use crate::identity::{Identity, Kem, PartyCard};
 use crate::ids::{AgreementDigest, Epoch, Name};
 use crate::label::Label;
 use crate::limits::{CHUNK_BYTES, HEADER_BYTES_MAX};
+use crate::log::checkpoint::Origin;
 use crate::primitive::{AEAD_TAG_BYTES, Aead, Prk, Sha256, sha256};
 use crate::refusal::Refusal;
 use crate::secret::Secret;
@@ -115,6 +116,8 @@ pub struct Expectation<'a> {
     pub kinds: &'a [MessageType],
     /// Card of a party of the agreement.
     pub party: &'a dyn Fn(&Name) -> Option<PartyCard>,
+    /// The matcher of the agreement: whose log a header names.
+    pub matcher: &'a PartyCard,
 }
 
 /// A file whose header is what the recipient expects; its signature is not yet verified.
@@ -177,6 +180,19 @@ impl<F: Read + Seek> Checked<F> {
         let sender = (expected.party)(&header.from.0)
             .filter(|card| card.key_id() == header.from.1)
             .ok_or_else(|| Refusal::UnknownSender(header.from.0.to_string()))?;
+        let origin = Origin::new(header.agreement, header.epoch, &expected.matcher.name);
+        let why = match &header.log {
+            Some(log) if !log.holds(expected.matcher, &origin) => {
+                "the checkpoint in the header is not signed by the matcher"
+            }
+            None if sender == *expected.matcher => {
+                "a message of the matcher carries no checkpoint of it"
+            }
+            _ => "",
+        };
+        if !why.is_empty() {
+            return Err(Refusal::BadLog(why.to_owned()).into());
+        }
         let mut checked = Self {
             header,
             head_digest,

@@ -23,6 +23,7 @@ fn header(from: &Identity, to: &Identity, body_bytes: u64) -> Header {
         in_reply_to: None,
         created: "2016-07-01T08:00:00Z".to_owned(),
         body_bytes,
+        log: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn open(from: &Identity, to: &Identity, file: &[u8]) -> Result<Vec<u8>, Envelope
         epoch: Epoch(1),
         kinds: &[MessageType::Submission],
         party: &move |name| (*name == card.name).then(|| card.clone()),
+        matcher: to.card(),
     };
     let mut out = Vec::new();
     Checked::read(Cursor::new(file), &expected)?
@@ -113,6 +115,7 @@ fn another_recipient_sender_agreement_or_epoch_is_named() {
             epoch: Epoch(epoch),
             kinds: &[],
             party: &move |name| (*name == sender.name).then(|| sender.clone()),
+            matcher: to.card(),
         };
         match Checked::read(Cursor::new(&file), &expected) {
             Err(EnvelopeError::Refused(refusal)) => refusal.exit_code(),
@@ -170,6 +173,7 @@ fn what_is_opened_must_be_what_was_verified() {
         epoch: Epoch(1),
         kinds: &[MessageType::Submission],
         party: &move |name| (*name == card.name).then(|| card.clone()),
+        matcher: to.card(),
     };
     for turns in [false, true] {
         let turned = std::rc::Rc::new(std::cell::Cell::new(false));
@@ -194,4 +198,33 @@ fn what_is_opened_must_be_what_was_verified() {
             assert!(opened.is_ok() && out == b"an honest body");
         }
     }
+}
+
+/// What the sender saw of the log counts only with the matcher's signature, for this agreement and epoch.
+#[test]
+fn a_checkpoint_in_a_header_is_the_matchers() {
+    use crate::log::checkpoint::Checkpoint;
+    let (from, to) = (identity("police", 1), identity("centre", 2));
+    let ask = |signer: &Identity, agreement: u8, epoch: u32| {
+        let origin = Origin::new(
+            AgreementDigest([agreement; 32]),
+            Epoch(epoch),
+            &to.card().name,
+        );
+        let head = Header {
+            log: Some(Checkpoint::sign(signer, &origin, 3, [1; 32])),
+            ..header(&from, &to, 1)
+        };
+        let mut file = Vec::new();
+        seal(&head, &from, to.card(), &mut Cursor::new(b"x"), &mut file).unwrap();
+        match open(&from, &to, &file) {
+            Ok(_) => 0,
+            Err(EnvelopeError::Refused(refusal)) => refusal.exit_code(),
+            Err(EnvelopeError::Io(error)) => panic!("{error}"),
+        }
+    };
+    assert_eq!(ask(&to, 7, 1), 0);
+    assert_eq!(ask(&from, 7, 1), 27, "by the sender");
+    assert_eq!(ask(&to, 8, 1), 27, "another agreement's");
+    assert_eq!(ask(&to, 7, 2), 27, "another epoch's");
 }

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use crate::ids::{AgreementDigest, Epoch, KeyId, Name, RequestId};
 use crate::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX};
+use crate::log::checkpoint::Checkpoint;
+use crate::primitive::{hex, unhex};
 use crate::refusal::Refusal;
 
 /// What a message is.
@@ -81,6 +83,8 @@ pub struct Header {
     pub created: String,
     /// Plaintext bytes of the body.
     pub body_bytes: u64,
+    /// The matcher's log as the sender last saw it; a claim until [`Checkpoint::holds`].
+    pub log: Option<Checkpoint>,
 }
 
 /// First line of every envelope up to the type.
@@ -97,11 +101,15 @@ impl Header {
         let reply = self
             .in_reply_to
             .map_or_else(|| "-".to_owned(), RequestId::to_hex);
+        let log = self.log.map_or_else(
+            || "- 0 -".to_owned(),
+            |log| format!("{} {} {}", hex(&log.root), log.size, hex(&log.signature)),
+        );
         // Writing to a String cannot fail.
         let _ = write!(
             out,
             "{MAGIC} {}\nsuite {SUITE}\nagreement {}\nepoch {}\nfrom {} {}\nto {} {}\nseq {}\n\
-             request {}\ninreplyto {reply}\ncreated {}\nbody {}\nlog - 0 -\n{END}\n",
+             request {}\ninreplyto {reply}\ncreated {}\nbody {}\nlog {log}\n{END}\n",
             self.kind.word(),
             self.agreement.to_hex(),
             self.epoch.0,
@@ -174,6 +182,7 @@ impl Header {
         let reply = one(field("inreplyto")?, "inreplyto")?;
         let created = one(field("created")?, "created")?;
         let body = number(&one(field("body")?, "body")?).ok_or_else(|| wrong("body"))?;
+        let log = log_seen(&field("log")?).ok_or_else(|| wrong("log"))?;
         if body > BODY_BYTES_MAX {
             return Err(Refusal::Oversize {
                 what: "body",
@@ -198,6 +207,7 @@ impl Header {
             },
             created,
             body_bytes: body,
+            log,
         })
     }
 }
@@ -216,6 +226,19 @@ fn number(text: &str) -> Option<u64> {
 fn party(words: &[String]) -> Option<(Name, KeyId)> {
     match words {
         [name, key] => Some((Name::new(name)?, KeyId::from_hex(key)?)),
+        _ => None,
+    }
+}
+
+/// The words of the line `log`: none seen yet, or root, size and signature.
+fn log_seen(words: &[String]) -> Option<Option<Checkpoint>> {
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["-", "0", "-"] => Some(None),
+        [root, size, signature] => Some(Some(Checkpoint {
+            size: number(size)?,
+            root: unhex(root)?,
+            signature: unhex(signature)?,
+        })),
         _ => None,
     }
 }
@@ -277,6 +300,34 @@ mod tests {
             in_reply_to: None,
             created: "2016-07-01T08:00:00Z".to_owned(),
             body_bytes: 12,
+            log: None,
+        }
+    }
+
+    #[test]
+    fn the_log_as_last_seen_is_carried() {
+        let log = Checkpoint {
+            size: 17,
+            root: [3; 32],
+            signature: [4; 64],
+        };
+        let header = Header {
+            log: Some(log),
+            ..sample()
+        };
+        let text = header.render();
+        assert_eq!(
+            Header::parse(text.as_bytes()).unwrap(),
+            (header, text.len())
+        );
+        for bad in [
+            text.replace(" 17 ", " 017 "),
+            text.replace(" 17 ", " - "),
+            text.replace("log 0303", "log 0"),
+            text.replace("0404\n", "0404 x\n"),
+        ] {
+            assert_ne!(bad, text);
+            assert!(Header::parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }
 

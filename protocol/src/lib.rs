@@ -39,6 +39,7 @@ pub mod keyfile;
 pub mod label;
 pub mod limits;
 pub mod lock;
+pub mod log;
 pub mod match_key;
 pub mod message;
 pub mod primitive;

@@ -60,6 +60,8 @@ pub const PAIRS_SHARE: u64 = 4;
 pub const FIELDS_MAX: usize = 64;
 /// Longest raw value that a field kind looks at, in characters; longer ones are damaged.
 pub const VALUE_CHARS_MAX: usize = 512;
+/// Entries of a matcher's log at most: an agreement and epoch have thousands.
+pub const LOG_ENTRIES_MAX: usize = 1 << 20;
 /// Rows of every tag table are padded to a multiple of this (security.md §6.5).
 pub const PAD_ROWS: u64 = 4096;
 /// Most fact rows kept per record; more are counted as left out (4 KiB hold fewer anyway).

@@ -93,6 +93,9 @@ pub enum Refusal {
         /// Evaluations left.
         left: u64,
     },
+    /// The matcher's log is not signed by it, or contradicts what was seen of it before.
+    #[error("the matcher's log cannot be trusted: {0}")]
+    BadLog(String),
     /// The passphrase or the key file is wrong.
     #[error("the passphrase does not open this key file")]
     WrongPassphrase,
@@ -119,6 +122,7 @@ impl Refusal {
             Self::WrongPassphrase => 24,
             Self::BadProof(_) => 25,
             Self::OverQuota { .. } => 26,
+            Self::BadLog(_) => 27,
         }
     }
 
@@ -142,6 +146,7 @@ impl Refusal {
             Self::WrongPassphrase => "口令不正确",
             Self::BadProof(_) => "密钥保管方的答复未通过验证",
             Self::OverQuota { .. } => "超出本期次的计算限额",
+            Self::BadLog(_) => "核对中心的公开日志前后矛盾或未经其签名",
         }
     }
 
@@ -167,6 +172,7 @@ impl Refusal {
                 "未使用任何内容；请保留文件、报告审查方，并用 prepare --custodian 改请另一保管方"
             }
             Self::OverQuota { .. } => "未作任何计算；提高限额须重新签订协议（evaluations_max）",
+            Self::BadLog(_) => "请勿使用该文件，保留全部文件并报告审查方",
         }
     }
 
@@ -208,6 +214,7 @@ impl Refusal {
             Self::OverQuota { .. } => {
                 "nothing was evaluated; a larger quota needs a new agreement (`evaluations_max`)"
             }
+            Self::BadLog(_) => "do not use the file; keep all files and tell the reviewer",
         }
     }
 

@@ -160,6 +160,7 @@ fn opened(site: &Site, path: &std::path::Path, recipient: &str) -> Vec<u8> {
         epoch: agreement.epoch(),
         kinds: &[],
         party: &|name| agreement.card(name).cloned(),
+        matcher: agreement.matcher(),
     };
     let file = std::io::Cursor::new(fs::read(path).expect("file"));
     let verified = Checked::read(file, &expected).and_then(Checked::verify);

@@ -4,6 +4,7 @@
 
 mod audit;
 mod likeness;
+mod log;
 mod malformed;
 mod one_error;
 mod refine;
@@ -97,7 +98,11 @@ pub(crate) fn assert_refused(done: &Done, codes: &[i32], what: &str) {
 pub(crate) fn sealed(site: &Site, kind: &str) -> Vec<PathBuf> {
     hedui_tests::county_run::files_below(&site.exchange())
         .into_iter()
-        .filter(|path| path.to_string_lossy().contains(&format!("/{kind}-")))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "hedui"))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            kind.is_empty() || name.starts_with(&format!("{kind}-"))
+        })
         .collect()
 }
 
@@ -173,7 +178,7 @@ fn two_departments_link_their_files_and_a_reviewer_verifies_all() {
     assert!(receipts.stdout.contains("\"dataset\":\"police\""));
     let audit = std::process::Command::new(site.bins.join("hedui-audit"))
         .args(["verify", "--agreement", "agreement.toml"])
-        .args(hedui_tests::county_run::files_below(&site.exchange()))
+        .args(sealed(&site, ""))
         .current_dir(&site.root)
         .status()
         .expect("audit");

@@ -44,6 +44,7 @@ fn open(site: &Site, path: &Path, recipient: &str) -> (Header, Vec<u8>) {
         epoch: agreement.epoch(),
         kinds: &[],
         party: &|name| agreement.card(name).cloned(),
+        matcher: agreement.matcher(),
     };
     let file = BufReader::new(File::open(path).expect("file"));
     let mut verified = Checked::read(file, &expected)

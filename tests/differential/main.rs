@@ -2,6 +2,8 @@
 //! passes or the first difference. Invariant under test: what we compute is what the standard says, for
 //! inputs nobody chose. Specification: RFC 9497 (oracle: the `voprf` crate).
 
+mod wycheproof_sets;
+
 use std::collections::BTreeMap;
 
 use curve25519_dalek::scalar::Scalar;

@@ -85,6 +85,7 @@ fn envelope(data: &[u8]) {
         epoch: Epoch(1),
         kinds: &[],
         party: &|name| (*name == from.card().name).then(|| from.card().clone()),
+        matcher: to.card(),
     };
     let verified = Checked::read(Cursor::new(data), &expected).and_then(Checked::verify);
     if let Ok(mut verified) = verified {

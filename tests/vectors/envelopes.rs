@@ -9,8 +9,9 @@ use hedui_protocol::header::{Header, MessageType};
 use hedui_protocol::identity::{Identity, PartyCard};
 use hedui_protocol::ids::{AgreementDigest, Epoch, RequestId};
 use hedui_protocol::limits::CHUNK_BYTES;
+use hedui_protocol::log::checkpoint::{Checkpoint, Origin};
 use hedui_protocol::refusal::Refusal;
-use hedui_tests::parties::{identity, seed};
+use hedui_tests::parties::{identity, name, seed};
 use serde_json::{Value, json};
 
 use super::scenario::{Scenario, h};
@@ -28,7 +29,14 @@ fn header() -> Header {
         in_reply_to: None,
         created: "2016-07-01T08:00:00Z".to_owned(),
         body_bytes: 3,
+        log: None,
     }
+}
+
+/// A checkpoint of the log of these vectors.
+fn checkpoint(by: &Identity, size: u64) -> Checkpoint {
+    let origin = Origin::new(AgreementDigest([7; 32]), Epoch(1), &name("centre"));
+    Checkpoint::sign(by, &origin, size, [9; 32])
 }
 
 pub fn headers() -> Scenario {
@@ -40,7 +48,9 @@ pub fn headers() -> Scenario {
             "to": header.to.0.as_str(), "to_key": header.to.1.to_hex(), "seq": header.seq,
             "request": header.request.to_hex(),
             "inreplyto": header.in_reply_to.map_or("-".to_owned(), RequestId::to_hex),
-            "created": header.created, "body": header.body_bytes,
+            "created": header.created, "body": header.body_bytes, "log": header.log.map(|log| {
+                json!({"root": h(log.root), "size": log.size, "signature": h(log.signature)})
+            }),
         })
     };
     for (kind, word) in MessageType::ALL {
@@ -65,6 +75,38 @@ pub fn headers() -> Scenario {
         json!({"text": reply.render()}),
         fields(&reply),
     );
+    let seen = Header {
+        log: Some(checkpoint(&identity("centre", 3), u64::MAX)),
+        ..header()
+    };
+    out.gives(
+        "a checkpoint in it",
+        "parse",
+        json!({"text": seen.render()}),
+        fields(&seen),
+    );
+    let text = seen.render();
+    for (what, from, to) in [
+        (
+            "size of a log with a leading zero",
+            " 18446744073709551615 ",
+            " 018446744073709551615 ",
+        ),
+        (
+            "size of a log that is too large",
+            " 18446744073709551615 ",
+            " 18446744073709551616 ",
+        ),
+        ("root of a log that is short", "log 0909", "log 09"),
+        ("root of a log in capitals", "log 09", "log 0A"),
+        ("no root of a log", "log ", "log - "),
+        ("a word more behind a log", "\n---", " x\n---"),
+    ] {
+        let bad = text.replace(from, to);
+        assert!(bad != text, "{what}");
+        assert!(Header::parse(bad.as_bytes()).is_err(), "{what}");
+        out.refuses(what, "parse", json!({"text": bad}), 10);
+    }
     let good = header().render();
     for (what, from, to) in [
         ("other format", "hedui/1", "hedui/2"),
@@ -126,12 +168,14 @@ fn open(
         .map(|(kind, _)| *kind)
         .collect();
     let digest = AgreementDigest::from_hex(expected["agreement"].as_str().expect("digest"));
+    let matcher = PartyCard::parse(expected["matcher"].as_str().expect("card")).expect("card");
     let expectation = Expectation {
         me: me.card(),
         agreement: digest.expect("digest"),
         epoch: Epoch(u32::try_from(expected["epoch"].as_u64().expect("epoch")).expect("epoch")),
         kinds: &kinds,
         party: &|name| sender.filter(|card| card.name == *name).cloned(),
+        matcher: &matcher,
     };
     let mut out = Vec::new();
     let opened = Checked::read(Cursor::new(file), &expectation)
@@ -158,7 +202,7 @@ pub fn envelopes() -> Scenario {
     };
     let input = |file: &[u8], me: (&str, u8), sender: Option<&PartyCard>| {
         json!({"file": h(file), "me": {"party": me.0, "seed": h(seed(me.1))}, "sender": sender.map(PartyCard::render),
-            "agreement": "07".repeat(32), "epoch": 1, "types": ["submission"]})
+            "agreement": "07".repeat(32), "epoch": 1, "types": ["submission"], "matcher": to.card().render()})
     };
     let card = from.card();
     let mut twice = Vec::new();
@@ -190,6 +234,31 @@ pub fn envelopes() -> Scenario {
             Some(card),
             same(),
         );
+    }
+    for (what, by) in [
+        ("a checkpoint of the matcher's log", &to),
+        ("a checkpoint that the sender signed", &from),
+    ] {
+        let head = Header {
+            log: Some(checkpoint(by, 3)),
+            ..header()
+        };
+        let file = sealed(b"abc", &from, head);
+        add(what, &file, centre, Some(card), same());
+        let what = format!("{what}, and cut off");
+        add(&what, &file[..file.len() - 1], centre, Some(card), same());
+    }
+    for (what, log) in [
+        ("the matcher's own, without a checkpoint", None),
+        ("the matcher's own", Some(checkpoint(&to, 3))),
+    ] {
+        let head = Header {
+            from: (to.card().name.clone(), to.card().key_id()),
+            log,
+            ..header()
+        };
+        let file = sealed(b"abc", &to, head);
+        add(what, &file, centre, Some(to.card()), same());
     }
     let file = sealed(b"abc", &from, header());
     let head = file.len() - (32 + 3 + 16 + 64);

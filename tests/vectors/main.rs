@@ -6,6 +6,7 @@ mod bodies;
 mod envelopes;
 mod evidence;
 mod filters;
+mod log;
 mod parties;
 mod scenario;
 
@@ -114,6 +115,7 @@ fn vectors_are_what_the_code_says() {
         filters::filters(),
         bodies::bodies(),
         bodies::decisions(),
+        log::log(),
     ];
     let [mut all, mut refused] = [0, 0];
     for scenario in &scenarios {

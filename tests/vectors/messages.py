@@ -9,11 +9,12 @@ import struct
 
 import curve
 import hpke
-from refusal import (AGREEMENT, CUT, EPOCH, KIND, MALFORMED, RECIPIENT, SENDER, SIGNATURE, TOO_LARGE, UNNAMED, h, is_hex,
-                    is_name, is_number, labelled, require)
+from refusal import (AGREEMENT, CHECKPOINT, CUT, EPOCH, KIND, MALFORMED, RECIPIENT, SENDER, SIGNATURE, TOO_LARGE,
+                    UNNAMED, h, is_hex, is_name, is_number, labelled, require)
 from derivations import checks
 from documents import key_id, read_card
 from hashes import aead_open, sha256
+from transparency import check_line, read_line
 
 TYPES = ("kit", "submission", "receipt", "result", "ticket", "eval-request", "eval-answer", "refine-request",
          "refine-answer", "ceremony")
@@ -23,7 +24,7 @@ HEADER = re.compile(
     r"hedui/1 (?P<type>[a-z-]+)\nsuite r255-1\nagreement (?P<agreement>\S+)\nepoch (?P<epoch>\S+)\n"
     r"from (?P<from>\S+) (?P<from_key>\S+)\nto (?P<to>\S+) (?P<to_key>\S+)\nseq (?P<seq>\S+)\n"
     r"request (?P<request>\S+)\ninreplyto (?P<inreplyto>\S+)\ncreated (?P<created>\S+)\n"
-    r"body (?P<body>\S+)\nlog - 0 -\n---\n", re.ASCII)
+    r"body (?P<body>\S+)\nlog (?P<log>[^\n]+)\n---\n", re.ASCII)
 
 
 def is_instant(text):
@@ -50,7 +51,8 @@ def read_header(text):
     require(is_number(out["epoch"], 32) and is_number(out["seq"], 64), MALFORMED, "epoch or seq")
     require(is_number(out["body"], 64) and int(out["body"]) <= BODY_MAX, MALFORMED, "body")
     require(is_instant(out["created"]), MALFORMED, "created")
-    return out | {name: int(out[name]) for name in ("epoch", "seq", "body")}
+    numbers = {name: int(out[name]) for name in ("epoch", "seq", "body")}
+    return out | numbers | {"log": read_line(out["log"])}
 
 
 def parse(case):
@@ -105,6 +107,9 @@ def open_envelope(case):
     secret, seal = hpke.derive_key_pair(seed[32:])
     header, fields, rest = split_header(h(case["file"]))
     sign = check_header(fields, case, (curve.ed_public(seed[:32]), seal))
+    own = case["sender"] == case["matcher"]
+    require(fields["log"] is not None or not own, CHECKPOINT, "the matcher names no checkpoint")
+    check_line(fields["log"], case)
     size = 32 + sealed_size(fields["body"]) + 64
     require(len(rest) >= size, CUT, "cut off")
     require(len(rest) <= size, TOO_LARGE, "something behind it")

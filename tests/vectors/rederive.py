@@ -14,9 +14,10 @@ import derivations
 import documents
 import filters
 import messages
+import transparency
 from refusal import Refusal
 
-OPERATIONS = {name: operations for module in (documents, derivations, messages, decision, filters)
+OPERATIONS = {name: operations for module in (documents, derivations, messages, decision, filters, transparency)
               for name, operations in module.OPERATIONS.items()}
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "protocol" / "vectors"
 OTHER_FORMAT = "field-kinds.json"

@@ -9,7 +9,7 @@ import struct
 from hashes import expand, extract
 
 MALFORMED, CUT, TOO_LARGE, SENDER, RECIPIENT, AGREEMENT, EPOCH = 10, 11, 12, 13, 14, 15, 16
-SIGNATURE, KIND, NOT_IN_FORCE, ANSWER = 20, 22, 23, 25
+SIGNATURE, KIND, NOT_IN_FORCE, ANSWER, CHECKPOINT = 20, 22, 23, 25, 27
 UNNAMED = 0
 
 h = bytes.fromhex

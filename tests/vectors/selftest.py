@@ -6,6 +6,7 @@ In: nothing. Out: one line per check; exit code 1 if one fails. Usage: python3 t
 import curve
 import hashes
 import hpke
+import transparency
 import voprf
 
 h = bytes.fromhex
@@ -117,9 +118,20 @@ def threshold():
                for chosen in ((1, 2), (2, 4), (3, 4)))
 
 
+def logs():
+    """Roots of Certificate Transparency's test tree, the key of sum.golang.org, a path of tlog-tiles."""
+    leaves = [transparency.leaf(h(text)) for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657",
+                                                      "606162636465666768696a6b6c6d6e6f")]
+    key = transparency.unbase64("Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8")
+    return (transparency.tree(leaves[:1]) == h("6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d")
+            and transparency.tree(leaves) == h("5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328")
+            and transparency.note_key("sum.golang.org", key[:1], key[1:]) == h("033de0ae")
+            and transparency.place(0, 1234067, 256) == "tile/0/x001/x234/067")
+
+
 def main():
     """Runs every check."""
-    checks = (ed25519, x25519, ristretto, aead, blake3, hkdf, hpke_base, oprf, threshold)
+    checks = (ed25519, x25519, ristretto, aead, blake3, hkdf, hpke_base, oprf, threshold, logs)
     good = True
     for check in checks:
         passed = check()

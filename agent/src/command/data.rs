@@ -17,6 +17,7 @@ use crate::intake::{self, Job, Prepared};
 use crate::mapping::{Mapping, guess};
 use crate::quality_report;
 use crate::record::Pseudonyms;
+use crate::risk::{self, Structure};
 use crate::source::{self, SourceSpec};
 
 /// Options of `map`.
@@ -177,8 +178,25 @@ fn ask_for(question: &str, columns: &[String]) -> Result<Option<String>, Problem
     }
 }
 
+/// Options of `check`.
+#[derive(Args)]
+pub struct CheckOptions {
+    #[command(flatten)]
+    data: DataOptions,
+    /// Also say how many records stand alone by the pattern of their encodings
+    #[arg(long)]
+    risk: bool,
+}
+
 /// `check`: read everything, report, let nothing leave.
-pub fn check(home: &HomeOptions, console: &Console, options: &DataOptions) -> Result<(), Problem> {
+pub fn check(
+    home: &HomeOptions,
+    console: &Console,
+    CheckOptions {
+        data: options,
+        risk: asked,
+    }: &CheckOptions,
+) -> Result<(), Problem> {
     let agreement = home.read_agreement()?;
     let work = tempfile::tempdir().map_err(|error| Problem::io("temporary folder", error))?;
     // Pseudonyms of a report mean nothing outside it, so no key file is needed.
@@ -186,23 +204,56 @@ pub fn check(home: &HomeOptions, console: &Console, options: &DataOptions) -> Re
     let name = agreement.roll().owner.clone();
     let throwaway = Identity::from_seed(name, &seed);
     let mut prepared = prepare(&agreement, &throwaway, options, work.path(), console)?;
-    report(&agreement, &mut prepared, options, console)?;
+    report(&agreement, &mut prepared, options, *asked, console)?;
     rejects(&prepared)
 }
 
+/// Quality of the data, and, if `risk` is set or the agreement requires it, how far its records can be told apart without a key.
+///
+/// # Errors
+/// Refused if more records stand alone than the agreement allows, or if there are too many to look at them as it requires.
 pub(super) fn report(
     agreement: &Agreement,
     prepared: &mut Prepared,
     options: &DataOptions,
+    risk: bool,
     console: &Console,
 ) -> Result<(), Problem> {
     let duplicates = quality_report::duplicates(agreement, prepared)?;
-    quality_report::print(console, prepared, &duplicates);
+    let required = agreement.text().alone_permille_max;
+    let structure = if risk || required.is_some() {
+        let cap = agreement.text().multiplicity_cap as usize;
+        risk::patterns(agreement, prepared)?.map(|rows| Structure::of(&rows, cap))
+    } else {
+        None
+    };
+    quality_report::print(console, prepared, &duplicates, structure.as_ref());
     if let Some(path) = &options.report {
         quality_report::write_workbook(path, prepared, &duplicates)?;
         console.say(&format!("核改明细 cells to correct: {}", path.display()));
     }
-    Ok(())
+    if risk && agreement.likeness().is_some() {
+        console
+            .say("整条记录滤波器另有风险 record filters are another matter: docs/KNOWN_ATTACKS.md");
+    }
+    let dataset = &prepared.dataset.name;
+    match (required, structure) {
+        (Some(max), Some(found)) if found.alone_permille() > u64::from(max) => Err(Problem::data(
+            format!(
+                "`{dataset}`: {} of 1000 records stand alone by their pattern, the agreement allows {max}",
+                found.alone_permille()
+            ),
+            "leave out match keys that few records have or many share, or agree on another bound; nothing was sent",
+        )),
+        (Some(_), None) => Err(Problem::data(
+            format!(
+                "`{dataset}` has more than {} records: too many for the check that the agreement requires",
+                risk::RECORDS_MAX
+            ),
+            "deliver it in parts, or agree without `alone_permille_max`; nothing was sent",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Exit code 1 where rows were left out or codes not translated.

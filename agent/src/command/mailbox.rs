@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hedui_edge::exchange::{self, Draft};
 use hedui_edge::home::HomeOptions;
+use hedui_edge::log::Memory;
 use hedui_edge::{Console, Problem, files};
 use hedui_protocol::agreement::InForce;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::MANIFEST_BYTES_MAX;
+use hedui_protocol::log::checkpoint::Origin;
 use hedui_protocol::message::receipt::Receipt;
 use hedui_protocol::message::result::Outcome;
 use hedui_protocol::message::ticket::{Ticket, Tickets};
@@ -152,7 +154,9 @@ pub fn tickets(
     let folder = &options.exchange.exchange;
     let expected = (MessageType::Ticket, &agreement.roll().owner);
     let mut unknown = 0;
-    for (path, mut verified) in received(folder, &identity, &agreement, expected, console)? {
+    let state = home.state();
+    let folders = (state.as_path(), folder.as_path());
+    for (path, mut verified) in received(folders, &identity, &agreement, expected, console)? {
         let limit = MANIFEST_BYTES_MAX as u64 + 4;
         let body = exchange::open_small(&path, &mut verified, &identity, limit)?;
         let list: Tickets =
@@ -220,13 +224,20 @@ pub fn receipts(
     let identity = home.identity()?;
     let mut all = Vec::new();
     let expected = (MessageType::Receipt, &agreement.matcher().name);
-    for (path, mut verified) in
-        received(&options.exchange, &identity, &agreement, expected, console)?
-    {
+    let (state, origin) = (home.state(), Origin::of(&agreement));
+    let folders = (state.as_path(), options.exchange.as_path());
+    for (path, mut verified) in received(folders, &identity, &agreement, expected, console)? {
         let limit = MANIFEST_BYTES_MAX as u64 + 4;
         let body = exchange::open_small(&path, &mut verified, &identity, limit)?;
         let receipt: Receipt =
             parse_small_body("receipt", &body).map_err(|r| Problem::refused(&path, r))?;
+        let logged = receipt
+            .checkpoint(agreement.matcher(), &origin)
+            .ok_or_else(|| {
+                let why = "the receipt does not prove that the submission stands in it";
+                Problem::refused(&path, Refusal::BadLog(why.to_owned()))
+            })?;
+        Memory::open(&state)?.notice(folders.1, &agreement, &logged)?;
         console.say(&format!(
             "{} → {}: 第 {} 号 number, 保存至 kept until {}",
             receipt.dataset, receipt.register, receipt.seq, receipt.delete_after

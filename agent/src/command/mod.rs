@@ -36,7 +36,7 @@ enum Command {
     /// 字段对应 | Look at a file and propose its mapping
     Map(data::MapOptions),
     /// 数据质量 | Report what should be corrected, before anything leaves
-    Check(data::DataOptions),
+    Check(data::CheckOptions),
     /// 报送 | Encode a dataset and seal it for the matcher, as far as custodians have answered
     Submit(submit::SubmitOptions),
     /// 请求计算 | Ask custodians to evaluate a dataset's new values, submit nothing

@@ -266,7 +266,7 @@ fn open_latest(
 ) -> Result<Opened, Problem> {
     let from = &agreement.matcher().name;
     let found = received(
-        folder,
+        (state, folder),
         identity,
         agreement,
         (MessageType::Result, from),

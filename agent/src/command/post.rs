@@ -8,7 +8,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hedui_edge::{Console, Problem, exchange};
+use hedui_edge::{Console, Problem, exchange, log};
 use hedui_protocol::agreement::InForce;
 use hedui_protocol::envelope::Verified;
 use hedui_protocol::header::MessageType;
@@ -27,9 +27,10 @@ pub struct ExchangeOptions {
 pub type Received = (PathBuf, Verified<BufReader<File>>);
 
 /// Messages of one type from the one party that may send them, under the agreement in force. What does not
-/// verify is named on stderr and passed over, so that one bad file does not stop the others.
+/// verify is named on stderr and passed over, so that one bad file does not stop the others; a matcher's log that contradicts
+/// what this party has seen of it does stop.
 pub fn received(
-    folder: &Path,
+    (state, folder): (&Path, &Path),
     identity: &Identity,
     agreement: &InForce,
     (kind, from): (MessageType, &Name),
@@ -44,7 +45,10 @@ pub fn received(
             continue;
         }
         match exchange::verify(&file.path, agreement, me, &[kind]) {
-            Ok(verified) => out.push((file.path, verified)),
+            Ok(verified) => {
+                log::notice(state, folder, agreement, verified.header())?;
+                out.push((file.path, verified));
+            }
             Err(problem @ Problem::Refused { .. }) => console.note(&problem.to_string()),
             Err(problem) => return Err(problem),
         }

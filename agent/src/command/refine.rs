@@ -43,7 +43,9 @@ pub fn answer(
     let expected = (MessageType::RefineRequest, &agreement.matcher().name);
     let folder = &options.exchange;
     let mut latest = BTreeMap::new();
-    for (path, mut verified) in received(folder, &identity, &agreement, expected, console)? {
+    for (path, mut verified) in
+        received((&state, folder), &identity, &agreement, expected, console)?
+    {
         let body = exchange::open_small(&path, &mut verified, &identity, limit)?;
         let (request, pairs) = match parse(&agreement, &body) {
             Ok(parsed) => parsed,

@@ -88,7 +88,7 @@ pub fn deliver(
     }
     // What costs nothing says nothing else.
     if reach != Reach::Finish && !options.estimate {
-        report(&agreement, &mut prepared, &options.data, console)?;
+        report(&agreement, &mut prepared, &options.data, false, console)?;
     }
     let run = Run {
         home,
@@ -513,8 +513,9 @@ impl Run<'_> {
         }
         let expected = (MessageType::Kit, &self.agreement.roll().owner);
         let folder = &self.options.exchange;
+        let state = self.home.state();
         let mut found = received(
-            folder,
+            (&state, folder),
             self.identity,
             self.agreement,
             expected,

@@ -9,7 +9,7 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use hedui_edge::files::{self, Scratch};
-use hedui_edge::{Problem, exchange};
+use hedui_edge::{Problem, exchange, log};
 use hedui_keys::epoch_key;
 use hedui_keys::oprf::OprfError;
 use hedui_keys::oprf::client::{BlindKey, BlindedChunk, EpochKey};
@@ -186,6 +186,12 @@ fn open(
             Refusal::UnknownSender(verified.header().from.0.to_string()),
         ));
     }
+    log::notice(
+        workshop.state,
+        workshop.exchange,
+        workshop.agreement,
+        verified.header(),
+    )?;
     let body_bytes = verified.header().body_bytes;
     let (elements, proofs) = (card.elements(), chunks(card.elements()));
     let allowed =

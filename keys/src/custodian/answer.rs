@@ -7,9 +7,9 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use hedui_edge::Problem;
 use hedui_edge::exchange::{self, Draft};
 use hedui_edge::files::{self, Scratch};
+use hedui_edge::{Problem, log};
 use hedui_protocol::header::{Header, MessageType};
 use hedui_protocol::ids::{Name, RequestId};
 use hedui_protocol::limits::{EVALUATION_CHUNK, MANIFEST_BYTES_MAX};
@@ -114,6 +114,7 @@ fn open(desk: &Desk<'_>, path: &Path) -> Result<Request, Problem> {
     let me = desk.identity.card();
     let mut verified = exchange::verify(path, desk.agreement, me, &kinds)?;
     within(desk, path, verified.header())?;
+    log::notice(desk.state, desk.exchange, desk.agreement, verified.header())?;
     let file = files::temporary(desk.state)?;
     let content_sha256 = {
         let mut writer = Hashing {

@@ -10,6 +10,7 @@ use hedui_protocol::filter::FilterSpec;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::ids::Name;
 use hedui_protocol::limits::MANIFEST_BYTES_MAX;
+use hedui_protocol::log::Event;
 use hedui_protocol::message::refine::{Answer, Answering, pairs_digest, row_bytes};
 use hedui_protocol::message::{manifest_len, parse_manifest};
 use hedui_protocol::primitive::hex;
@@ -86,7 +87,10 @@ pub fn find(
             side,
         };
         match answer.read(&mut body, body_bytes, rows) {
-            Ok(Some(table)) => return Ok(Some(table)),
+            Ok(Some(table)) => {
+                desk.note(Event::Accepted, verified.header_digest())?;
+                return Ok(Some(table));
+            }
             Ok(None) => {}
             Err(refusal) => desk
                 .console

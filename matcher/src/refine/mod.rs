@@ -32,6 +32,7 @@ use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAIRS_SHARE;
+use hedui_protocol::log::{Entry, Event};
 use hedui_protocol::message::manifest_bytes;
 use hedui_protocol::message::refine::{Answering, Request, refine_of};
 use hedui_protocol::message::result::{Outcome, Pair};
@@ -39,6 +40,7 @@ use hedui_protocol::primitive::sha256;
 
 use crate::intake::State;
 use crate::kept;
+use crate::log::Log;
 use crate::merge::Compared;
 use crate::plan::{Pairing, Plan};
 use one_to_one::{Choice, Taken, Weighed};
@@ -194,10 +196,30 @@ impl Desk<'_> {
         let len = body.len() as u64;
         let mut body = std::io::Cursor::new(&body[..]);
         let (identity, agreement) = (self.identity, self.agreement);
-        exchange::send(
+        let sent = exchange::send(
             identity, agreement, folders, self.clock, &draft, &mut body, len,
         )?;
-        Ok(())
+        self.note(Event::Sent, sent.header_sha256)
+    }
+
+    /// Logs what was sent or accepted, before anything comes of it.
+    fn note(&self, event: Event, header_sha256: [u8; 32]) -> Result<(), Problem> {
+        let ledger = self.state.ledger()?;
+        ledger.note(
+            self.agreement,
+            &Entry {
+                event,
+                header_sha256,
+            },
+        )?;
+        let log = Log {
+            identity: self.identity,
+            agreement: self.agreement,
+            state: &self.state.folder,
+            exchange: self.exchange,
+            ledger: &ledger,
+        };
+        log.publish().map(|_| ())
     }
 
     /// Fits the model, keeps it with the run, and weighs the candidates.

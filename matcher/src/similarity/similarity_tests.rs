@@ -171,3 +171,76 @@ fn no_rows_and_odd_widths() {
     assert!(Filters::from_bytes(64, &[0; 9]).is_none());
     assert!(Filters::from_bytes(0, &[]).is_none());
 }
+
+/// Every operation of an implementation on random bytes, lane by lane against its definition in the trait.
+///
+/// # Safety
+/// Only on a processor with the features of the implementation.
+#[expect(unsafe_code, reason = "the operations' contract is for SIMD lanes")]
+unsafe fn lane_by_lane<L: Lanes>() {
+    let mut random = blake3::Hasher::new().update(b"lanes").finalize_xof();
+    let mask = u8::MAX >> (8 - L::SYMBOL_BITS);
+    let bytes = |lanes: L| {
+        let from = (&raw const lanes).cast::<u8>();
+        // SAFETY: an implementation is a vector of L::COUNT bytes.
+        unsafe { std::slice::from_raw_parts(from, L::COUNT) }.to_vec()
+    };
+    let each = |a: &[u8], b: &[u8], of: fn(u8, u8) -> u8| -> Vec<u8> {
+        a.iter().zip(b).map(|(a, b)| of(*a, *b)).collect()
+    };
+    for round in 0..200_u8 {
+        let (mut a, mut b) = (vec![0; L::COUNT], vec![0; L::COUNT]);
+        random.fill(&mut a);
+        random.fill(&mut b);
+        // SAFETY: the caller's processor has the features; a and b have L::COUNT bytes.
+        let (x, y) = unsafe { (L::load(a.as_ptr()), L::load(b.as_ptr())) };
+        assert_eq!(bytes(x), a);
+        // SAFETY: as above.
+        let [sum, mean, least, zero] = unsafe { [x.add(y), x.average(y), x.least(y), L::zero()] };
+        assert_eq!(bytes(sum), each(&a, &b, u8::saturating_add));
+        assert_eq!(
+            bytes(mean),
+            each(&a, &b, |a, b| (u16::from(a) + u16::from(b)).div_ceil(2)
+                as u8)
+        );
+        assert_eq!(bytes(least), each(&a, &b, u8::min));
+        assert!(bytes(zero).iter().all(|byte| *byte == 0));
+        for limit in [0, round, 127, 128, 254, 255] {
+            let expected = (0..).zip(&a).fold(0, |bits, (lane, byte)| {
+                bits | u64::from(*byte <= limit) << lane
+            });
+            // SAFETY: as above.
+            assert_eq!(unsafe { x.at_most(limit) }, expected, "{limit}");
+        }
+        let symbol = round & mask;
+        let table: Vec<u8> = (0..L::COUNT).map(|lane| L::entry(symbol, lane)).collect();
+        let symbols: Vec<u8> = a.iter().map(|byte| byte & mask).collect();
+        // SAFETY: as above.
+        let found = unsafe { L::distances(L::load(table.as_ptr()), L::load(symbols.as_ptr())) };
+        let expected: Vec<u8> = symbols
+            .iter()
+            .map(|other| (symbol ^ other).count_ones() as u8)
+            .collect();
+        assert_eq!(bytes(found), expected, "{symbol}");
+    }
+}
+
+#[test]
+fn lanes_do_what_the_portable_lanes_do() {
+    for kernel in Kernel::available() {
+        // SAFETY: the machine can run these kernels.
+        #[expect(unsafe_code, reason = "as above")]
+        unsafe {
+            match kernel {
+                Kernel::Portable => lane_by_lane::<Portable<16>>(),
+                #[cfg(target_arch = "x86_64")]
+                Kernel::Avx2 => lane_by_lane::<super::lanes::x86::Avx2>(),
+                #[cfg(target_arch = "x86_64")]
+                Kernel::Avx512 => lane_by_lane::<super::lanes::x86::Avx512>(),
+                #[cfg(target_arch = "aarch64")]
+                Kernel::Neon => lane_by_lane::<super::lanes::arm::Neon>(),
+                _ => unreachable!("not of this machine"),
+            }
+        }
+    }
+}

@@ -11,7 +11,6 @@ use hedui_protocol::agreement::Agreement;
 use hedui_protocol::envelope::{Checked, Expectation, peek};
 use hedui_protocol::epoch::EpochRecord;
 use hedui_protocol::header::Header;
-use hedui_protocol::primitive::hex;
 use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
 
@@ -25,7 +24,7 @@ pub(crate) struct Message {
     /// Its header.
     pub(crate) header: Header,
     /// SHA-256 of the header.
-    pub(crate) digest: String,
+    pub(crate) digest: [u8; 32],
 }
 
 /// What a folder holds.
@@ -43,7 +42,7 @@ pub(crate) struct Folder {
 
 /// What a file is found to be.
 enum Look {
-    Message(Message),
+    Message(Box<Message>),
     Invalid(PathBuf, Problem),
     Record(PathBuf, Vec<String>),
     Other(PathBuf),
@@ -63,7 +62,7 @@ impl Folder {
         let mut found = Self::default();
         for look in looks {
             match look {
-                Look::Message(message) => found.messages.push(message),
+                Look::Message(message) => found.messages.push(*message),
                 Look::Invalid(path, problem) => found.invalid.push((path, problem)),
                 Look::Record(path, signers) => found.records.push((path, signers)),
                 Look::Other(path) => found.others.push(path),
@@ -80,7 +79,7 @@ impl Folder {
 fn look(path: PathBuf, agreement: &Agreement) -> Look {
     if path.extension().is_some_and(|ending| ending == ENDING) {
         return match message(&path, agreement) {
-            Ok(message) => Look::Message(message),
+            Ok(message) => Look::Message(Box::new(message)),
             Err(problem) => Look::Invalid(path, problem),
         };
     }
@@ -114,6 +113,7 @@ pub(crate) fn message(path: &Path, agreement: &Agreement) -> Result<Message, Pro
         epoch: agreement.epoch(),
         kinds: &[],
         party: &|name| agreement.card(name).cloned(),
+        matcher: agreement.matcher(),
     };
     Checked::read(open(path)?, &expected)
         .and_then(Checked::verify)
@@ -121,7 +121,7 @@ pub(crate) fn message(path: &Path, agreement: &Agreement) -> Result<Message, Pro
     Ok(Message {
         path: path.to_path_buf(),
         header,
-        digest: hex(&digest),
+        digest,
     })
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: no key file is ever opened; bodies stay sealed. Specification: protocol/SPEC.md, "Envelope".
 
 mod folder;
+mod logged;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,9 @@ enum Command {
         /// Folder where sealed files are exchanged
         #[arg(long, value_name = "DIR", default_value = "exchange")]
         exchange: PathBuf,
+        /// Folder in which this reviewer keeps what it saw of the matcher's log, from audit to audit
+        #[arg(long, value_name = "DIR")]
+        memory: Option<PathBuf>,
     },
     /// 两方对照 | Compare what two parties hold: one number must not name two messages
     Compare {
@@ -99,7 +103,8 @@ fn work(arguments: Arguments) -> Result<(), Problem> {
         Command::Run {
             agreement,
             exchange,
-        } => run(&console, &signed(&agreement)?, &exchange),
+            memory,
+        } => run(&console, &signed(&agreement)?, &exchange, memory.as_deref()),
         Command::Compare {
             agreement,
             one,
@@ -131,7 +136,7 @@ fn verify(console: &Console, agreement: &Agreement, paths: &[PathBuf]) -> Result
         match message(path, agreement) {
             Ok(message) => {
                 say_valid(console, &message);
-                let mut line = line(path, &message.header, &message.digest);
+                let mut line = line(path, &message.header, &hex(&message.digest));
                 line["valid"] = true.into();
                 all.push(line);
             }
@@ -173,9 +178,16 @@ fn say_valid(console: &Console, message: &Message) {
 }
 
 /// Everything in a folder, and what is missing.
-fn run(console: &Console, agreement: &Agreement, exchange: &Path) -> Result<(), Problem> {
+fn run(
+    console: &Console,
+    agreement: &Agreement,
+    exchange: &Path,
+    memory: Option<&Path>,
+) -> Result<(), Problem> {
     let folder = Folder::read(exchange, agreement)?;
-    let findings = whole::findings(&folder, agreement);
+    let logged = logged::look(exchange, &folder, agreement, memory)?;
+    let mut findings = whole::findings(&folder, agreement);
+    findings.extend(logged.findings);
     let mut counts: BTreeMap<(&str, &str, &str), (u64, u64)> = BTreeMap::new();
     for Message { header, .. } in &folder.messages {
         let key = (
@@ -210,6 +222,14 @@ fn run(console: &Console, agreement: &Agreement, exchange: &Path) -> Result<(), 
             "  期次记录 epoch record {path}: 签署 signed by {signers}"
         ));
     }
+    if let Some(entries) = logged.entries {
+        console.say(&format!("  公开日志 log: {entries} 条 entries"));
+    }
+    for (name, size, time) in &logged.witnesses {
+        console.say(&format!(
+            "  见证 witnessed by {name}: {size} 条 entries ({time})"
+        ));
+    }
     for path in &folder.others {
         console.say(&format!("  未查看 not looked at: {}", path.display()));
     }
@@ -231,8 +251,12 @@ fn run(console: &Console, agreement: &Agreement, exchange: &Path) -> Result<(), 
         "epoch": agreement.epoch().0,
         "valid": valid,
         "invalid": folder.invalid.len(),
+        "log_entries": logged.entries,
+        "witnesses": logged.witnesses.iter().map(|(name, size, time)| {
+            serde_json::json!({"witness": name, "entries": size, "time": time})
+        }).collect::<Vec<_>>(),
         "findings": findings.iter().map(pair).collect::<Vec<_>>(),
-        "messages": folder.messages.iter().map(|m| line(&m.path, &m.header, &m.digest)).collect::<Vec<_>>(),
+        "messages": folder.messages.iter().map(|m| line(&m.path, &m.header, &hex(&m.digest))).collect::<Vec<_>>(),
     }));
     finish(findings.len())
 }

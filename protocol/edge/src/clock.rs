@@ -3,7 +3,7 @@
 //! A stated day makes runs repeatable.
 //! Specification: docs/ARCHITECTURE.md, "Time".
 
-use chrono::{Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use crate::problem::Problem;
 
@@ -46,6 +46,14 @@ impl Clock {
         self.time
             .clone()
             .unwrap_or_else(|| format!("{}T12:00:00Z", self.today()))
+    }
+
+    /// Now in seconds since 1970-01-01T00:00:00Z; 0 before.
+    pub fn unix_seconds(&self) -> u64 {
+        let now = DateTime::parse_from_rfc3339(&self.now());
+        now.ok()
+            .and_then(|now| u64::try_from(now.timestamp()).ok())
+            .unwrap_or(0)
     }
 
     /// `days` after today as `YYYY-MM-DD`.

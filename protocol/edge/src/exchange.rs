@@ -14,12 +14,14 @@ use hedui_protocol::header::{Header, MessageType};
 use hedui_protocol::identity::{Identity, PartyCard};
 use hedui_protocol::ids::{Name, RequestId};
 use hedui_protocol::label::Label;
-use hedui_protocol::primitive::{hex, labelled_sha256, sha256};
+use hedui_protocol::log::checkpoint::Checkpoint;
+use hedui_protocol::primitive::{hex, labelled_sha256, sha256, unhex};
 use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::files;
+use crate::log::Memory;
 use crate::problem::Problem;
 
 /// Ending of sealed files.
@@ -42,6 +44,11 @@ pub fn addressed_to(folder: &Path, me: &Name) -> Result<Vec<Found>, Problem> {
 /// Sealed files in `folder` whose header says that they are by `me`, in the same order. A header is a claim.
 pub fn sent_by(folder: &Path, me: &Name) -> Result<Vec<Found>, Problem> {
     envelopes(folder, |header| header.from.0 == *me)
+}
+
+/// All sealed files in `folder`, in the same order. A header is a claim.
+pub fn all(folder: &Path) -> Result<Vec<Found>, Problem> {
+    envelopes(folder, |_| true)
 }
 
 fn envelopes(folder: &Path, wanted: impl Fn(&Header) -> bool) -> Result<Vec<Found>, Problem> {
@@ -84,6 +91,7 @@ pub fn verify(
         epoch: agreement.epoch(),
         kinds,
         party: &|name| agreement.card(name).cloned(),
+        matcher: agreement.matcher(),
     };
     Checked::read(BufReader::with_capacity(1 << 18, file), &expected)
         .and_then(Checked::verify)
@@ -144,6 +152,8 @@ pub struct Sent {
     pub path: PathBuf,
     /// Its request identifier, which an answer will name.
     pub request: RequestId,
+    /// SHA-256 of its header.
+    pub header_sha256: [u8; 32],
 }
 
 /// Numbers claimed so far; one JSON file in the state folder.
@@ -163,6 +173,20 @@ struct Claim {
     seq: u64,
     created: String,
     request: String,
+    /// Size, root and signature of the matcher's log as last seen.
+    #[serde(default)]
+    log: Option<(u64, String, String)>,
+}
+
+impl Claim {
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        let (size, root, signature) = self.log.as_ref()?;
+        Some(Checkpoint {
+            size: *size,
+            root: unhex(root)?,
+            signature: unhex(signature)?,
+        })
+    }
 }
 
 /// Seals a message into the exchange folder under a number claimed in `state`; returns its path.
@@ -177,6 +201,7 @@ pub fn send(
 ) -> Result<Sent, Problem> {
     let me = identity.card();
     let claim = claim((state, folder), me, agreement, clock, draft)?;
+    let log = claim.checkpoint();
     let header = Header {
         kind: draft.kind,
         agreement: agreement.digest(),
@@ -193,6 +218,7 @@ pub fn send(
         in_reply_to: draft.in_reply_to,
         created: claim.created,
         body_bytes,
+        log,
     };
     let name = format!(
         "{}-{}-{}-to-{}-{:05}.{EXTENSION}",
@@ -210,6 +236,7 @@ pub fn send(
     Ok(Sent {
         path,
         request: header.request,
+        header_sha256: sha256(&[header.render().as_bytes()]),
     })
 }
 
@@ -302,6 +329,9 @@ fn claim(
         seq: *last,
         created: clock.now(),
         request,
+        log: Memory::open(state)?
+            .last(agreement)
+            .map(|seen| (seen.size, hex(&seen.root), hex(&seen.signature))),
     };
     claims.latest.insert(subject, claim.clone());
     let json = serde_json::to_vec_pretty(&claims)

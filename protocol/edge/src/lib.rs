@@ -9,6 +9,7 @@ pub mod console;
 pub mod exchange;
 pub mod files;
 pub mod home;
+pub mod log;
 pub mod passphrase;
 pub mod problem;
 

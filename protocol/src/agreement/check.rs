@@ -109,6 +109,9 @@ fn check_counts(text: &Text) -> Result<(), Refusal> {
             "`multiplicity_cap` must be 1 to {MULTIPLICITY_CAP_MAX}"
         )));
     }
+    if text.alone_permille_max.is_some_and(|max| max > 1000) {
+        return Err(bad("`alone_permille_max` is at most 1000".to_owned()));
+    }
     if text.decision.families_to_match == 0 {
         return Err(bad("`families_to_match` must be at least 1".to_owned()));
     }

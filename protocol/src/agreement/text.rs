@@ -38,6 +38,9 @@ pub struct Text {
     /// A key value of more persons than this in one file becomes a filler.
     #[serde(default = "five")]
     pub multiplicity_cap: u32,
+    /// Records of a dataset that may stand alone by how they share key values, in thousandths of all; absent: not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone_permille_max: Option<u32>,
     /// Days after which the matcher deletes what it received.
     #[serde(default = "ninety")]
     pub retention_days: u32,

@@ -5,7 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Table;
+use crate::identity::PartyCard;
 use crate::ids::Name;
+use crate::log::checkpoint::{Checkpoint, Origin};
+use crate::log::merkle::{Hash, root_of_path};
+use crate::log::{Entry, Event};
+use crate::primitive::unhex;
 
 /// Acknowledgement of one submission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,4 +28,40 @@ pub struct Receipt {
     pub tables: Vec<Table>,
     /// Day after which the matcher deletes the tables, `YYYY-MM-DD`.
     pub delete_after: String,
+    /// Where the submission stands in the matcher's log.
+    pub log: Logged,
+}
+
+/// The proof that an entry stands in the matcher's log: the log as it was with this entry as its last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Logged {
+    /// Place of the entry, from 0; the log then had one entry more.
+    pub index: u64,
+    /// Root of the log, hexadecimal.
+    pub root: String,
+    /// The matcher's signature under that checkpoint, hexadecimal.
+    pub signature: String,
+    /// Audit path from the entry to the root, hexadecimal.
+    pub path: Vec<String>,
+}
+
+impl Receipt {
+    /// The checkpoint that the receipt's proof leads to, if it does, and the matcher signed it.
+    pub fn checkpoint(&self, matcher: &PartyCard, origin: &Origin) -> Option<Checkpoint> {
+        let entry = Entry {
+            event: Event::Accepted,
+            header_sha256: unhex(&self.header_sha256)?,
+        };
+        let path: Option<Vec<Hash>> = self.log.path.iter().map(|hash| unhex(hash)).collect();
+        let size = self.log.index.checked_add(1)?;
+        let root = root_of_path(&entry.leaf(), self.log.index, size, &path?)?;
+        let checkpoint = Checkpoint {
+            size,
+            root,
+            signature: unhex(&self.log.signature)?,
+        };
+        let stated = unhex(&self.log.root) == Some(root);
+        (stated && checkpoint.holds(matcher, origin)).then_some(checkpoint)
+    }
 }
