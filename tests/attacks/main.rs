@@ -29,6 +29,7 @@ use rayon::prelude::*;
 
 mod block;
 mod graph;
+mod structure;
 
 /// Area code and birth years that the attacker knows: a tenth of the numbers of one code.
 const AREA: u32 = 422_725;
