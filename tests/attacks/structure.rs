@@ -19,7 +19,14 @@ fn few_records_stand_alone_by_their_pattern() {
     let (mut records, mut alone) = (0, 0);
     for (register, party) in SUBMISSIONS {
         let mapping = mapping_of(&site, register);
-        let words = ["check", &mapping, "--gazetteer", "county/gazetteer.csv", "--risk", "--json"];
+        let words = [
+            "check",
+            &mapping,
+            "--gazetteer",
+            "county/gazetteer.csv",
+            "--risk",
+            "--json",
+        ];
         let done = site.must("hedui-agent", party, &words, &[0, 1]);
         let said: serde_json::Value = serde_json::from_str(&done.stdout).expect("one JSON object");
         let of = |name: &str| said["structure"][name].as_u64().expect("a count");
@@ -37,5 +44,8 @@ fn few_records_stand_alone_by_their_pattern() {
     }
     println!("{alone} of {records} records stand alone");
     assert!(records > 10_000, "{records} records");
-    assert!(alone * 1000 <= records * ALONE_PERMILLE_MAX, "{alone} of {records}");
+    assert!(
+        alone * 1000 <= records * ALONE_PERMILLE_MAX,
+        "{alone} of {records}"
+    );
 }

@@ -8,6 +8,7 @@ mod log;
 mod malformed;
 mod one_error;
 mod refine;
+mod risk;
 mod snapshots;
 
 use std::path::PathBuf;

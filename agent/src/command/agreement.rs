@@ -104,6 +104,9 @@ pub struct NewOptions {
     /// A person may stand on the roll more than once (a file that is looked through for repeated persons)
     #[arg(long, conflicts_with = "one_to_one")]
     roll_repeats: bool,
+    /// Thousandths of a dataset's records that may stand alone by the pattern of their encodings; above it no delivery
+    #[arg(long, value_name = "PERMILLE")]
+    alone_permille_max: Option<u32>,
     /// Do not sign the draft with this party's key
     #[arg(long)]
     unsigned: bool,
@@ -194,6 +197,9 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
             )
         })?;
         held.one_to_one = true;
+    }
+    if options.alone_permille_max.is_some() {
+        text.alone_permille_max = options.alone_permille_max;
     }
     if options.roll_repeats {
         let mut datasets = text.dataset.iter_mut();
