@@ -19,7 +19,7 @@ pub fn witness(home: &HomeOptions, console: &Console, exchange: &Path) -> Result
         ));
     }
     let state = home.state();
-    files::private_folder(&state)?;
+    let _guard = files::guard(&state)?;
     let time = home.clock()?.unix_seconds();
     let (path, checkpoint) = log::witness(&state, exchange, &agreement, &identity, time)?;
     console.say(&format!(

@@ -141,8 +141,9 @@ impl Desk {
     /// Deletes what is due and says how much.
     fn purge(&self, home: &HomeOptions, console: &Console) -> Result<(), Problem> {
         let ledger = self.state.ledger()?;
-        let done = purge::purge(&self.state, &ledger, &home.clock()?, None)?;
-        self.log(&ledger).publish()?;
+        let clock = home.clock()?;
+        let done = purge::purge(&self.state, &ledger, &clock, None)?;
+        self.log(&ledger, &clock.now()).publish()?;
         console.say(&format!(
             "已清除 deleted: {} 份到期或被替代的数据 submissions, {} 次旧比对 runs",
             done.submissions, done.runs

@@ -32,18 +32,20 @@ impl Desk {
     /// Opens everything to work in, for one process.
     pub fn open(home: &HomeOptions, exchange: PathBuf) -> Result<Self, Problem> {
         let desk = Self::with(home, exchange, State::open(home.state())?)?;
-        desk.log(&desk.state.ledger()?).recover()?;
+        let now = home.clock()?.now();
+        desk.log(&desk.state.ledger()?, &now).recover()?;
         Ok(desk)
     }
 
     /// The matcher's log.
-    pub fn log<'a>(&'a self, ledger: &'a Ledger) -> Log<'a> {
+    pub fn log<'a>(&'a self, ledger: &'a Ledger, now: &'a str) -> Log<'a> {
         Log {
             identity: &self.identity,
             agreement: &self.agreement,
-            state: &self.state.folder,
+            state: &self.state,
             exchange: &self.exchange,
             ledger,
+            now,
         }
     }
 
@@ -109,7 +111,7 @@ impl Desk {
             }
             // Seen before: the ordinary case of a second command on the same folder.
             let digest = sha256(&[file.header.render().as_bytes()]);
-            if ledger.knows(&digest)? {
+            if ledger.knows(&digest)? || ledger.deleted(&digest)? {
                 bar.inc(1);
                 continue;
             }
@@ -139,6 +141,7 @@ impl Desk {
             ledger,
             exchange: &self.exchange,
             clock,
+            now: clock.now(),
         }
     }
 

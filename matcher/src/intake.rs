@@ -29,6 +29,8 @@ use crate::segment;
 pub struct State {
     /// The whole folder.
     pub folder: PathBuf,
+    /// Whether only what was is computed again: nothing is sent, asked, logged or published.
+    replay: bool,
     _guard: Option<files::Guard>,
 }
 
@@ -38,6 +40,7 @@ impl State {
         let guard = files::guard(&folder)?;
         let state = Self {
             folder,
+            replay: false,
             _guard: Some(guard),
         };
         for path in [
@@ -56,8 +59,21 @@ impl State {
     pub fn look(folder: PathBuf) -> Self {
         Self {
             folder,
+            replay: false,
             _guard: None,
         }
+    }
+
+    /// A state in which something is computed again, that leaves no signature behind.
+    pub fn for_replay(folder: PathBuf) -> Result<Self, Problem> {
+        let mut state = Self::open(folder)?;
+        state.replay = true;
+        Ok(state)
+    }
+
+    /// Whether this is one.
+    pub fn is_replay(&self) -> bool {
+        self.replay
     }
 
     /// Accepted tables, one folder per submission.
@@ -95,6 +111,8 @@ pub struct Intake<'a> {
     pub exchange: &'a Path,
     /// Clock.
     pub clock: &'a Clock,
+    /// Time of the command.
+    pub now: String,
 }
 
 impl Intake<'_> {
@@ -147,14 +165,18 @@ impl Intake<'_> {
         Log {
             identity: self.identity,
             agreement: self.agreement,
-            state: &self.state.folder,
+            state: self.state,
             exchange: self.exchange,
             ledger: self.ledger,
+            now: &self.now,
         }
     }
 
     /// Sends every receipt that is owed, also those that an earlier process did not come to.
     pub fn send_receipts(&self) -> Result<(), Problem> {
+        if self.state.is_replay() {
+            return Ok(());
+        }
         for header_sha256 in self.ledger.without_receipt(self.agreement)? {
             let path = self.state.segments().join(&header_sha256).join(RECEIPT);
             let owed: Owed = serde_json::from_slice(&files::read_small(&path)?)

@@ -96,7 +96,7 @@ impl Ledger {
     pub fn check_new(&self, header: &Header, header_sha256: &[u8; 32]) -> Result<(), Problem> {
         let (agreement, epoch) = (header.agreement.to_hex(), header.epoch.0);
         let sender = header.from.0.as_str();
-        if self.knows(header_sha256)? {
+        if self.knows(header_sha256)? || self.deleted(header_sha256)? {
             return Err(Refusal::Duplicate.into());
         }
         let replayed: Option<i64> = self
@@ -173,6 +173,20 @@ impl Ledger {
         Ok(known.is_some())
     }
 
+    /// Whether the tables of a file with this header were deleted.
+    pub fn deleted(&self, header_sha256: &[u8; 32]) -> Result<bool, Problem> {
+        let known: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT 1 FROM purge WHERE header_sha256 = ?1",
+                params![hex(header_sha256)],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|error| failed(&error))?;
+        Ok(known.is_some())
+    }
+
     /// Header digests of accepted submissions whose receipt was not written yet, in order of acceptance.
     pub fn without_receipt(&self, agreement: &Agreement) -> Result<Vec<String>, Problem> {
         let mut statement = self
@@ -238,11 +252,38 @@ impl Ledger {
         })
     }
 
+    /// Takes up entries of a published log that this ledger misses: what was deleted stays deleted.
+    pub fn take_up(
+        &self,
+        agreement: &Agreement,
+        entries: &[Entry],
+        now: &str,
+    ) -> Result<(), Problem> {
+        self.together(|| {
+            for entry in entries {
+                self.note(agreement, entry)?;
+                if entry.event == Event::Deleted {
+                    self.connection
+                        .execute(
+                            "INSERT OR IGNORE INTO purge VALUES (?1, ?2, 'as published')",
+                            params![hex(&entry.header_sha256), now],
+                        )
+                        .map_err(|error| failed(&error))?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Logs an entry, once.
     pub fn note(&self, agreement: &Agreement, entry: &Entry) -> Result<(), Problem> {
         let count: i64 = self
             .connection
-            .query_row("SELECT count(*) FROM log", [], |row| row.get(0))
+            .query_row(
+                "SELECT count(*) FROM log WHERE agreement = ?1 AND epoch = ?2",
+                params![agreement.digest().to_hex(), agreement.epoch().0],
+                |row| row.get(0),
+            )
             .map_err(|error| failed(&error))?;
         if usize::try_from(count).unwrap_or(usize::MAX) >= LOG_ENTRIES_MAX {
             return Err(Problem::data("the log is full", "begin a new epoch"));

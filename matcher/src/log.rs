@@ -16,6 +16,7 @@ use hedui_protocol::message::receipt::Logged;
 use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
 
+use crate::intake::State;
 use crate::ledger::Ledger;
 
 /// What writing the log needs.
@@ -24,12 +25,14 @@ pub struct Log<'a> {
     pub identity: &'a Identity,
     /// Agreement in force.
     pub agreement: &'a InForce,
-    /// The matcher's state folder.
-    pub state: &'a Path,
+    /// The matcher's state.
+    pub state: &'a State,
     /// Where it is published.
     pub exchange: &'a Path,
     /// Where its entries are.
     pub ledger: &'a Ledger,
+    /// Time of the command.
+    pub now: &'a str,
 }
 
 impl Log<'_> {
@@ -52,17 +55,21 @@ impl Log<'_> {
                      if there is none, tell the reviewer and begin a new epoch",
                 ));
             }
-            for entry in &published.entries[both..] {
-                self.ledger.note(self.agreement, entry)?;
-            }
+            self.ledger
+                .take_up(self.agreement, &published.entries[both..], self.now)?;
         }
         // A checkpoint that holds was signed by this matcher, whoever carries it.
         let origin = Origin::of(self.agreement);
         let me = self.identity.card();
         for file in exchange::all(self.exchange)? {
-            if file.header.log.is_some_and(|log| log.holds(me, &origin)) {
-                self.compare(&file.header)?;
+            if let Some(log) = file.header.log.filter(|log| log.holds(me, &origin)) {
+                self.extends(&log, file.header.from.0.as_str())?;
             }
+        }
+        let mut own_words = log::signed(self.exchange, self.agreement);
+        own_words.extend(Memory::open(&self.state.folder)?.all(self.agreement));
+        for checkpoint in own_words {
+            self.extends(&checkpoint, me.name.as_str())?;
         }
         let mut own = self.ledger.log(self.agreement)?;
         for file in exchange::sent_by(self.exchange, &me.name)? {
@@ -86,15 +93,18 @@ impl Log<'_> {
         if own.is_empty() {
             return Ok(());
         }
-        self.publish().map(|_| ())
+        self.publish()
     }
 
     /// Publishes the log as it stands; later headers carry its checkpoint.
-    pub fn publish(&self) -> Result<Checkpoint, Problem> {
+    /// A replay publishes nothing: what it signed would contradict what was.
+    pub fn publish(&self) -> Result<(), Problem> {
+        if self.state.is_replay() {
+            return Ok(());
+        }
         let entries = self.ledger.log(self.agreement)?;
         let checkpoint = log::publish(self.exchange, self.agreement, self.identity, &entries)?;
-        Memory::open(self.state)?.own(self.agreement, &checkpoint)?;
-        Ok(checkpoint)
+        Memory::open(&self.state.folder)?.own(self.agreement, &checkpoint)
     }
 
     /// The proof that a submission stands in the log: its place, and the path to the root that the log had with it as last entry.
@@ -120,11 +130,16 @@ impl Log<'_> {
         })
     }
 
-    /// Refuses to go on if somebody has seen a log of this matcher that this one does not extend.
+    /// Refuses to go on if the sender of a message has seen a log of this matcher that this one does not extend.
     pub fn compare(&self, header: &Header) -> Result<(), Problem> {
-        let Some(seen) = header.log else {
-            return Ok(());
-        };
+        match &header.log {
+            Some(seen) => self.extends(seen, header.from.0.as_str()),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to go on if this ledger does not begin with what a checkpoint of its own stands for.
+    fn extends(&self, seen: &Checkpoint, who: &str) -> Result<(), Problem> {
         let entries = self.ledger.log(self.agreement)?;
         let begin = usize::try_from(seen.size)
             .ok()
@@ -135,8 +150,8 @@ impl Log<'_> {
             return Ok(());
         }
         let why = format!(
-            "`{}` has seen {} entries of this matcher's log that this state folder does not have; restore the latest backup",
-            header.from.0, seen.size
+            "`{who}` has seen {} entries of this matcher's log that this state folder does not have; restore the latest backup",
+            seen.size
         );
         Err(Problem::from(Refusal::BadLog(why)))
     }

@@ -2,8 +2,9 @@
 //! log, the matcher's key. Out: the same bytes, or the place where they part. Invariant: nothing of the matcher's state is read,
 //! nothing in the exchange folder is written; everything is done anew in a folder that is removed. SPEC.md, "Log", "Decision".
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -62,18 +63,19 @@ pub fn replay(
     };
     let folder = folder.map_err(|error| Problem::io("work folder", error))?;
     let inputs = folder.path().join("exchange");
-    let taken = take(&options.exchange, &published, at, &inputs)?;
     // As on the day of the result: what was kept then is kept now.
-    let day = header.created.get(..10).unwrap_or_default().to_owned();
-    let then = HomeOptions {
-        today: Some(day),
-        ..home.clone()
-    };
-    let desk = Desk::with(&then, inputs, State::open(folder.path().join("state"))?)?;
-    // The log as it was: senders' headers name earlier states of it.
-    for entry in &published.entries[..at] {
-        desk.state.ledger()?.note(&desk.agreement, entry)?;
+    let then = on_the_day_of(home, &header);
+    let (taken, deleted) = take(&options.exchange, &published, at, &inputs, &then)?;
+    if deleted > 0 {
+        console.note(&format!(
+            "{deleted} 份数据当时已删除、未参与比对 submissions had been deleted by then, as the log says"
+        ));
     }
+    let state = State::for_replay(folder.path().join("state"))?;
+    let desk = Desk::with(&then, inputs, state)?;
+    // The log as it was: senders' headers name earlier states of it.
+    let ledger = desk.state.ledger()?;
+    ledger.take_up(&desk.agreement, &published.entries[..at], &header.created)?;
     if desk.intake_all(&then, console)? > 0 {
         return Err(Problem::DoneWithRejects {
             what: "files that the log calls accepted are refused now".to_owned(),
@@ -118,69 +120,90 @@ pub fn replay(
     Ok(())
 }
 
-/// The result to replay, with its header; its signature is part of the bytes that are compared.
-fn chosen(home: &HomeOptions, options: &ReplayOptions) -> Result<(PathBuf, Header), Problem> {
-    let agreement = home.read_agreement()?;
-    let found = exchange::sent_by(&options.exchange, &agreement.matcher().name)?;
-    let mut results = found.into_iter().filter(|file| {
-        let header = &file.header;
-        header.kind == MessageType::Result
-            && header.agreement == agreement.digest()
-            && header.epoch == agreement.epoch()
-    });
-    let chosen = match &options.result {
-        Some(path) => {
-            let name = path.file_name();
-            results.find(|file| file.path.file_name() == name)
-        }
-        None => results.next_back(),
-    };
-    chosen.map(|file| (file.path, file.header)).ok_or_else(|| {
-        Problem::not_yet(
-            "there is no such result of this agreement in the exchange folder",
-            "name one with --result, or the folder with --exchange",
-        )
-    })
+/// The same party on the day on which a message was made.
+fn on_the_day_of(home: &HomeOptions, header: &Header) -> HomeOptions {
+    HomeOptions {
+        today: header.created.get(..10).map(str::to_owned),
+        ..home.clone()
+    }
 }
 
-/// Brings together what was accepted before an entry of the log; how many files.
+/// Whether a file is what its header says, signature included.
+fn holds(home: &HomeOptions, path: &Path, header: &Header) -> Result<bool, Problem> {
+    let Ok(agreement) = on_the_day_of(home, header).in_force() else {
+        return Ok(false);
+    };
+    let to = agreement.card(&header.to.0);
+    Ok(to.is_some_and(|to| exchange::verify(path, &agreement, to, &[header.kind]).is_ok()))
+}
+
+/// The result to replay, with its header: the stated file, or the latest in the folder that the matcher has truly signed.
+fn chosen(home: &HomeOptions, options: &ReplayOptions) -> Result<(PathBuf, Header), Problem> {
+    let agreement = home.read_agreement()?;
+    if let Some(path) = &options.result {
+        let file = File::open(path).map_err(|error| Problem::io(path, error))?;
+        let (header, ..) =
+            envelope::peek(&mut BufReader::new(file)).map_err(|e| Problem::envelope(path, e))?;
+        // What is wrong with it, its bytes will say.
+        return Ok((path.clone(), header));
+    }
+    let found = exchange::sent_by(&options.exchange, &agreement.matcher().name)?;
+    for file in found.into_iter().rev() {
+        let header = &file.header;
+        let ours = header.agreement == agreement.digest() && header.epoch == agreement.epoch();
+        if header.kind == MessageType::Result && ours && holds(home, &file.path, header)? {
+            return Ok((file.path, file.header));
+        }
+    }
+    Err(Problem::not_yet(
+        "there is no result of this agreement in the exchange folder",
+        "name one with --result, or the folder with --exchange",
+    ))
+}
+
+/// Brings together what had been accepted before an entry of the log and not been deleted by then; how many files, and how many
+/// were deleted.
 fn take(
-    exchange: &Path,
+    folder: &Path,
     published: &Published,
     before: usize,
     target: &Path,
-) -> Result<usize, Problem> {
+    home: &HomeOptions,
+) -> Result<(usize, usize), Problem> {
     files::private_folder(target)?;
-    let accepted: Vec<[u8; 32]> = published.entries[..before]
-        .iter()
-        .filter(|entry| entry.event == Event::Accepted)
-        .map(|entry| entry.header_sha256)
-        .collect();
-    let mut taken = 0;
-    for file in exchange::all(exchange)? {
+    let of = |event: Event| -> BTreeSet<[u8; 32]> {
+        published.entries[..before]
+            .iter()
+            .filter(|entry| entry.event == event)
+            .map(|entry| entry.header_sha256)
+            .collect()
+    };
+    let (accepted, deleted) = (of(Event::Accepted), of(Event::Deleted));
+    let mut wanted: BTreeSet<[u8; 32]> = accepted.difference(&deleted).copied().collect();
+    let all = wanted.len();
+    for file in exchange::all(folder)? {
         let digest = sha256(&[file.header.render().as_bytes()]);
-        if !accepted.contains(&digest) {
+        // A header is a claim: another file with the same one must not stand in the place of the true one.
+        if !wanted.contains(&digest) || !holds(home, &file.path, &file.header)? {
             continue;
         }
-        let name = file.path.file_name().unwrap_or_default();
-        let to = target.join(name);
+        let to = target.join(file.path.file_name().unwrap_or_default());
         // A link costs no room; another disk needs a copy.
         fs::hard_link(&file.path, &to)
             .or_else(|_| fs::copy(&file.path, &to).map(|_| ()))
             .map_err(|error| Problem::io(&to, error))?;
-        taken += 1;
+        wanted.remove(&digest);
     }
-    if taken < accepted.len() {
+    if !wanted.is_empty() {
         return Err(Problem::not_yet(
             format!(
-                "{} of {} files that the log calls accepted are not in the exchange folder",
-                accepted.len() - taken,
-                accepted.len()
+                "{} of {all} files that the log calls accepted are not in the exchange folder",
+                wanted.len()
             ),
             "`hedui-audit run` names them",
         ));
     }
-    Ok(taken)
+    Ok((all, accepted.len() - all))
 }
 
 /// Whether two files have the same bytes.

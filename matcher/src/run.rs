@@ -118,7 +118,8 @@ impl Desk {
         let folders = (self.state.folder.as_path(), self.exchange.as_path());
         let (clock, len) = (home.clock()?, merged.body_bytes);
         let ledger = self.state.ledger()?;
-        let log = self.log(&ledger);
+        let now = clock.now();
+        let log = self.log(&ledger, &now);
         log.publish()?;
         let sent = exchange::send(
             &self.identity,

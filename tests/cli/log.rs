@@ -82,7 +82,17 @@ fn a_matcher_that_forks_its_log_is_caught() {
     // The department holds the matcher's signature under the other log.
     let told = site.run("hedui-agent", "police", &["receipts"]);
     assert_eq!(told.code, 27, "{}{}", told.stdout, told.stderr);
-    assert!(site.home("police").join("state/log-fork.txt").exists());
+    let police = site.home("police").join("state");
+    let proof = fs::read_dir(&police)
+        .expect("state")
+        .flatten()
+        .find(|entry| entry.file_name().to_string_lossy().starts_with("log-fork-"));
+    let proof = fs::read_to_string(proof.expect("the proof").path()).expect("text");
+    assert!(proof.matches("HEDUI1/log/").count() == 2 && proof.contains("accepted "));
+    // It does nothing more under this log, whatever lies there later.
+    fs::write(site.root.join("register.csv"), super::REGISTER).expect("register");
+    let words = ["submit", "register.csv", "--dataset", "police"];
+    assert_eq!(site.run("hedui-agent", "police", &words).code, 27);
     // And so does whoever sees both parties' files.
     for path in fs::read_dir(&aside).expect("aside").flatten() {
         fs::copy(path.path(), site.exchange().join(path.file_name())).expect("copied");
@@ -208,10 +218,135 @@ fn a_result_is_replayed_from_its_inputs() {
     site.must("hedui-matcher", "centre", &["run"], &[0]);
     let cheated = site.run("hedui-matcher", "centre", &["replay"]);
     assert_eq!(cheated.code, 1, "{}{}", cheated.stdout, cheated.stderr);
-    // The earlier result still holds.
+    // Files that only look like an input or a result change nothing; a stated file is the one that is compared.
+    let input = sealed(&site, "submission-police").remove(0);
+    let bytes = fs::read(&input).expect("file");
+    let head = bytes
+        .windows(5)
+        .position(|w| w == b"\n---\n")
+        .expect("a header")
+        + 5;
+    let junk = [&bytes[..head], b"ten  bytes"].concat();
+    fs::write(site.exchange().join("0.hedui"), &junk).expect("written");
     let number = |path: &PathBuf| path.to_string_lossy().rsplit('-').next().map(str::to_owned);
     let first = sealed(&site, "result").into_iter().min_by_key(number);
     let first = first.expect("a result");
     let words = ["replay", "--result", &first.to_string_lossy()];
     site.must("hedui-matcher", "centre", &words, &[0]);
+    let bytes = fs::read(&first).expect("file");
+    let later = String::from_utf8_lossy(&bytes[..600]).replace("seq 2\n", "seq 99\n");
+    let end = later.find("---\n").expect("a header") + 4;
+    fs::write(
+        site.exchange().join("zz.hedui"),
+        [later[..end].as_bytes(), b"x"].concat(),
+    )
+    .expect("written");
+    site.must("hedui-matcher", "centre", &words, &[0]);
+    let copy = site.root.join("copy.hedui");
+    let mut changed = bytes.clone();
+    let last = changed.len() - 100;
+    changed[last] ^= 1;
+    fs::write(&copy, changed).expect("written");
+    let told = site.run(
+        "hedui-matcher",
+        "centre",
+        &["replay", "--result", "copy.hedui"],
+    );
+    assert_eq!(told.code, 1, "{}{}", told.stdout, told.stderr);
+    // What is made again on the way is nowhere signed and nowhere left.
+    let work = site.root.join("work");
+    fs::create_dir(&work).expect("folder");
+    let words = [
+        "replay",
+        "--result",
+        &first.to_string_lossy(),
+        "--work",
+        "work",
+    ];
+    site.must("hedui-matcher", "centre", &words, &[0]);
+    assert_eq!(fs::read_dir(&work).expect("folder").count(), 0);
+}
+
+/// A delivery that was deleted in its time is not part of a later result, and a replay knows.
+#[test]
+fn a_replay_knows_what_was_deleted() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = run_once(folder.path());
+    let later = Site::new(&site.root, &site.bins, "2026-05-02");
+    fs::write(
+        site.root.join("roll.csv"),
+        super::ROLL.replace("王芳", "王方"),
+    )
+    .expect("roll");
+    submit(&later, "office", "roll.csv", "roll");
+    let other = "姓名,身份证号\n张伟,422725196408150014\n";
+    fs::write(site.root.join("register.csv"), other).expect("register");
+    submit(&later, "police", "register.csv", "police");
+    later.must("hedui-matcher", "centre", &["run"], &[0]);
+    let replayed = later.must("hedui-matcher", "centre", &["replay"], &[0]);
+    assert!(
+        replayed.stderr.contains("had been deleted"),
+        "{}",
+        replayed.stderr
+    );
+    assert_eq!(audited(&site, &site.exchange()).0, 0);
+}
+
+/// Whoever can write the exchange folder cannot lead the matcher's files elsewhere, nor make anybody wait.
+#[cfg(unix)]
+#[test]
+fn links_and_pipes_in_the_log_lead_nowhere() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = run_once(folder.path());
+    let log = fs::read_dir(site.exchange().join("log")).expect("log");
+    let log = log.flatten().next().expect("one").path();
+    let key = site.home("centre").join("identity.key");
+    let before = fs::read(&key).expect("key");
+    for place in ["tile/entries/000.p", "tile/0/000.p"] {
+        fs::remove_dir_all(log.join(place)).expect("removed");
+        std::os::unix::fs::symlink(site.home("centre"), log.join(place)).expect("link");
+    }
+    fs::remove_file(log.join("checkpoint")).expect("removed");
+    let made = std::process::Command::new("mkfifo")
+        .arg(log.join("checkpoint"))
+        .status();
+    assert!(made.expect("mkfifo").success());
+    site.must("hedui-agent", "police", &["receipts"], &[0]);
+    assert!(
+        audited(&site, &site.exchange())
+            .1
+            .contains(&"log-invalid".to_owned())
+    );
+    site.must("hedui-matcher", "centre", &["intake"], &[0]);
+    assert!(
+        fs::read(&key).is_ok_and(|now| now == before),
+        "the key is untouched"
+    );
+    assert!(!site.home("centre").join("5").exists());
+    assert_eq!(audited(&site, &site.exchange()), (0, Vec::new()));
+}
+
+/// An old backup beside a spoilt publication does not become a second history.
+#[test]
+fn an_old_backup_does_not_fork_by_accident() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = run_once(folder.path());
+    let state = site.home("centre").join("state");
+    let old = site.root.join("old-state");
+    copy_tree(&state, &old);
+    second_delivery(&site);
+    let collected = sealed(&site, "receipt");
+    replace(&old, &state);
+    for path in hedui_tests::county_run::files_below(&site.exchange().join("log")) {
+        if path.to_string_lossy().contains("entries") {
+            let mut bytes = fs::read(&path).expect("bundle");
+            bytes[3] ^= 1;
+            fs::write(&path, bytes).expect("written");
+        }
+    }
+    for path in collected {
+        fs::remove_file(path).expect("collected");
+    }
+    let stopped = site.run("hedui-matcher", "centre", &["run"]);
+    assert_eq!(stopped.code, 27, "{}{}", stopped.stdout, stopped.stderr);
 }

@@ -132,7 +132,7 @@ def read_note(text):
     require(all(character >= " " or character == "\n" for character in text), MALFORMED, "control characters")
     lines = text.split("\n")
     require(len(lines) > 5 and lines[3] == "" and lines[-1] == "", MALFORMED, "not the lines of a checkpoint")
-    require(is_number(lines[1], 64), MALFORMED, "size")
+    require(is_number(lines[1], 64) and int(lines[1]) <= ENTRIES_MAX, MALFORMED, "size")
     hashed = unbase64(lines[2])
     require(len(hashed) == 32, MALFORMED, "root")
     return lines[0], int(lines[1]), hashed, [read_signature(line) for line in lines[4:-1]]
@@ -201,6 +201,7 @@ def check_line(line, case):
     if line is None:
         return
     matcher, sign, _ = read_card(case["matcher"])
+    require(line["size"] <= ENTRIES_MAX, CHECKPOINT, "more entries than a log has")
     signed = body(case["agreement"], case["epoch"], matcher, line["size"], h(line["root"]))
     require(curve.ed_verify(sign, signed, h(line["signature"])), CHECKPOINT, "checkpoint is not the matcher's")
 

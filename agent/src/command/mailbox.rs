@@ -21,7 +21,7 @@ use hedui_protocol::message::receipt::Receipt;
 use hedui_protocol::message::result::Outcome;
 use hedui_protocol::message::ticket::{Ticket, Tickets};
 use hedui_protocol::message::{manifest_bytes, parse_small_body};
-use hedui_protocol::primitive::sha256;
+use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
 
 use super::post::{ExchangeOptions, HANDLE_MAP, handle_map_path, received};
@@ -155,6 +155,7 @@ pub fn tickets(
     let expected = (MessageType::Ticket, &agreement.roll().owner);
     let mut unknown = 0;
     let state = home.state();
+    let _guard = files::guard(&state)?;
     let folders = (state.as_path(), folder.as_path());
     for (path, mut verified) in received(folders, &identity, &agreement, expected, console)? {
         let limit = MANIFEST_BYTES_MAX as u64 + 4;
@@ -225,12 +226,31 @@ pub fn receipts(
     let mut all = Vec::new();
     let expected = (MessageType::Receipt, &agreement.matcher().name);
     let (state, origin) = (home.state(), Origin::of(&agreement));
+    let _guard = files::guard(&state)?;
+    let delivered = exchange::sent_by(&options.exchange, &identity.card().name)?;
     let folders = (state.as_path(), options.exchange.as_path());
     for (path, mut verified) in received(folders, &identity, &agreement, expected, console)? {
         let limit = MANIFEST_BYTES_MAX as u64 + 4;
         let body = exchange::open_small(&path, &mut verified, &identity, limit)?;
         let receipt: Receipt =
             parse_small_body("receipt", &body).map_err(|r| Problem::refused(&path, r))?;
+        let own = delivered.iter().find(|file| {
+            Some(file.header.request) == verified.header().in_reply_to
+                && file.header.to.0 == agreement.matcher().name
+        });
+        match own {
+            Some(own) => {
+                let digest = hex(&sha256(&[own.header.render().as_bytes()]));
+                if digest != receipt.header_sha256 || own.header.seq != receipt.seq {
+                    let why = "the receipt acknowledges another delivery than the one it answers";
+                    return Err(Problem::refused(&path, Refusal::BadLog(why.to_owned())));
+                }
+            }
+            None => console.note(&format!(
+                "{}: 所回执的报送文件不在此处 the delivery that it acknowledges is not here to compare",
+                path.display()
+            )),
+        }
         let logged = receipt
             .checkpoint(agreement.matcher(), &origin)
             .ok_or_else(|| {

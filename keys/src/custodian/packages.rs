@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use hedui_edge::Problem;
 use hedui_edge::exchange::{self, Draft};
+use hedui_edge::{Problem, log};
 use hedui_protocol::header::MessageType;
 use hedui_protocol::ids::Name;
 use hedui_protocol::message::evaluation::CeremonyMessage;
@@ -80,6 +80,7 @@ pub fn messages(
         }
         let kinds = [MessageType::Ceremony];
         let mut verified = exchange::verify(&file.path, desk.agreement, me, &kinds)?;
+        log::notice(desk.state, desk.exchange, desk.agreement, verified.header())?;
         let body = exchange::open_small(&file.path, &mut verified, desk.identity, LIMIT)?;
         let message = parse_small_body("ceremony message", &body)
             .map(Zeroizing::<CeremonyMessage>::new)

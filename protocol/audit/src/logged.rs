@@ -204,10 +204,9 @@ fn remember(
 ) -> Result<(), Problem> {
     files::private_folder(folder)?;
     let mut memory = Memory::open(folder)?;
-    let Some(seen) = memory.last(agreement) else {
-        return memory.notice(exchange, agreement, &published.checkpoint);
-    };
-    compare(out, published, &seen, "本审查 this reviewer");
+    for seen in memory.all(agreement) {
+        compare(out, published, &seen, "本审查 this reviewer");
+    }
     match memory.notice(exchange, agreement, &published.checkpoint) {
         // Said above; the notes are written.
         Err(Problem::Refused { .. }) => Ok(()),

@@ -330,7 +330,7 @@ fn claim(
         created: clock.now(),
         request,
         log: Memory::open(state)?
-            .last(agreement)
+            .last(agreement)?
             .map(|seen| (seen.size, hex(&seen.root), hex(&seen.signature))),
     };
     claims.latest.insert(subject, claim.clone());

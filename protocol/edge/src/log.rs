@@ -61,15 +61,12 @@ pub fn folder(exchange: &Path, agreement: &Agreement) -> PathBuf {
 pub fn read(exchange: &Path, agreement: &Agreement) -> Result<Option<Published>, Problem> {
     let folder = folder(exchange, agreement);
     let path = folder.join("checkpoint");
-    if !path.exists() {
+    if fs::symlink_metadata(&path).is_err() {
         return Ok(None);
     }
     let bad = |path: &Path, why: &str| Problem::refused(path, Refusal::BadLog(why.to_owned()));
-    let note = within(&path, CHECKPOINT_BYTES_MAX)?;
-    let origin = Origin::of(agreement);
-    let checkpoint = std::str::from_utf8(&note)
-        .ok()
-        .and_then(|note| Checkpoint::parse(note, agreement.matcher(), &origin))
+    within(&path, CHECKPOINT_BYTES_MAX)?;
+    let checkpoint = checkpoint_at(&path, agreement)
         .ok_or_else(|| bad(&path, "it is not a checkpoint that the matcher signed"))?;
     let size = usize::try_from(checkpoint.size)
         .ok()
@@ -102,6 +99,21 @@ pub fn read(exchange: &Path, agreement: &Agreement) -> Result<Option<Published>,
     }))
 }
 
+fn checkpoint_at(path: &Path, agreement: &Agreement) -> Option<Checkpoint> {
+    let note = within(path, CHECKPOINT_BYTES_MAX).ok()?;
+    let note = std::str::from_utf8(&note).ok()?;
+    Checkpoint::parse(note, agreement.matcher(), &Origin::of(agreement))
+}
+
+/// Every checkpoint that lies with a log, whatever became of its entries: its own and those that witnesses signed.
+pub fn signed(exchange: &Path, agreement: &Agreement) -> Vec<Checkpoint> {
+    let own = checkpoint_at(&folder(exchange, agreement).join("checkpoint"), agreement);
+    let (witnessed, _) = witnessed(exchange, agreement);
+    own.into_iter()
+        .chain(witnessed.into_iter().map(|w| w.checkpoint))
+        .collect()
+}
+
 /// Whether the tiles of hashes are those of the entries: other programs read only them.
 pub fn tiles_hold(exchange: &Path, agreement: &Agreement, published: &Published) -> bool {
     let folder = folder(exchange, agreement);
@@ -124,31 +136,71 @@ pub fn publish(
     let checkpoint = Checkpoint::sign(matcher, &origin, size, merkle::root(&leaves));
     let files = tile::files(entries);
     for file in &files {
-        let path = folder.join(&file.path);
-        if within(&path, BUNDLE_BYTES_MAX).is_ok_and(|bytes| bytes == file.bytes) {
-            continue;
-        }
-        files::deliver_bytes(&path, &file.bytes)?;
+        put(&folder, &file.path, &file.bytes)?;
     }
     let note = checkpoint.render(matcher.card(), &origin);
-    let path = folder.join("checkpoint");
-    if !fs::read(&path).is_ok_and(|bytes| bytes == note.as_bytes()) {
-        files::deliver_bytes(&path, note.as_bytes())?;
-    }
+    put(&folder, "checkpoint", note.as_bytes())?;
     for file in &files {
         sweep_parts(&folder, &file.path);
     }
     Ok(checkpoint)
 }
 
-/// Takes away partial tiles narrower than the one at `path`, and those of a tile that is full now.
+/// Writes a file of the log if it is not there already. The folder is open to others: what stands in the way, a link above all,
+/// is taken away and never followed.
+fn put(folder: &Path, path: &str, bytes: &[u8]) -> Result<(), Problem> {
+    let (parents, _) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut place = PathBuf::from(folder);
+    // `log` and the log's own folder are open to others as well.
+    for own in [folder.parent(), Some(folder)].into_iter().flatten() {
+        own_folder(own)?;
+    }
+    for part in parents.split('/').filter(|part| !part.is_empty()) {
+        place.push(part);
+        own_folder(&place)?;
+    }
+    let target = folder.join(path);
+    if within(&target, BUNDLE_BYTES_MAX.max(CHECKPOINT_BYTES_MAX)).is_ok_and(|held| held == bytes) {
+        return Ok(());
+    }
+    if is_real(&target, fs::FileType::is_dir) {
+        fs::remove_dir_all(&target).map_err(|error| Problem::io(&target, error))?;
+    }
+    files::deliver_bytes(&target, bytes)
+}
+
+/// A folder that is one, not a link to one; made if it is not there.
+fn own_folder(path: &Path) -> Result<(), Problem> {
+    let wrap = |error| Problem::io(path, error);
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => fs::remove_file(path).map_err(wrap)?,
+        Err(_) => {}
+    }
+    fs::create_dir_all(path).map_err(wrap)
+}
+
+/// Whether a path itself is of a kind; a link is neither file nor folder.
+fn is_real(path: &Path, kind: impl Fn(&fs::FileType) -> bool) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| kind(&found.file_type()))
+}
+
+/// Takes away partial tiles narrower than the one at `path`, and those of a tile that is full now; nothing else.
 fn sweep_parts(folder: &Path, path: &str) {
     let (tile, width) = path
         .split_once(".p/")
         .map_or((path, None), |(tile, width)| (tile, Some(width)));
     let parts = folder.join(format!("{tile}.p"));
+    if !is_real(&parts, fs::FileType::is_dir) {
+        return;
+    }
+    let is_width = |name: &str| name.parse::<u16>().is_ok_and(|n| usize::from(n) < TILE);
     for entry in fs::read_dir(&parts).into_iter().flatten().flatten() {
-        if width.is_none_or(|width| entry.file_name() != width) {
+        let name = entry.file_name();
+        let other = name
+            .to_str()
+            .is_some_and(|name| is_width(name) && Some(name) != width);
+        if other && is_real(&entry.path(), fs::FileType::is_file) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -157,7 +209,12 @@ fn sweep_parts(folder: &Path, path: &str) {
     }
 }
 
+/// Reads a file of the log, at most `allowed` bytes; a pipe, a link or a folder is none.
 fn within(path: &Path, allowed: usize) -> Result<Vec<u8>, Problem> {
+    if !is_real(path, fs::FileType::is_file) {
+        let why = "a file of the log is missing, or is no file".to_owned();
+        return Err(Problem::refused(path, Refusal::BadLog(why)));
+    }
     let file = fs::File::open(path).map_err(|error| Problem::io(path, error))?;
     let mut bytes = Vec::new();
     file.take(allowed as u64 + 1)
@@ -197,11 +254,20 @@ impl Seen {
     }
 }
 
-/// What a party has seen of logs: one JSON file in its state folder. Per log the largest checkpoint that is known to extend all
-/// others, and those that could not be compared yet.
+/// What a party has seen of one log.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct View {
+    /// The largest checkpoint that is known to extend all others, and those that could not be compared yet.
+    seen: Vec<Seen>,
+    /// Whether two of them contradict: nothing more is done under this log.
+    fork: bool,
+}
+
+/// What a party has seen of logs: one JSON file in its state folder.
 pub struct Memory {
     path: PathBuf,
-    all: BTreeMap<String, Vec<Seen>>,
+    all: BTreeMap<String, View>,
 }
 
 impl Memory {
@@ -228,14 +294,35 @@ impl Memory {
     fn seen(&self, agreement: &Agreement) -> Vec<Checkpoint> {
         let seen = self.all.get(&Self::key(agreement));
         seen.into_iter()
-            .flatten()
+            .flat_map(|view| &view.seen)
             .filter_map(Seen::checkpoint)
             .collect()
     }
 
+    /// All checkpoints that are remembered of a log.
+    pub fn all(&self, agreement: &Agreement) -> Vec<Checkpoint> {
+        self.seen(agreement)
+    }
+
     /// The largest checkpoint seen, for the next header.
-    pub fn last(&self, agreement: &Agreement) -> Option<Checkpoint> {
-        self.seen(agreement).into_iter().max_by_key(|c| c.size)
+    ///
+    /// # Errors
+    /// Refused (27) once two checkpoints contradicted each other.
+    pub fn last(&self, agreement: &Agreement) -> Result<Option<Checkpoint>, Problem> {
+        self.still_one(agreement)?;
+        Ok(self.seen(agreement).into_iter().max_by_key(|c| c.size))
+    }
+
+    fn still_one(&self, agreement: &Agreement) -> Result<(), Problem> {
+        let view = self.all.get(&Self::key(agreement));
+        if view.is_some_and(|view| view.fork) {
+            let why = format!(
+                "it signed two logs that are not one; the proof: {}",
+                self.evidence_path(agreement).display()
+            );
+            return Err(Problem::from(Refusal::BadLog(why)));
+        }
+        Ok(())
     }
 
     /// Adds a verified checkpoint, after comparing it with all others and with the published log as far as it is there.
@@ -248,6 +335,7 @@ impl Memory {
         agreement: &Agreement,
         found: &Checkpoint,
     ) -> Result<(), Problem> {
+        self.still_one(agreement)?;
         let mut seen = self.seen(agreement);
         if seen.contains(found) && seen.len() == 1 {
             return Ok(());
@@ -263,8 +351,14 @@ impl Memory {
             Some((*other, published.checkpoint))
         });
         if let Some(pair) = fork {
-            self.keep(agreement, &seen)?;
-            return Err(self.evidence(agreement, &pair));
+            for one in [pair.0, pair.1] {
+                if !seen.contains(&one) {
+                    seen.push(one);
+                }
+            }
+            self.evidence(agreement, &pair, published.as_ref())?;
+            self.keep(agreement, &seen, true)?;
+            return self.still_one(agreement);
         }
         if let Some(published) = published
             && seen.iter().all(|c| published.extends(c) == Some(true))
@@ -272,7 +366,7 @@ impl Memory {
             let largest = seen.iter().max_by_key(|c| c.size).copied();
             seen = largest.into_iter().collect();
         }
-        self.keep(agreement, &seen)
+        self.keep(agreement, &seen, false)
     }
 
     /// The matcher's own: what it has published, which it knows to extend everything before.
@@ -280,32 +374,45 @@ impl Memory {
         if self.seen(agreement) == [*checkpoint] {
             return Ok(());
         }
-        self.keep(agreement, &[*checkpoint])
+        self.keep(agreement, &[*checkpoint], false)
     }
 
-    fn keep(&mut self, agreement: &Agreement, seen: &[Checkpoint]) -> Result<(), Problem> {
-        let list = seen.iter().map(Seen::new).collect();
-        self.all.insert(Self::key(agreement), list);
+    fn keep(
+        &mut self,
+        agreement: &Agreement,
+        seen: &[Checkpoint],
+        fork: bool,
+    ) -> Result<(), Problem> {
+        let seen = seen.iter().map(Seen::new).collect();
+        self.all.insert(Self::key(agreement), View { seen, fork });
         let json = serde_json::to_vec_pretty(&self.all)
             .map_err(|error| Problem::data(error.to_string(), "report this"))?;
         files::write_bytes(&self.path, &json)
     }
 
-    /// Writes both checkpoints down, as notes that anybody can verify.
-    fn evidence(&self, agreement: &Agreement, pair: &(Checkpoint, Checkpoint)) -> Problem {
+    fn evidence_path(&self, agreement: &Agreement) -> PathBuf {
+        let digits: String = agreement.digest().to_hex().chars().take(16).collect();
+        let name = format!("log-fork-{digits}-{}.txt", agreement.epoch().0);
+        self.path.with_file_name(name)
+    }
+
+    /// Writes both checkpoints down as notes that anybody can verify, and the entries that were published: with them two checkpoints of
+    /// unequal sizes contradict each other as well.
+    fn evidence(
+        &self,
+        agreement: &Agreement,
+        pair: &(Checkpoint, Checkpoint),
+        published: Option<&Published>,
+    ) -> Result<(), Problem> {
         let (origin, matcher) = (Origin::of(agreement), agreement.matcher());
-        let path = self.path.with_file_name("log-fork.txt");
-        let notes = [pair.0, pair.1].map(|c| c.render(matcher, &origin));
-        if let Err(problem) = files::write_bytes(&path, notes.join("\n").as_bytes()) {
-            return problem;
+        let mut text = [pair.0, pair.1]
+            .map(|c| c.render(matcher, &origin))
+            .join("\n");
+        for entry in published.iter().flat_map(|published| &published.entries) {
+            text += "\n";
+            text += &entry.render();
         }
-        let why = format!(
-            "it signed two logs of {} and {} entries that are not one; both checkpoints: {}",
-            pair.0.size,
-            pair.1.size,
-            path.display()
-        );
-        Problem::from(Refusal::BadLog(why))
+        files::write_bytes(&self.evidence_path(agreement), text.as_bytes())
     }
 }
 
@@ -357,7 +464,7 @@ pub fn witness(
         )
     })?;
     let mut memory = Memory::open(state)?;
-    let last = memory.last(agreement);
+    let last = memory.last(agreement)?;
     if let Some(last) = last.filter(|last| last.size > published.checkpoint.size) {
         let why = format!(
             "this party has seen {} entries, published are {}",

@@ -9,6 +9,7 @@ use super::merkle::Hash;
 use crate::agreement::Agreement;
 use crate::identity::{Identity, PartyCard};
 use crate::ids::{AgreementDigest, Epoch, Name};
+use crate::limits::LOG_ENTRIES_MAX;
 use crate::primitive::{hex, sha256};
 
 /// Longest checkpoint file, in bytes: a note and one line per party.
@@ -72,8 +73,11 @@ impl Checkpoint {
         }
     }
 
-    /// Whether the matcher signed it.
+    /// Whether the matcher signed it, and it is of a log that is not larger than a log may be.
     pub fn holds(&self, matcher: &PartyCard, origin: &Origin) -> bool {
+        if self.size > LOG_ENTRIES_MAX as u64 {
+            return false;
+        }
         let text = text(origin, self.size, &self.root);
         matcher.verify(text.as_bytes(), &self.signature)
     }
