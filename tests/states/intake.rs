@@ -228,5 +228,6 @@ fn intake_is_its_specification_in_every_state() {
     let mut actions: Vec<Action> = (0..DELIVERIES.len()).map(Action::Deliver).collect();
     actions.extend([Action::Receipts, Action::Restart]);
     let states = explore(&actions, 4, |path| replay(&world, folder.path(), path));
+    println!("{states} states");
     assert!(states > 200, "{states}");
 }

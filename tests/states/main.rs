@@ -17,7 +17,6 @@ pub(crate) fn explore<A: Copy + std::fmt::Debug, S: Ord>(
 ) -> usize {
     let mut seen = BTreeSet::from([replay(&[])]);
     let mut paths: VecDeque<Vec<A>> = VecDeque::from([Vec::new()]);
-    let mut steps = 0;
     while let Some(path) = paths.pop_front() {
         if path.len() == depth {
             continue;
@@ -25,12 +24,10 @@ pub(crate) fn explore<A: Copy + std::fmt::Debug, S: Ord>(
         for action in actions {
             let mut longer = path.clone();
             longer.push(*action);
-            steps += 1;
             if seen.insert(replay(&longer)) {
                 paths.push_back(longer);
             }
         }
     }
-    println!("{} states, {steps} steps", seen.len());
     seen.len()
 }

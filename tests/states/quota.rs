@@ -87,5 +87,6 @@ fn replay(path: &[usize]) -> Expected {
 fn the_quota_is_its_specification_in_every_state() {
     let requests: Vec<usize> = (0..REQUESTS.len()).collect();
     let states = explore(&requests, 4, replay);
+    println!("{states} states");
     assert!(states > 15, "{states}");
 }

@@ -107,6 +107,7 @@ fn sending_is_its_specification_in_every_state() {
         }
     }
     let states = explore(&actions, 3, |path| replay(&agreement, path));
+    println!("{states} states");
     assert!(states > 50, "{states}");
     // The same content twice in a row is the same bytes, whatever died in between.
     let calm = replay(&agreement, &[Action::Send(1, "office")]);

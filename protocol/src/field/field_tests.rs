@@ -196,6 +196,12 @@ fn dates_phones_sexes_places_and_codes() {
             Some("13807171234"),
         ),
         (FieldKind::Phone, "13807171234", Valid, Some("13807171234")),
+        (
+            FieldKind::Phone,
+            "0086 86 13807171234",
+            Repaired,
+            Some("13807171234"),
+        ),
         (FieldKind::Phone, "00000000000", Placeholder, None),
         (FieldKind::Phone, "138****1234", Masked, None),
         (FieldKind::Phone, "123", Damaged, None),

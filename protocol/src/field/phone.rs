@@ -18,11 +18,12 @@ pub fn normalise(raw: &str) -> Normal {
         return Normal::without_value(Quality::Masked);
     }
     let mut digits = all.as_str();
-    for prefix in ["0086", "86"] {
-        if let Some(rest) = digits.strip_prefix(prefix).filter(|rest| rest.len() >= 10) {
-            digits = rest;
-            break;
-        }
+    // Until none is left: what a normal form begins with is no prefix.
+    while let Some(rest) = ["0086", "86"]
+        .iter()
+        .find_map(|prefix| digits.strip_prefix(prefix).filter(|rest| rest.len() >= 10))
+    {
+        digits = rest;
     }
     let same = digits
         .bytes()
