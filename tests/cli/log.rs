@@ -238,7 +238,7 @@ fn a_result_is_replayed_from_its_inputs() {
     let end = later.find("---\n").expect("a header") + 4;
     fs::write(
         site.exchange().join("zz.hedui"),
-        [later[..end].as_bytes(), b"x"].concat(),
+        [&later.as_bytes()[..end], b"x"].concat(),
     )
     .expect("written");
     site.must("hedui-matcher", "centre", &words, &[0]);
