@@ -9,6 +9,7 @@
 //! | [`record`], [`spool`], [`intake`] | how do rows become persons without memory in proportion? |
 //! | [`encode`], [`extsort`], [`submit`] | how do persons become a submission? |
 //! | [`roll`], [`sealed_file`] | what does the roll owner keep to read results? |
+//! | [`commitment`] | whom has the roll been fixed to hold, and how is that shown? |
 //! | [`refine`] | how alike are two records of a candidate pair?, under a key of the pair |
 //! | [`results`] | what does a result say, and which facts does it release? |
 //! | [`clue`] | which rules turn that into clues? |
@@ -23,6 +24,7 @@ pub mod canary;
 pub mod clue;
 pub mod clusters;
 pub mod command;
+pub mod commitment;
 pub mod encode;
 pub mod evaluation;
 pub mod extsort;

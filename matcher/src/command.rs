@@ -12,6 +12,7 @@ use hedui_protocol::refusal::Refusal;
 
 use crate::cell::{self, Cell};
 use crate::desk::Desk;
+use crate::draw::{self, DrawOptions};
 use crate::evaluation::explanation::{self, ExplainOptions};
 use crate::evaluation::{self, EvaluateOptions};
 use crate::intake::State;
@@ -54,6 +55,13 @@ enum Command {
         exchange: ExchangeOptions,
         #[command(flatten)]
         options: ExplainOptions,
+    },
+    /// 抽取 | Draw matched persons of the roll, whom its owner must open to a reviewer
+    Draw {
+        #[command(flatten)]
+        exchange: ExchangeOptions,
+        #[command(flatten)]
+        options: DrawOptions,
     },
     /// 清除 | Delete tables past their day, superseded deliveries and old runs
     Purge(ExchangeOptions),
@@ -110,6 +118,10 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Explain { exchange, options } => {
             let desk = Desk::with(home, exchange.exchange, State::look(home.state()))?;
             explanation::explain(&desk.plan()?, &desk.agreement, &console, &options)
+        }
+        Command::Draw { exchange, options } => {
+            let desk = Desk::with(home, exchange.exchange, State::look(home.state()))?;
+            draw::draw(&desk.plan()?, &console, &options)
         }
         Command::Purge(options) => {
             let desk = Desk::open(home, options.exchange)?;

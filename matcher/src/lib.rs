@@ -8,6 +8,7 @@
 //! | [`cell`] | what is one unit of work, and how is it run anywhere? |
 //! | [`desk`] | who is at work, with which key, state and folder? |
 //! | [`run`] | from what was accepted to a sealed result |
+//! | [`draw`] | which matched persons must the roll's owner show? |
 //! | [`replay`] | is a sealed result what its inputs give? |
 //! | [`plan`] | which cells does a run have, and which are done? |
 //! | [`merge`] | how do parts become one result? |
@@ -26,6 +27,7 @@ pub mod block;
 pub mod cell;
 pub mod command;
 pub mod desk;
+pub mod draw;
 pub mod evaluation;
 pub mod intake;
 pub mod kept;

@@ -58,6 +58,12 @@ pub enum Label {
     RecordFilter,
     /// Request identifier of a message.
     Request,
+    /// Signature of the roll's owner under its commitment.
+    RollCommitment,
+    /// Who is drawn from a roll.
+    RollDraw,
+    /// A person's leaf in the roll's commitment.
+    RollLeaf,
     /// Signature over an envelope.
     Signature,
     /// Tag of a match key in one register.
@@ -94,6 +100,9 @@ impl Label {
             Self::ProofNonce => b"HEDUI1/proof-nonce",
             Self::RecordFilter => b"HEDUI1/record-filter",
             Self::Request => b"HEDUI1/request",
+            Self::RollCommitment => b"HEDUI1/roll-commitment",
+            Self::RollDraw => b"HEDUI1/roll-draw",
+            Self::RollLeaf => b"HEDUI1/roll-leaf",
             Self::Signature => b"HEDUI1/signature",
             Self::Tag => b"HEDUI1/tag",
         }

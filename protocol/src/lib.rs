@@ -27,6 +27,7 @@
 
 pub mod agreement;
 pub mod codec;
+pub mod commitment;
 pub mod decision;
 pub mod envelope;
 pub mod epoch;

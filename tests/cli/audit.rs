@@ -55,7 +55,11 @@ fn every_tampering_with_a_run_is_found() {
     let files = files_below(&exchange);
     let log = files.iter().filter(|path| path.extension().is_none());
     assert_eq!(log.count(), 3, "checkpoint, entries, tile");
-    assert_eq!(files.len(), 9, "kit, two submissions, two receipts, result");
+    assert_eq!(
+        files.len(),
+        10,
+        "kit, two submissions, two receipts, result, log, commitment"
+    );
     let other = site.root.join("tampered");
     let mut seen = 0;
     for path in &files {
@@ -97,7 +101,7 @@ fn every_tampering_with_a_run_is_found() {
             );
             seen += 1;
         }
-        if path.extension().is_none() {
+        if path.extension().is_none_or(|ending| ending != "hedui") {
             continue;
         }
         copy(&exchange, &other);

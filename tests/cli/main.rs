@@ -7,6 +7,7 @@ mod likeness;
 mod log;
 mod malformed;
 mod one_error;
+mod openings;
 mod refine;
 mod risk;
 mod snapshots;

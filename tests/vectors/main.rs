@@ -8,6 +8,7 @@ mod evidence;
 mod filters;
 mod log;
 mod parties;
+mod roll;
 mod scenario;
 
 use std::fs;
@@ -116,6 +117,7 @@ fn vectors_are_what_the_code_says() {
         bodies::bodies(),
         bodies::decisions(),
         log::log(),
+        roll::roll(),
     ];
     let [mut all, mut refused] = [0, 0];
     for scenario in &scenarios {

@@ -14,10 +14,11 @@ import derivations
 import documents
 import filters
 import messages
+import rolls
 import transparency
 from refusal import Refusal
 
-OPERATIONS = {name: operations for module in (documents, derivations, messages, decision, filters, transparency)
+OPERATIONS = {name: operations for module in (documents, derivations, messages, decision, filters, transparency, rolls)
               for name, operations in module.OPERATIONS.items()}
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "protocol" / "vectors"
 OTHER_FORMAT = "field-kinds.json"

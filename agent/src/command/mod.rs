@@ -6,6 +6,7 @@
 pub mod agreement;
 pub mod data;
 pub mod mailbox;
+pub mod open;
 pub mod outcome;
 pub mod post;
 pub mod refine;
@@ -45,6 +46,8 @@ enum Command {
     Finish(submit::SubmitOptions),
     /// 结果 | Open results: matches, clues, review items, correction tickets (roll owner)
     Results(outcome::ResultsOptions),
+    /// 打开名册 | Lay open persons of the submitted roll that a reviewer drew (roll owner)
+    OpenRoll(open::OpenOptions),
     /// 核改单 | Open correction tickets for own registers
     Tickets(mailbox::TicketsOptions),
     /// 细化比对 | Answer the matcher's requests for filters of candidate pairs
@@ -78,6 +81,7 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Results(options) => outcome::results(home, &console, &options),
         Command::Tickets(options) => mailbox::tickets(home, &console, &options),
         Command::Refine(options) => refine::answer(home, &console, &options),
+        Command::OpenRoll(options) => open::open_roll(home, &console, &options),
         Command::Receipts(options) => mailbox::receipts(home, &console, &options),
         Command::Retire(options) => retire::retire(home, &console, &options),
         Command::Handles(options) => mailbox::handles(home, &console, &options),

@@ -34,7 +34,7 @@ use crate::evaluation::{cost, request};
 use crate::intake::Prepared;
 use crate::record::{Grouped, Pseudonyms, Spooled, group};
 use crate::usual::Usual;
-use crate::{refine, roll, sealed_file, submit};
+use crate::{commitment, refine, roll, sealed_file, submit};
 
 /// Options of `submit`, `prepare` and `finish`.
 #[derive(Args)]
@@ -287,7 +287,8 @@ impl Run<'_> {
         let store = KitStore::new(self.state, self.identity, self.agreement);
         let snapshot = roll::snapshot_path(self.state, self.agreement);
         roll::save(&snapshot, self.identity, prepared)?;
-        let mut persons = roll::collect(self.agreement, prepared)?.persons;
+        let (exchange, owner) = (&self.options.exchange, self.identity);
+        let mut persons = commitment::commit(self.agreement, owner, prepared, exchange)?;
         let evaluated = match evaluations {
             Some((workshop, _)) => Some(Evaluated::of_persons(workshop, &persons)?),
             None => None,
@@ -594,7 +595,6 @@ impl Lock for Nobody {
 fn waits_for(names: &[String]) -> Problem {
     Problem::not_yet(
         format!("waiting for the answers of {}", names.join(", ")),
-        "run the same command again when they are in the exchange folder; if a custodian is down, ask another: \
-         hedui-agent prepare … --custodian NAME",
+        "run this again when they are in the exchange folder, or ask another: hedui-agent prepare … --custodian NAME",
     )
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::Agreement;
+use hedui_protocol::commitment::Commitment;
 use hedui_protocol::envelope::{Checked, Expectation, peek};
 use hedui_protocol::epoch::EpochRecord;
 use hedui_protocol::header::Header;
@@ -16,6 +17,8 @@ use rayon::prelude::*;
 
 /// Ending of sealed files.
 const ENDING: &str = "hedui";
+/// Ending of commitments to the roll.
+const COMMITMENT: &str = "commitment";
 
 /// A message that lies in the folder.
 pub(crate) struct Message {
@@ -36,6 +39,8 @@ pub(crate) struct Folder {
     pub(crate) invalid: Vec<(PathBuf, Problem)>,
     /// Names of the custodians who signed each epoch record.
     pub(crate) records: Vec<(PathBuf, Vec<String>)>,
+    /// Commitments to the roll, signed by its owner, with the number of persons.
+    pub(crate) commitments: Vec<(PathBuf, u64)>,
     /// Other files.
     pub(crate) others: Vec<PathBuf>,
 }
@@ -45,6 +50,7 @@ enum Look {
     Message(Box<Message>),
     Invalid(PathBuf, Problem),
     Record(PathBuf, Vec<String>),
+    Commitment(PathBuf, u64),
     Other(PathBuf),
 }
 
@@ -65,6 +71,7 @@ impl Folder {
                 Look::Message(message) => found.messages.push(*message),
                 Look::Invalid(path, problem) => found.invalid.push((path, problem)),
                 Look::Record(path, signers) => found.records.push((path, signers)),
+                Look::Commitment(path, persons) => found.commitments.push((path, persons)),
                 Look::Other(path) => found.others.push(path),
             }
         }
@@ -86,6 +93,15 @@ fn look(path: PathBuf, agreement: &Agreement) -> Look {
     let Ok(text) = files::read_text(&path) else {
         return Look::Other(path);
     };
+    if path.extension().is_some_and(|ending| ending == COMMITMENT) {
+        return match Commitment::parse(&text, agreement) {
+            Ok(found) => Look::Commitment(path, found.persons),
+            Err(refusal) => {
+                let problem = Problem::refused(&path, refusal);
+                Look::Invalid(path, problem)
+            }
+        };
+    }
     if !text.starts_with("hedui-epoch/") {
         return Look::Other(path);
     }

@@ -4,6 +4,7 @@
 
 mod folder;
 mod logged;
+mod openings;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use hedui_protocol::primitive::hex;
 use hedui_protocol::refusal::Refusal;
 
 use crate::folder::{Folder, Message, message, open};
+use crate::openings::OpeningsOptions;
 
 /// 审查 | Reads and verifies sealed files without any secret
 #[derive(Parser)]
@@ -60,6 +62,14 @@ enum Command {
         /// Folder in which this reviewer keeps what it saw of the matcher's log, from audit to audit
         #[arg(long, value_name = "DIR")]
         memory: Option<PathBuf>,
+    },
+    /// 名册抽查 | Verify the roll owner's openings against its commitment, and show the persons to compare with authorisations
+    Openings {
+        /// The agreement; its signatures lie beside it
+        #[arg(long, default_value = "agreement.toml")]
+        agreement: PathBuf,
+        #[command(flatten)]
+        options: OpeningsOptions,
     },
     /// 两方对照 | Compare what two parties hold: one number must not name two messages
     Compare {
@@ -105,6 +115,9 @@ fn work(arguments: Arguments) -> Result<(), Problem> {
             exchange,
             memory,
         } => run(&console, &signed(&agreement)?, &exchange, memory.as_deref()),
+        Command::Openings { agreement, options } => {
+            finish(openings::verify(&console, &signed(&agreement)?, &options)?)
+        }
         Command::Compare {
             agreement,
             one,
@@ -220,6 +233,12 @@ fn run(
         let (path, signers) = (path.display(), signers.join(", "));
         console.say(&format!(
             "  期次记录 epoch record {path}: 签署 signed by {signers}"
+        ));
+    }
+    for (path, persons) in &folder.commitments {
+        let path = path.display();
+        console.say(&format!(
+            "  名册承诺 roll commitment {path}: {persons} 人 persons"
         ));
     }
     if let Some(entries) = logged.entries {

@@ -209,6 +209,10 @@ fn completeness(folder: &Folder, agreement: &Agreement, add: &mut Add<'_>) {
             ),
         );
     }
+    if rolls > 0 && folder.commitments.is_empty() {
+        let text = format!("没有名册承诺 no commitment to the roll by {roll}");
+        add("commitment-missing", text);
+    }
     let results = of(MessageType::Result, centre, roll);
     let receipts = folder
         .messages
