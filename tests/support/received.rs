@@ -12,6 +12,7 @@ use hedui_keys::oprf::threshold::Threshold;
 use hedui_matcher::cell::Cell;
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::agreement::text::{Fact, FactKind};
+use hedui_protocol::commitment::{Commitment, Opening, Openings};
 use hedui_protocol::envelope::{Checked, Expectation};
 use hedui_protocol::epoch::EpochRecord;
 use hedui_protocol::field::{FieldKind, Gazetteer};
@@ -21,6 +22,8 @@ use hedui_protocol::identity::PartyCard;
 use hedui_protocol::ids::AgreementDigest;
 use hedui_protocol::ids::Epoch;
 use hedui_protocol::keyfile;
+use hedui_protocol::log::checkpoint::{Checkpoint, Origin};
+use hedui_protocol::log::{Entry, tile};
 use hedui_protocol::message::evaluation::{AnswerManifest, CeremonyMessage, RequestManifest};
 use hedui_protocol::message::kit::Kit;
 use hedui_protocol::message::payload::Facts;
@@ -39,13 +42,14 @@ use crate::parties::{FIELDS, agreement, identity, name};
 pub type Target = fn(&[u8]);
 
 /// All of them, by name.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("header", header),
     ("envelope", envelope),
     ("agreement", agreement_text),
     ("signatures", signatures),
     ("epoch_record", epoch_record),
     ("small_texts", small_texts),
+    ("log", log),
     ("manifests", manifests),
     ("rows", rows),
     ("elements", elements),
@@ -123,6 +127,46 @@ fn small_texts(data: &[u8]) {
     }
     let _ = keyfile::claimed_name(text(data));
     let _ = serde_json::from_str::<Cell>(text(data));
+}
+
+/// A published log, a roll's commitment and its openings.
+fn log(data: &[u8]) {
+    if let Some(entry) = Entry::parse(text(data)) {
+        assert_eq!(entry.render(), text(data));
+    }
+    for count in [0, 1, 2, 3, 256] {
+        if let Some(entries) = tile::read_bundle(data, count) {
+            let files = tile::files(&entries);
+            let bundle = files.first().map(|file| &file.bytes[..]);
+            assert_eq!(bundle.unwrap_or_default(), data, "one spelling");
+        }
+    }
+    let matcher = identity("centre", 3);
+    let origin = Origin::new(AgreementDigest([7; 32]), Epoch(2), &name("centre"));
+    if let Some(checkpoint) = Checkpoint::parse(text(data), matcher.card(), &origin) {
+        assert!(checkpoint.holds(matcher.card(), &origin));
+        let _ = checkpoint.cosigned(text(data), identity("audit", 4).card(), &origin);
+    }
+    if let Ok(commitment) = Commitment::parse(text(data), made()) {
+        assert_eq!(commitment.sign(&identity("office", 1)), text(data));
+    }
+    let nobody = Commitment {
+        agreement: AgreementDigest([7; 32]),
+        epoch: Epoch(1),
+        snapshot: String::new(),
+        persons: 5,
+        root: [9; 32],
+    };
+    if let Ok(opening) = serde_json::from_slice::<Opening>(data) {
+        assert!(!opening.holds(&nobody), "an invented opening");
+    }
+    if let Ok(openings) = serde_json::from_slice::<Openings>(data) {
+        let held = openings.openings.iter().any(|one| one.holds(&nobody));
+        assert!(!held, "an invented opening");
+    }
+    if let Ok(receipt) = serde_json::from_slice::<Receipt>(data) {
+        let _ = receipt.checkpoint(matcher.card(), &origin);
+    }
 }
 
 fn manifest<M: DeserializeOwned>(json: &[u8]) -> Option<M> {
