@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::InForce;
-use hedui_protocol::commitment::{Commitment, Opening, leaf};
+use hedui_protocol::commitment::{Commitment, Opening, control, leaf};
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::Handle;
 use hedui_protocol::log::merkle::{self, Hash};
 use hedui_protocol::primitive::hex;
 
+use crate::canary::SHARED;
 use crate::intake::Prepared;
 use crate::record::{Grouped, Pseudonyms};
 use crate::roll::{self, Roll};
@@ -63,6 +64,18 @@ impl Leaf {
         }
     }
 
+    /// A control record of both sides: it is matched and is nobody.
+    fn control(pseudonyms: &Pseudonyms, snapshot: &str, register: &str, number: u16) -> Self {
+        let id = pseudonyms.canary(register, number);
+        let mut salt = [0; 32];
+        pseudonyms.padding(&format!("roll leaf {snapshot} {}", hex(&id)), 0, &mut salt);
+        Self {
+            salt,
+            fields: vec![control(register, number)],
+            handles: vec![pseudonyms.handle(register, &id)],
+        }
+    }
+
     fn hash(&self) -> Option<Hash> {
         let fields: Vec<&str> = self.fields.iter().map(String::as_str).collect();
         let handles: Vec<[u8; 16]> = self.handles.iter().map(|handle| handle.0).collect();
@@ -73,11 +86,17 @@ impl Leaf {
 impl Committed {
     /// The leaves of a roll's persons, in the order of their pseudonyms.
     pub fn new(agreement: &InForce, pseudonyms: &Pseudonyms, roll: &Roll) -> Result<Self, Problem> {
-        let persons: Vec<Leaf> = roll
+        let mut persons: Vec<Leaf> = roll
             .persons
             .iter()
             .map(|person| Leaf::new(agreement, pseudonyms, &roll.snapshot, person))
             .collect();
+        let count = persons.len() as u64;
+        for register in agreement.registers() {
+            let name = register.name.as_str();
+            let controls = (0..SHARED).map(|n| Leaf::control(pseudonyms, &roll.snapshot, name, n));
+            persons.extend(controls);
+        }
         let leaves: Option<Vec<Hash>> = persons.iter().map(Leaf::hash).collect();
         let leaves = leaves.ok_or_else(|| {
             Problem::data(
@@ -90,7 +109,8 @@ impl Committed {
                 agreement: agreement.digest(),
                 epoch: agreement.epoch(),
                 snapshot: roll.snapshot.clone(),
-                persons: leaves.len() as u64,
+                persons: count,
+                controls: leaves.len() as u64 - count,
                 root: merkle::root(&leaves),
             },
             leaves,

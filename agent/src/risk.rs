@@ -15,8 +15,8 @@ use serde::Serialize;
 use crate::intake::Prepared;
 use crate::record::{Spooled, group};
 
-/// Records that are looked at, at most: a byte count per key and record is held in memory.
-pub const RECORDS_MAX: usize = 4_000_000;
+/// Records that are looked at, at most: about 80 bytes per key and record are held in memory.
+pub const RECORDS_MAX: usize = 1_000_000;
 /// Groups smaller than this are called small: the usual least size of k-anonymity.
 const SMALL: usize = 5;
 /// Rounds after which nothing new is learnt of neighbours, as a rule.
@@ -47,7 +47,7 @@ impl Structure {
     }
 
     /// The attack: multiplicities first, then colours refined by the colours of whoever shares a value (Weisfeiler and Leman 1968), until
-    /// nothing changes. A value of more than `cap` records is a filler, as in the tables.
+    /// nothing changes, twelve rounds at most. A value of more than `cap` records is a filler, as in the tables.
     pub fn of(rows: &[Pattern], cap: usize) -> Self {
         let keys = rows.first().map_or(0, Vec::len);
         let groups: Vec<Vec<Vec<usize>>> = (0..keys).map(|key| equal(rows, key)).collect();
@@ -172,7 +172,7 @@ pub fn patterns(
             let pattern = keys.map(|key| {
                 let (digest, epoch) = (agreement.digest(), agreement.epoch());
                 let inputs = KeyInput::all(digest, epoch, key, &grouped.person, side);
-                // Of a key with several values the first one stands for all: they come and go together.
+                // Of a key with several values the first one stands for all; who shares another one is not seen.
                 inputs.first().map(|input| {
                     let digest = sha256(&[input.bytes()]);
                     let first = digest.first_chunk::<8>().copied().unwrap_or_default();

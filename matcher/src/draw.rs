@@ -1,4 +1,4 @@
-//! Drawing matched persons of the roll for a review. In: what the last run kept, a reviewer's words. Out: handles, one per line. Invariant: the words
+//! Drawing found persons of the roll for a review. In: what the last run kept, a reviewer's words. Out: handles, one per line. Invariant: the words
 //! alone decide, so a reviewer can repeat the draw; handles name nobody but to the roll's owner, who must open them.
 //! Specification: protocol/SPEC.md, "Roll commitment".
 
@@ -6,7 +6,6 @@ use clap::Args;
 use hedui_edge::{Console, Problem};
 use hedui_protocol::ids::Handle;
 use hedui_protocol::label::Label;
-use hedui_protocol::message::result::Outcome;
 use hedui_protocol::primitive::labelled_sha256;
 
 use crate::kept;
@@ -23,13 +22,14 @@ pub struct DrawOptions {
     count: usize,
 }
 
-/// `draw`: of every register's matches those whose `H("HEDUI1/roll-draw" ‖ 0 ‖ handle ‖ words)` is least.
+/// `draw`: of every register's pairs, matches and others, those whose `H("HEDUI1/roll-draw" ‖ 0 ‖ handle ‖ words)` is least.
 pub fn draw(plan: &Plan, console: &Console, options: &DrawOptions) -> Result<(), Problem> {
     let mut all = Vec::new();
     for pairing in &plan.pairings {
         let pairs = kept::pairs(&plan.folder, &pairing.register)?;
-        let matched = pairs.iter().filter(|pair| pair.outcome == Outcome::Match);
-        let mut drawn: Vec<([u8; 32], Handle)> = matched
+        // All outcomes: facts of a pair for review are released as well.
+        let mut drawn: Vec<([u8; 32], Handle)> = pairs
+            .iter()
             .map(|pair| {
                 let parts = [&pair.roll.0[..], options.seed.as_bytes()];
                 (labelled_sha256(Label::RollDraw, &parts), pair.roll)

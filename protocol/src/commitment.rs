@@ -27,9 +27,11 @@ pub struct Commitment {
     pub epoch: Epoch,
     /// The owner's name of exactly these data, as in its submissions.
     pub snapshot: String,
-    /// Number of persons.
+    /// Number of persons: the first leaves.
     pub persons: u64,
-    /// Root over their leaves.
+    /// Number of control records of both sides: the leaves behind them.
+    pub controls: u64,
+    /// Root over all leaves.
     pub root: Hash,
 }
 
@@ -40,11 +42,12 @@ impl Commitment {
         // Writing to a String cannot fail.
         let _ = write!(
             out,
-            "agreement {}\nepoch {}\nsnapshot {}\npersons {}\nroot {}\n---\n",
+            "agreement {}\nepoch {}\nsnapshot {}\npersons {}\ncontrols {}\nroot {}\n---\n",
             self.agreement.to_hex(),
             self.epoch.0,
             self.snapshot,
             self.persons,
+            self.controls,
             hex(&self.root)
         );
         out
@@ -82,6 +85,7 @@ impl Commitment {
             epoch: Epoch(field("epoch ")?.parse().map_err(|_| bad())?),
             snapshot: field("snapshot ")?.to_owned(),
             persons: field("persons ")?.parse().map_err(|_| bad())?,
+            controls: field("controls ")?.parse().map_err(|_| bad())?,
             root: unhex(field("root ")?).ok_or_else(bad)?,
         };
         field("---")?;
@@ -125,7 +129,12 @@ impl Commitment {
     }
 }
 
-/// One person of a roll, laid open: values in clear, for the reviewer only.
+/// The one field of a control record's leaf; its one handle is that of the register.
+pub fn control(register: &str, number: u16) -> String {
+    format!("control {register} {number}")
+}
+
+/// One person of a roll, laid open: values in clear, for the reviewer only; or one control record.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Opening {
@@ -158,15 +167,16 @@ pub fn leaf(salt: &[u8; 32], fields: &[&str], handles: &[[u8; 16]]) -> Option<Ha
 impl Opening {
     /// Whether it is a leaf of the commitment, at its place.
     pub fn holds(&self, commitment: &Commitment) -> bool {
-        self.root(commitment.persons) == Some(commitment.root)
+        let all = commitment.persons.checked_add(commitment.controls);
+        all.and_then(|all| self.root(all)) == Some(commitment.root)
     }
 
-    fn root(&self, persons: u64) -> Option<Hash> {
+    fn root(&self, leaves: u64) -> Option<Hash> {
         let fields: Vec<&str> = self.fields.iter().map(String::as_str).collect();
         let handles: Option<Vec<[u8; 16]>> = self.handles.iter().map(|h| unhex(h)).collect();
         let path: Option<Vec<Hash>> = self.path.iter().map(|h| unhex(h)).collect();
         let own = leaf(&unhex(&self.salt)?, &fields, &handles?)?;
-        root_of_path(&own, self.index, persons, &path?)
+        root_of_path(&own, self.index, leaves, &path?)
     }
 }
 
@@ -176,8 +186,6 @@ impl Opening {
 pub struct Openings {
     /// The commitment that they open: the whole signed text.
     pub commitment: String,
-    /// Handles that were asked for and are no person's: control records, or padding.
-    pub no_person: Vec<String>,
     /// The persons.
     pub openings: Vec<Opening>,
 }

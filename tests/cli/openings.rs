@@ -81,6 +81,12 @@ fn a_stuffed_roll_is_found() {
         "--handles",
         "draw.txt",
     ];
+    let into = [&open[..], &["--out", "exchange/openings.json"]].concat();
+    assert_refused(
+        &site.run("hedui-agent", "office", &into),
+        &[64],
+        "among sealed files",
+    );
     site.must("hedui-agent", "office", &open, &[0]);
     let ask = [
         "--seed",
@@ -135,6 +141,14 @@ fn a_stuffed_roll_is_found() {
         &site.run("hedui-agent", "office", &["open-roll"]),
         &[64],
         "nobody drawn",
+    );
+
+    assert_eq!(audit(&site, &[]).0, 64, "nothing drawn");
+    fs::write(site.root.join("bare.txt"), "00".repeat(16)).expect("written");
+    assert_eq!(
+        audit(&site, &["--handles", "bare.txt"]).0,
+        10,
+        "no register"
     );
 
     // Stuffed: twenty more are queried than were committed to; the owner shows the commitment of before.

@@ -155,6 +155,7 @@ fn log(data: &[u8]) {
         epoch: Epoch(1),
         snapshot: String::new(),
         persons: 5,
+        controls: 2,
         root: [9; 32],
     };
     if let Ok(opening) = serde_json::from_slice::<Opening>(data) {

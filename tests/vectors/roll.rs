@@ -2,7 +2,7 @@
 //! Invariant: every change of an opening or of a commitment's text has a vector that is refused.
 //! Specification: protocol/SPEC.md, "Roll commitment".
 
-use hedui_protocol::commitment::{Commitment, Opening, leaf};
+use hedui_protocol::commitment::{Commitment, Opening, control, leaf};
 use hedui_protocol::log::merkle::{self, Hash};
 use hedui_protocol::primitive::hex;
 use hedui_tests::parties::{FIELDS, agreement, identity};
@@ -32,6 +32,21 @@ pub fn roll() -> Scenario {
         .zip(PERSONS)
         .map(|(n, fields)| leaf(&salt(n), &fields, &[handle(n)]).expect("short"))
         .collect();
+    let mut leaves = leaves;
+    for n in 0..2_u8 {
+        let field = control("cars", u16::from(n));
+        let made = leaf(&salt(0x80 + n), &[&field], &[handle(0x20 + n)]).expect("short");
+        leaves.push(made);
+        let input =
+            json!({"salt": h(salt(0x80 + n)), "fields": [field], "handles": [h(handle(0x20 + n))]});
+        out.gives(
+            &format!("control {n}"),
+            "leaf",
+            input,
+            json!({"leaf": h(made)}),
+        );
+    }
+    let leaves = leaves;
     for (n, fields) in (0_u8..).zip(PERSONS) {
         let input = json!({"salt": h(salt(n)), "fields": fields, "handles": [h(handle(n))]});
         let made = json!({"leaf": h(leaves[usize::from(n)])});
@@ -42,16 +57,18 @@ pub fn roll() -> Scenario {
         agreement: made.digest(),
         epoch: made.epoch(),
         snapshot: "0f".repeat(16),
-        persons: leaves.len() as u64,
+        persons: PERSONS.len() as u64,
+        controls: 2,
         root: merkle::root(&leaves),
     };
     let text = commitment.sign(&office);
     let input = |text: &str| json!({"text": text, "agreement": made.digest().to_hex(), "epoch": 1, "owner": office.card().render()});
-    let given = json!({"persons": 5, "root": h(commitment.root), "snapshot": "0f".repeat(16)});
+    let given = json!({"persons": 5, "controls": 2, "root": h(commitment.root), "snapshot": "0f".repeat(16)});
     out.gives("commitment", "commitment", input(&text), given);
     let by_another = commitment.sign(&identity("police", 2));
     for (what, bad) in [
         ("more persons", text.replace("persons 5", "persons 6")),
+        ("more controls", text.replace("controls 2", "controls 3")),
         ("leading zero", text.replace("persons 5", "persons 05")),
         ("another epoch", text.replace("epoch 1", "epoch 2")),
         (
@@ -125,7 +142,7 @@ fn openings(out: &mut Scenario, commitment: &Commitment, leaves: &[Hash], n: usi
         path: path.iter().map(|hash| hex(hash)).collect(),
     };
     let input = |opening: &Opening| -> Value {
-        json!({"opening": serde_json::to_value(opening).expect("JSON"), "persons": commitment.persons, "root": h(commitment.root)})
+        json!({"opening": serde_json::to_value(opening).expect("JSON"), "leaves": 7, "root": h(commitment.root)})
     };
     assert!(good.holds(commitment));
     out.gives(

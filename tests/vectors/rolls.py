@@ -27,20 +27,20 @@ def commitment(case):
     """What a roll's owner has committed to."""
     name, sign, _ = read_card(case["owner"])
     lines = case["text"].split("\n")
-    require(len(lines) == 9 and lines[0] == "hedui-roll/1" and lines[6] == "---" and lines[8] == "", MALFORMED, "lines")
-    words = [line.split(" ") for line in lines[1:6]]
-    require([word[0] for word in words] == ["agreement", "epoch", "snapshot", "persons", "root"], MALFORMED, "names")
+    require(len(lines) == 10 and lines[0] == "hedui-roll/1" and lines[7] == "---" and lines[9] == "", MALFORMED, "lines")
+    words = [line.split(" ") for line in lines[1:7]]
+    require([word[0] for word in words] == ["agreement", "epoch", "snapshot", "persons", "controls", "root"], MALFORMED, "names")
     require(all(len(word) == 2 for word in words), MALFORMED, "values")
-    agreement, epoch, snapshot, persons, root = (word[1] for word in words)
+    agreement, epoch, snapshot, persons, controls, root = (word[1] for word in words)
     require(is_hex(agreement, 32) and is_hex(root, 32), MALFORMED, "digests")
-    require(is_number(epoch, 32) and is_number(persons, 64), MALFORMED, "numbers")
-    signed = lines[7].split(" ")
+    require(is_number(epoch, 32) and is_number(persons, 64) and is_number(controls, 64), MALFORMED, "numbers")
+    signed = lines[8].split(" ")
     require(len(signed) == 3 and signed[:2] == ["signature", name] and is_hex(signed[2], 64), MALFORMED, "signature")
     require(agreement == case["agreement"], AGREEMENT, "other agreement")
     require(int(epoch) == case["epoch"], EPOCH, "other epoch")
-    message = labelled(b"roll-commitment", sha256("".join(line + "\n" for line in lines[:7]).encode()))
+    message = labelled(b"roll-commitment", sha256("".join(line + "\n" for line in lines[:8]).encode()))
     require(curve.ed_verify(sign, message, h(signed[2])), SIGNATURE, "signature of the owner")
-    return {"persons": int(persons), "root": root, "snapshot": snapshot}
+    return {"persons": int(persons), "controls": int(controls), "root": root, "snapshot": snapshot}
 
 
 def draw(case):
@@ -56,9 +56,9 @@ def draw(case):
 def opening(case):
     """Whether an opening is the person that was committed to."""
     one = case["opening"]
-    require(0 <= one["index"] < case["persons"], MALFORMED, "no such place")
+    require(0 <= one["index"] < case["leaves"], MALFORMED, "no such place")
     hashed = person_leaf(h(one["salt"]), one["fields"], [h(handle) for handle in one["handles"]])
-    reached = climb(hashed, one["index"], case["persons"], [h(text) for text in one["path"]])
+    reached = climb(hashed, one["index"], case["leaves"], [h(text) for text in one["path"]])
     if reached != h(case["root"]):
         raise Refusal(SIGNATURE, "leads to another root")
     return {"holds": True}

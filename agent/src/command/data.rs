@@ -243,14 +243,14 @@ pub(super) fn report(
                 "`{dataset}`: {} of 1000 records stand alone by their pattern, the agreement allows {max}",
                 found.alone_permille()
             ),
-            "leave out match keys that few records have or many share, or agree on another bound; nothing was sent",
+            "nothing was sent; tell whoever drafted the agreement: match keys that few records have, or the bound, must change",
         )),
         (Some(_), None) => Err(Problem::data(
             format!(
                 "`{dataset}` has more than {} records: too many for the check that the agreement requires",
                 risk::RECORDS_MAX
             ),
-            "deliver it in parts, or agree without `alone_permille_max`; nothing was sent",
+            "nothing was sent; tell whoever drafted the agreement: `alone_permille_max` cannot be checked for so large a dataset",
         )),
         _ => Ok(()),
     }

@@ -3,7 +3,7 @@
 //! Specification: protocol/SPEC.md, "Roll commitment"; docs/OPERATIONS.md, "Roll commitment".
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedui_edge::home::HomeOptions;
@@ -55,7 +55,7 @@ pub fn open_roll(
     if let Some(words) = &options.seed {
         places.extend(committed.commitment.drawn(words, options.count));
     }
-    let mut no_person = Vec::new();
+    let mut unknown = 0;
     if let Some(file) = &options.handles {
         let known = committed.places();
         for handle in read_handles(file)? {
@@ -63,7 +63,7 @@ pub fn open_roll(
                 Some(place) => {
                     places.insert(*place);
                 }
-                None => no_person.push(handle.to_hex()),
+                None => unknown += 1,
             }
         }
     }
@@ -71,25 +71,39 @@ pub fn open_roll(
     let file = Openings {
         commitment: committed.commitment.sign(&identity),
         openings: committed.open(&places),
-        no_person,
     };
+    if in_exchange(&options.out) {
+        return Err(Problem::usage(
+            "--out lies in an exchange folder",
+            "the file holds persons in clear: write it where only the reviewer gets it",
+        ));
+    }
     let json = serde_json::to_vec_pretty(&file)
         .map_err(|error| Problem::data(error.to_string(), "report this"))?;
     files::deliver_bytes(&options.out, &json)?;
     console.say(&format!(
-        "已打开 opened: {} 人 persons, 不是名册人员的句柄 handles of no person {} → {} (含明文，只交审查方 in clear: hand it to the reviewer only)",
+        "已打开 opened: {} 条（含校验记录 control records included）, 不在名册中的句柄 handles that are not on the roll {unknown} → {} (含明文，只交审查方 in clear: hand it to the reviewer only)",
         file.openings.len(),
-        file.no_person.len(),
         options.out.display()
     ));
     console.object(&serde_json::json!({
-        "persons": file.openings.len(), "no_person": file.no_person.len(), "out": options.out,
+        "persons": file.openings.len(), "not_on_the_roll": unknown, "out": options.out,
     }));
     Ok(())
 }
 
+/// Whether a file would lie among sealed files.
+fn in_exchange(out: &Path) -> bool {
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let entries = std::fs::read_dir(parent.unwrap_or(Path::new(".")));
+    entries.into_iter().flatten().flatten().any(|entry| {
+        let path = entry.path();
+        path.extension().is_some_and(|ending| ending == "hedui")
+    })
+}
+
 /// The last word of every line.
-fn read_handles(path: &std::path::Path) -> Result<Vec<Handle>, Problem> {
+fn read_handles(path: &Path) -> Result<Vec<Handle>, Problem> {
     let text = files::read_text(path)?;
     let mut all = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
