@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use crate::mapping::Mapping;
 use crate::mapping::translate::Translator;
 use crate::quality::Tally;
-use crate::record::{Pseudonyms, Spooled};
+use crate::record::{Grouped, Pseudonyms, Spooled, group};
 use crate::source::{self, Reading};
 use crate::spool::Spool;
 
@@ -38,6 +38,20 @@ pub struct Prepared {
     pub source_sha256: [u8; 32],
     /// Name of exactly these data (source and mapping), which says nothing to others; hexadecimal.
     pub snapshot: String,
+}
+
+impl Prepared {
+    /// The records of a part of the spool, one per person, in the order of their pseudonyms.
+    pub fn persons(&mut self, agreement: &Agreement, part: usize) -> Result<Vec<Grouped>, Problem> {
+        let facts = self.dataset.fact.len();
+        let records = self.spool.records(part)?;
+        let records = records
+            .iter()
+            .map(|bytes| Spooled::decode(bytes, agreement, facts))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+        Ok(group(records, |id| *id))
+    }
 }
 
 /// What is needed to read a dataset.

@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use crate::intake::Prepared;
 use crate::quality::{Defect, FieldTally};
-use crate::record::{Spooled, group};
 use crate::risk::Structure;
 
 /// What `check` prints as JSON.
@@ -51,15 +50,8 @@ pub fn duplicates(agreement: &Agreement, prepared: &mut Prepared) -> Result<Dupl
         rows: Vec::new(),
         count: 0,
     };
-    let facts = prepared.dataset.fact.len();
     for part in 0..prepared.spool.partitions() {
-        let records = prepared.spool.records(part)?;
-        let records = records
-            .iter()
-            .map(|bytes| Spooled::decode(bytes, agreement, facts))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Problem::data(error.to_string(), "report this"))?;
-        for person in group(records, |id| *id) {
+        for person in prepared.persons(agreement, part)? {
             found.persons_count += 1;
             let kept = person.facts.rows.len() + usize::from(person.facts.rows_left_out);
             let extra = person.rows.len().saturating_sub(kept);

@@ -13,7 +13,6 @@ use hedui_protocol::primitive::sha256;
 use serde::Serialize;
 
 use crate::intake::Prepared;
-use crate::record::{Spooled, group};
 
 /// Records that are looked at, at most: about 80 bytes per key and record are held in memory.
 pub const RECORDS_MAX: usize = 1_000_000;
@@ -151,20 +150,13 @@ pub fn patterns(
     agreement: &Agreement,
     prepared: &mut Prepared,
 ) -> Result<Option<Vec<Pattern>>, Problem> {
-    let facts = prepared.dataset.fact.len();
     let side = match prepared.dataset.kind {
         DatasetKind::Roll => Side::Roll,
         DatasetKind::Register => Side::Register,
     };
     let mut rows = Vec::new();
     for part in 0..prepared.spool.partitions() {
-        let records = prepared.spool.records(part)?;
-        let records = records
-            .iter()
-            .map(|bytes| Spooled::decode(bytes, agreement, facts))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Problem::data(error.to_string(), "report this"))?;
-        for grouped in group(records, |id| *id) {
+        for grouped in prepared.persons(agreement, part)? {
             if rows.len() == RECORDS_MAX {
                 return Ok(None);
             }

@@ -56,12 +56,7 @@ pub fn snapshot_path(state: &Path, agreement: &InForce) -> PathBuf {
 pub fn collect(agreement: &Agreement, prepared: &mut Prepared) -> Result<Roll, Problem> {
     let mut persons = Vec::new();
     for part in 0..prepared.spool.partitions() {
-        let records = decode_all(
-            &prepared.spool.records(part)?,
-            agreement,
-            prepared.dataset.fact.len(),
-        )?;
-        persons.extend(group(records, |id| *id));
+        persons.extend(prepared.persons(agreement, part)?);
     }
     persons.sort_by_key(|person| person.id);
     Ok(Roll {
