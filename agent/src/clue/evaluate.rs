@@ -29,6 +29,8 @@ pub struct Exhibit {
     pub roll_row: usize,
     /// Which row of the facts; `None` if nothing was released.
     pub fact_row: Option<usize>,
+    /// Rule that it fulfils, by position.
+    pub rule: usize,
 }
 
 /// A clue, a task or an item for review.
@@ -39,9 +41,7 @@ pub struct Finding {
     pub unit: String,
     /// Category in the words of the reports.
     pub category: String,
-    /// Rule that led to it, by position.
-    pub rule: usize,
-    /// Evidence.
+    /// Evidence, each with the rule that it fulfils.
     pub exhibits: Vec<Exhibit>,
 }
 
@@ -88,7 +88,7 @@ pub fn evaluate(
         let units = hits_of(
             agreement,
             rules,
-            rule,
+            index,
             roll,
             evidence,
             period,
@@ -118,7 +118,6 @@ pub fn evaluate(
                 number,
                 unit,
                 category: rule.category.clone(),
-                rule: index,
                 exhibits: Vec::new(),
             });
             finding
@@ -147,12 +146,13 @@ fn has(rules: &Rules, rule: &Rule, hits: &[&Hit], period: &Period<'_>) -> Result
 fn hits_of(
     agreement: &Agreement,
     rules: &Rules,
-    rule: &Rule,
+    index: usize,
     roll: &Roll,
     evidence: &[Evidence],
     period: &Period<'_>,
     exempted: &mut BTreeMap<String, u64>,
 ) -> Result<BTreeMap<String, Vec<Hit>>, Problem> {
+    let rule = &rules.rules[index];
     let mut units: BTreeMap<String, Vec<Hit>> = BTreeMap::new();
     for (at, item) in evidence.iter().enumerate() {
         let registered = rule.registers.iter().any(|r| r == item.register.as_str());
@@ -180,6 +180,7 @@ fn hits_of(
                 person: item.person,
                 roll_row,
                 fact_row,
+                rule: index,
             };
             let Some(facts) = &item.facts else {
                 let hit = Hit {

@@ -1,4 +1,4 @@
-//! Clue sheets. In: findings. Out: `线索清单.xlsx`, `clues.csv`, `clues.json`, and a summary by category and
+//! Clue sheets. In: findings. Out: `线索清单.xlsx`, `clues.csv`, the handover to the desk, and a summary by category and
 //! township. Invariant: shows the roll owner's own data and released codes only; every line names its
 //! rule's clause and what would disprove it.
 //! Specification: docs/OPERATIONS.md, "Clues".
@@ -9,13 +9,15 @@ use std::path::Path;
 
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::Agreement;
+use hedui_protocol::agreement::text::Ground;
 use hedui_protocol::field::FieldKind;
 use hedui_protocol::message::payload::FactValue;
-use hedui_protocol::message::result::Outcome;
+use hedui_protocol::message::result::{Outcome, Register};
 use rust_xlsxwriter::{Format, FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError};
 use serde::Serialize;
 
 use super::evaluate::{Exhibit, Finding, Findings, key_names, local_text};
+use super::handover;
 use super::rules::Rules;
 use crate::results::Evidence;
 use crate::roll::Roll;
@@ -53,6 +55,8 @@ pub struct Line {
     pub differ: Vec<String>,
     /// Decision of the matcher.
     pub outcome: Outcome,
+    /// Name of the rule that it fulfils.
+    pub rule: String,
     /// Provision.
     pub clause: String,
     /// What would disprove it.
@@ -69,6 +73,8 @@ pub struct Source<'a> {
     pub roll: &'a Roll,
     /// Evidence.
     pub evidence: &'a [Evidence],
+    /// Registers of the result, as the matcher counts them.
+    pub registers: &'a [Register],
     /// Period in the reports.
     pub period: &'a str,
 }
@@ -86,7 +92,7 @@ impl Source<'_> {
         let item = &self.evidence[exhibit.evidence];
         let person = &self.roll.persons[exhibit.person];
         let local = &person.local[exhibit.roll_row];
-        let rule = &self.rules.rules[finding.rule];
+        let rule = &self.rules.rules[exhibit.rule];
         let text = |name: &str| {
             local_text(self.roll, local, name)
                 .unwrap_or_default()
@@ -123,6 +129,7 @@ impl Source<'_> {
             agree: self.key_words(item.agree),
             differ: self.key_words(item.differ),
             outcome: item.outcome,
+            rule: rule.name.clone(),
             clause: rule.clause.clone(),
             disproof: rule.disproof.clone(),
         }
@@ -191,14 +198,13 @@ pub fn write(folder: &Path, source: &Source<'_>, findings: &Findings) -> Result<
             .flush()
             .map_err(|error| Problem::io(&csv_path, error))
     })?;
-    let json = serde_json::json!({
-        "period": source.period,
-        "clues": clues, "reviews": reviews, "income_tasks": tasks,
-        "exempted": findings.exempted,
-    });
-    let text = serde_json::to_string_pretty(&json)
-        .map_err(|error| Problem::data(error.to_string(), "report this"))?;
-    files::deliver_bytes(&folder.join("clues.json"), text.as_bytes())
+    handover::write_clues(
+        &folder.join("clues.json"),
+        source,
+        findings,
+        [&clues, &reviews, &tasks],
+    )?;
+    handover::write_units(&folder.join("units.csv"), source)
 }
 
 const HEADER: [&str; 16] = [
@@ -392,6 +398,16 @@ fn summary(
         sheet.write_number_with_format(row, 1, number(*count), &border)?;
     }
     row += 2;
+    if let Some(ground) = source.agreement.text().authorisation {
+        let words = match ground {
+            Ground::EachPerson => "核对依据：本人（监护人）签署的授权书，逐人核验",
+            Ground::Inspection => {
+                "核对依据：监督检查职权，未经本人授权；只用于本次检查，不得移作他用"
+            }
+        };
+        sheet.write_string(row, 0, words)?;
+        row += 1;
+    }
     sheet.write_string(
         row,
         0,

@@ -172,6 +172,7 @@ pub fn results(
             rules: &rules,
             roll: &roll,
             evidence: &opened.evidence,
+            registers: &opened.manifest.registers,
             period: &label,
         };
         sheet::write(&options.out, &source, &findings)?;

@@ -1,0 +1,133 @@
+//! What the clue desk takes over. In: findings and the roll. Out: `clues.json`, every finding with its evidence, and
+//! `units.csv`, every benefit unit of the roll, from which spot checks are drawn. Invariant: `units.csv` holds no name
+//! and no number of a person, and both files are the same for the same result.
+//! Specification: docs/DESK.md, "Taking clues", "Spot checks".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::Path;
+
+use hedui_edge::{Problem, files};
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::message::result::Outcome;
+
+use super::evaluate::{Findings, categories, local_text, unit_of};
+use super::sheet::{Line, Source};
+use crate::mapping::translate::LocalValue;
+
+/// Version of `clues.json`.
+const SCHEMA: u32 = 1;
+
+/// Writes `clues.json`; the lines are those of clues, reviews and income tasks.
+pub(super) fn write_clues(
+    path: &Path,
+    source: &Source<'_>,
+    findings: &Findings,
+    [clues, reviews, tasks]: [&[Line]; 3],
+) -> Result<(), Problem> {
+    let registers: Vec<serde_json::Value> = source
+        .registers
+        .iter()
+        .map(|register| {
+            let dataset = source.agreement.dataset(&register.name);
+            serde_json::json!({
+                "name": register.name,
+                "title": dataset.map(Agreement::title_of_dataset).unwrap_or_default(),
+                "owner": dataset.map(|dataset| dataset.owner.to_string()).unwrap_or_default(),
+                "as_of": register.as_of,
+                "matches": register.matches,
+                "reviews": register.reviews,
+                "conflicts": register.conflicts,
+            })
+        })
+        .collect();
+    let json = serde_json::json!({
+        "schema": SCHEMA,
+        "period": source.period,
+        "agreement": source.agreement.digest().to_hex(),
+        "as_of": source.roll.as_of,
+        "ground": source.agreement.text().authorisation,
+        "categories": categories(source.rules),
+        "registers": registers,
+        "clues": clues, "reviews": reviews, "income_tasks": tasks,
+        "exempted": findings.exempted,
+    });
+    let text = serde_json::to_string_pretty(&json)
+        .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+    files::deliver_bytes(path, text.as_bytes())
+}
+
+struct Unit<'a> {
+    local: &'a [LocalValue],
+    rows: BTreeSet<u64>,
+    registers: BTreeSet<&'a str>,
+}
+
+/// Writes `units.csv`: unit, how many rows it has, in how many registers one of them was found, and the local columns of
+/// its first row but those that name a person.
+pub(super) fn write_units(path: &Path, source: &Source<'_>) -> Result<(), Problem> {
+    let roll = source.roll;
+    let mut units: BTreeMap<String, Unit<'_>> = BTreeMap::new();
+    for (at, person) in roll.persons.iter().enumerate() {
+        if person.canary.is_some() {
+            continue;
+        }
+        for (row, local) in person.rows.iter().zip(&person.local) {
+            let unit = units.entry(unit_of(roll, at, local)).or_insert(Unit {
+                local,
+                rows: BTreeSet::new(),
+                registers: BTreeSet::new(),
+            });
+            // The unit's first row of the file speaks for it.
+            if unit.rows.first().is_none_or(|first| row < first) {
+                unit.local = local;
+            }
+            unit.rows.insert(*row);
+        }
+    }
+    for item in source.evidence {
+        if item.outcome != Outcome::Match {
+            continue;
+        }
+        for local in &roll.persons[item.person].local {
+            if let Some(unit) = units.get_mut(&unit_of(roll, item.person, local)) {
+                unit.registers.insert(item.register.as_str());
+            }
+        }
+    }
+    let own = ["unit", "township", "village"];
+    let others: Vec<(usize, &String)> = roll
+        .local_names
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !own.contains(&name.as_str()))
+        .collect();
+    files::deliver(path, |out| {
+        out.write_all("\u{feff}".as_bytes())
+            .map_err(|error| Problem::io(path, error))?;
+        let mut writer = csv::Writer::from_writer(out);
+        let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
+        let fixed = ["unit", "township", "village", "rows", "registers"];
+        let head = fixed
+            .into_iter()
+            .chain(others.iter().map(|(_, name)| name.as_str()));
+        writer.write_record(head).map_err(failed)?;
+        for (name, unit) in &units {
+            let text = |wanted: &str| local_text(roll, unit.local, wanted).unwrap_or_default();
+            let mut row = vec![
+                name.clone(),
+                text("township").to_owned(),
+                text("village").to_owned(),
+                unit.rows.len().to_string(),
+                unit.registers.len().to_string(),
+            ];
+            row.extend(others.iter().map(|(at, _)| match unit.local.get(*at) {
+                Some(LocalValue::Number(number)) => number.to_string(),
+                Some(LocalValue::Text(text)) => text.clone(),
+                None => String::new(),
+            }));
+            writer.write_record(&row).map_err(failed)?;
+        }
+        writer.flush().map_err(|error| Problem::io(path, error))
+    })
+}
