@@ -24,6 +24,8 @@ pub enum Label {
     CanarySlip,
     /// Chain of a custodian's log.
     CustodianLog,
+    /// Chain and signatures of a clue desk's history.
+    DeskEvent,
     /// Statement that a share was destroyed.
     DestroyedShare,
     /// HPKE info of an envelope.
@@ -83,6 +85,7 @@ impl Label {
             Self::Canary => b"HEDUI1/canary",
             Self::CanarySlip => b"HEDUI1/canary-slip",
             Self::CustodianLog => b"HEDUI1/custodian-log",
+            Self::DeskEvent => b"HEDUI1/desk-event",
             Self::DestroyedShare => b"HEDUI1/destroyed-share",
             Self::Envelope => b"HEDUI1/envelope",
             Self::EpochRecord => b"HEDUI1/epoch-record",

@@ -1,0 +1,317 @@
+//! What the desk takes from the agent. In: `clues.json` of `hedui-agent results`. Out: [`Handover`]: findings with
+//! their evidence, one per benefit unit and category. Invariant: read whole and checked before anything is recorded;
+//! a line that belongs to no finding, or two findings of one number, refuse the file.
+//! Specification: docs/DESK.md, "Taking clues".
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use hedui_edge::{Problem, files};
+use hedui_protocol::primitive::{hex, sha256};
+use serde::{Deserialize, Serialize};
+
+use crate::words::Kind;
+
+/// Version of the file that this desk reads.
+pub const SCHEMA: u32 = 1;
+
+/// One piece of evidence.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exhibit {
+    /// Name as in the roll.
+    pub name: String,
+    /// Identity number as in the roll.
+    pub id: String,
+    /// Role in the unit.
+    pub role: String,
+    /// Row of the roll's file.
+    pub roll_row: u64,
+    /// Register.
+    pub register: String,
+    /// Its title.
+    pub register_title: String,
+    /// Released facts.
+    pub facts: String,
+    /// Match keys that agree.
+    pub agree: Vec<String>,
+    /// Match keys that differ.
+    pub differ: Vec<String>,
+    /// The matcher's decision: `match` or `review`.
+    pub outcome: String,
+    /// Rule that it fulfils.
+    pub rule: String,
+    /// Provision.
+    pub clause: String,
+    /// What would disprove it.
+    pub disproof: String,
+}
+
+impl Exhibit {
+    /// What is the same evidence a quarter later: who, in which register, with which facts, decided how.
+    fn key(&self) -> [&str; 5] {
+        [
+            &self.name,
+            &self.id,
+            &self.register,
+            &self.facts,
+            &self.outcome,
+        ]
+    }
+
+    /// How the match was decided, in words: keys that agree, or that people must decide.
+    pub fn identity(&self) -> &'static str {
+        if self.outcome == "match" {
+            "同一人"
+        } else {
+            "疑似同一人，待核实身份"
+        }
+    }
+}
+
+/// Whether two lists hold the same evidence, in any order.
+pub fn same(left: &[Exhibit], right: &[Exhibit]) -> bool {
+    let keys = |list: &[Exhibit]| -> Vec<[String; 5]> {
+        let mut keys: Vec<[String; 5]> = list
+            .iter()
+            .map(|exhibit| exhibit.key().map(str::to_owned))
+            .collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    };
+    keys(left) == keys(right)
+}
+
+/// A register that the result holds, in counts.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterSummary {
+    /// Name.
+    pub name: String,
+    /// Title.
+    pub title: String,
+    /// Department that keeps it.
+    pub owner: String,
+    /// Day for which it holds.
+    pub as_of: String,
+    /// Pairs that are the same person.
+    pub matches: u64,
+    /// Pairs to review.
+    pub reviews: u64,
+    /// Pairs whose identity numbers agree and whose persons do not.
+    pub conflicts: u64,
+}
+
+#[derive(Deserialize)]
+struct File {
+    schema: u32,
+    period: String,
+    agreement: String,
+    categories: Vec<String>,
+    registers: Vec<RegisterSummary>,
+    clues: Vec<Line>,
+    reviews: Vec<Line>,
+    income_tasks: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    number: String,
+    category: String,
+    unit: String,
+    township: String,
+    village: String,
+    #[serde(flatten)]
+    exhibit: Exhibit,
+}
+
+/// One finding.
+pub struct Found {
+    /// Number.
+    pub number: String,
+    /// What it is about.
+    pub kind: Kind,
+    /// Category.
+    pub category: String,
+    /// Benefit unit.
+    pub unit: String,
+    /// Township.
+    pub township: String,
+    /// Village.
+    pub village: String,
+    /// Evidence.
+    pub exhibits: Vec<Exhibit>,
+}
+
+/// A checked handover.
+pub struct Handover {
+    /// Period.
+    pub period: String,
+    /// Digest of the agreement, hexadecimal.
+    pub agreement: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub digest: String,
+    /// Categories in the order of the rules.
+    pub categories: Vec<String>,
+    /// Registers of the result.
+    pub registers: Vec<RegisterSummary>,
+    /// Findings in the order of kind, township, village, unit.
+    pub found: Vec<Found>,
+}
+
+/// Reads the file.
+pub fn read(path: &Path) -> Result<Handover, Problem> {
+    let bytes = files::read_state(path)?;
+    parse(&bytes).map_err(|why| {
+        Problem::data(
+            format!("{}: 不是核对线索文件 {why}", path.display()),
+            "请给出 hedui-agent results 写出的 clues.json take the clues.json that `hedui-agent results` wrote",
+        )
+    })
+}
+
+/// Reads the bytes of the file.
+pub fn parse(bytes: &[u8]) -> Result<Handover, String> {
+    let file: File = serde_json::from_slice(bytes)
+        .map_err(|error| format!("(line {}, column {})", error.line(), error.column()))?;
+    if file.schema != SCHEMA {
+        return Err(format!(
+            "(schema {}, this desk reads {SCHEMA})",
+            file.schema
+        ));
+    }
+    if file.period.is_empty() || file.period.chars().count() > 32 {
+        return Err("(its period is empty or too long)".to_owned());
+    }
+    let mut found = BTreeMap::new();
+    let lists = [
+        (Kind::Clue, file.clues),
+        (Kind::Review, file.reviews),
+        (Kind::IncomeTask, file.income_tasks),
+    ];
+    for (kind, lines) in lists {
+        for line in lines {
+            put(&mut found, kind, line)?;
+        }
+    }
+    let mut found: Vec<Found> = found.into_values().collect();
+    found.sort_by(|a, b| {
+        let place = |f: &Found| {
+            (
+                f.kind,
+                f.township.clone(),
+                f.village.clone(),
+                f.unit.clone(),
+                f.category.clone(),
+            )
+        };
+        place(a).cmp(&place(b))
+    });
+    Ok(Handover {
+        period: file.period,
+        agreement: file.agreement,
+        digest: hex(&sha256(&[bytes])),
+        categories: file.categories,
+        registers: file.registers,
+        found,
+    })
+}
+
+/// Tasks may share unit and category with a clue, and then its number: the kind is part of the key.
+fn put(found: &mut BTreeMap<(Kind, String), Found>, kind: Kind, line: Line) -> Result<(), String> {
+    let plain = line.number.len() == 8 && line.number.bytes().all(|b| b.is_ascii_hexdigit());
+    if !plain {
+        return Err("(a number is not 8 hexadecimal digits)".to_owned());
+    }
+    let number = match kind {
+        Kind::IncomeTask => format!("{}-t", line.number),
+        Kind::Clue | Kind::Review => line.number.clone(),
+    };
+    let entry = found
+        .entry((kind, number.clone()))
+        .or_insert_with(|| Found {
+            number,
+            kind,
+            category: line.category.clone(),
+            unit: line.unit.clone(),
+            township: line.township.clone(),
+            village: line.village.clone(),
+            exhibits: Vec::new(),
+        });
+    if entry.unit != line.unit || entry.category != line.category {
+        return Err("(two findings have one number)".to_owned());
+    }
+    // One person may be on several rows of the roll: the same evidence is shown once.
+    if !entry.exhibits.contains(&line.exhibit) {
+        entry.exhibits.push(line.exhibit);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An exhibit of a made-up person.
+    pub(crate) fn exhibit(name: &str, facts: &str) -> Exhibit {
+        Exhibit {
+            name: name.to_owned(),
+            id: "420525195001010011".to_owned(),
+            role: "申请人".to_owned(),
+            roll_row: 2,
+            register: "jidongche".to_owned(),
+            register_title: "机动车".to_owned(),
+            facts: facts.to_owned(),
+            agree: vec!["身份证号".to_owned()],
+            differ: Vec::new(),
+            outcome: "match".to_owned(),
+            rule: "own-car".to_owned(),
+            clause: "条款".to_owned(),
+            disproof: "已报废".to_owned(),
+        }
+    }
+
+    /// A handover of one clue per unit.
+    pub(crate) fn handover(period: &str, units: &[(&str, &str)]) -> Handover {
+        let found = units.iter().enumerate().map(|(at, (unit, facts))| Found {
+            number: format!("{:0>8}", format!("{at:x}{}", period.replace('-', ""))),
+            kind: Kind::Clue,
+            category: "有车享受社会救助".to_owned(),
+            unit: (*unit).to_owned(),
+            township: "鸣凤镇".to_owned(),
+            village: "凤山村".to_owned(),
+            exhibits: vec![exhibit("张三", facts)],
+        });
+        Handover {
+            period: period.to_owned(),
+            agreement: "00".repeat(32),
+            digest: format!("digest-{period}-{}", units.len()),
+            categories: vec!["有车享受社会救助".to_owned()],
+            registers: Vec::new(),
+            found: found.collect(),
+        }
+    }
+
+    #[test]
+    fn the_same_evidence_in_another_order_is_the_same() {
+        let (a, b) = (exhibit("张三", "甲"), exhibit("张三", "乙"));
+        assert!(same(
+            &[a.clone(), b.clone()],
+            &[b.clone(), a.clone(), a.clone()]
+        ));
+        assert!(!same(&[a], &[b]));
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_refused_without_its_contents() {
+        for bad in [
+            &b"{}"[..],
+            b"not json",
+            br#"{"schema":2,"period":"p","agreement":"","categories":[],"registers":[],"clues":[],"reviews":[],"income_tasks":[]}"#,
+            br#"{"schema":1,"period":"","agreement":"","categories":[],"registers":[],"clues":[],"reviews":[],"income_tasks":[]}"#,
+        ] {
+            assert!(parse(bad).is_err());
+        }
+        let secret = br#"{"schema":1,"period":"p","clues":[{"number":"canary-7319"}]}"#;
+        assert!(!parse(secret).err().unwrap().contains("7319"));
+    }
+}
