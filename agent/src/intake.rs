@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use hedui_edge::{Console, Problem, files};
 use hedui_protocol::agreement::Agreement;
-use hedui_protocol::agreement::text::{Dataset, DatasetKind};
+use hedui_protocol::agreement::text::{Dataset, DatasetKind, Ground};
 use hedui_protocol::field::Gazetteer;
 use hedui_protocol::primitive::{Sha256, hex};
 use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
 
+use crate::authorisation::Authorisations;
 use crate::mapping::Mapping;
-use crate::mapping::translate::Translator;
+use crate::mapping::translate::{LocalValue, Record, Translator};
 use crate::quality::Tally;
 use crate::record::{Grouped, Pseudonyms, Spooled, group};
 use crate::source::{self, Reading};
@@ -68,6 +69,8 @@ pub struct Job<'a> {
     pub gazetteer: Option<&'a Path>,
     /// Folder for spilled data.
     pub work: &'a Path,
+    /// Day on which authorisations must be valid, as YYYYMMDD.
+    pub today: i64,
 }
 
 /// Reads, translates and spools a dataset.
@@ -84,6 +87,8 @@ pub fn prepare(
     let places = read_gazetteer(agreement, job.gazetteer)?;
     let header = source::read_header(&path, &mapping.source)?;
     let translator = Translator::new(mapping, agreement, &places, &header.columns)?;
+    let authorisations = authorisations(&job, &dataset, &places)?;
+    let unit_at = mapping.local.keys().position(|name| name == "unit");
     let mut spool = Spool::new(job.work)?;
     let mut tally = Tally::new(agreement, &dataset, mapping);
     let keep_local = dataset.kind == DatasetKind::Roll;
@@ -107,14 +112,24 @@ pub fn prepare(
             .par_iter()
             .filter_map(|row| translator.record(row))
             .map(|record| {
+                let lack = authorisations
+                    .as_ref()
+                    .and_then(|list| list.lack(&record.person, unit_of(&record, unit_at)));
+                (record, lack)
+            })
+            .map(|(record, lack)| {
                 let id = pseudonyms.person(&record.person);
                 let handle = pseudonyms.handle(dataset.name.as_str(), &id);
                 let bytes = Spooled::encode(&id, &record, keep_local);
-                (record, handle, bytes)
+                (record, lack, handle, bytes)
             })
             .collect();
-        for (record, handle, bytes) in &records {
+        for (record, lack, handle, bytes) in &records {
             tally.count(record);
+            if let Some(lack) = lack {
+                tally.refuse(*lack, record.row);
+                continue;
+            }
             let bytes = bytes.as_ref().map_err(|error| {
                 Problem::data(format!("row {}: {error}", record.row), "shorten the cell")
             })?;
@@ -139,7 +154,21 @@ pub fn prepare(
     let source_sha256 = digest_of(&path)?;
     let mapping_sha256 = digest_of(job.mapping_file)?;
     let mut name = [0; 16];
-    let label = format!("snapshot {} {}", hex(&source_sha256), hex(&mapping_sha256));
+    // Which rows were left out for want of an authorisation is part of what these data are.
+    let left_out: Vec<String> = tally
+        .unauthorised
+        .iter()
+        .map(|(_, row)| row.to_string())
+        .collect();
+    let label = match tally.unauthorised_count() {
+        0 => format!("snapshot {} {}", hex(&source_sha256), hex(&mapping_sha256)),
+        count => format!(
+            "snapshot {} {} without {count}: {}",
+            hex(&source_sha256),
+            hex(&mapping_sha256),
+            left_out.join(" ")
+        ),
+    };
     pseudonyms.padding(&label, 0, &mut name);
     let mapping = job.mapping;
     Ok(Prepared {
@@ -152,6 +181,35 @@ pub fn prepare(
         pseudonyms,
         source_sha256,
     })
+}
+
+/// The list of authorisations, if the agreement wants one of each person and this is the roll.
+fn authorisations(
+    job: &Job<'_>,
+    dataset: &Dataset,
+    places: &Gazetteer,
+) -> Result<Option<Authorisations>, Problem> {
+    let wanted = job.agreement.text().authorisation == Some(Ground::EachPerson);
+    if !wanted || dataset.kind != DatasetKind::Roll {
+        return Ok(None);
+    }
+    let file = job.mapping.authorisations.as_ref().ok_or_else(|| {
+        Problem::data(
+            "协议要求逐人授权，名册的字段对应表未指明授权清单 the agreement wants an authorisation of each person; the roll's mapping names \
+             no list",
+            "在字段对应表首部加 authorisations = \"授权清单.map.toml\" add it at the top of the mapping; docs/OPERATIONS.md, Authorisations",
+        )
+    })?;
+    let folder = job.mapping_file.parent().unwrap_or(Path::new("."));
+    Authorisations::read(job.agreement, &folder.join(file), places, job.today).map(Some)
+}
+
+/// Benefit unit of a row, as its mapping names it.
+fn unit_of(record: &Record, unit_at: Option<usize>) -> &str {
+    match unit_at.and_then(|at| record.local.get(at)) {
+        Some(LocalValue::Text(unit)) => unit.trim(),
+        _ => "",
+    }
 }
 
 /// The file to read: `--input`, or the one that the mapping names.

@@ -20,6 +20,7 @@
 //! roll owner's own sheets. Imports protocol, keys and the doorstep.
 #![forbid(unsafe_code)]
 
+pub mod authorisation;
 pub mod canary;
 pub mod clue;
 pub mod clusters;

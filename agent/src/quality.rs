@@ -3,12 +3,15 @@
 //! Row lists are bounded; the counts are not.
 //! Specification: docs/OPERATIONS.md, "Quality report"; qualities: protocol `field::Quality`.
 
+use std::collections::BTreeMap;
+
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::agreement::text::Dataset;
 use hedui_protocol::field::Quality;
 use hedui_protocol::match_key::KeyPart;
 use serde::Serialize;
 
+use crate::authorisation::Lack;
 use crate::mapping::Mapping;
 use crate::mapping::translate::Record;
 
@@ -73,6 +76,10 @@ pub struct Tally {
     pub facts: Vec<FieldTally>,
     /// Rows counted.
     pub rows_count: u64,
+    /// Rows that were not taken for want of an authorisation, per reason.
+    pub unauthorised_counts: BTreeMap<Lack, u64>,
+    /// Those rows, at most [`ROWS_KEPT`].
+    pub unauthorised: Vec<(Lack, u64)>,
     derived: Vec<Option<KeyPart>>,
 }
 
@@ -103,6 +110,8 @@ impl Tally {
             fields: fields.collect(),
             facts: facts.collect(),
             rows_count: 0,
+            unauthorised_counts: BTreeMap::new(),
+            unauthorised: Vec::new(),
             derived: derived.collect(),
         }
     }
@@ -147,6 +156,19 @@ impl Tally {
                 fact.keep(Defect::UnknownCode, record.row);
             }
         }
+    }
+
+    /// Notes a row that is not taken for want of an authorisation.
+    pub fn refuse(&mut self, lack: Lack, row: u64) {
+        *self.unauthorised_counts.entry(lack).or_default() += 1;
+        if self.unauthorised.len() < ROWS_KEPT {
+            self.unauthorised.push((lack, row));
+        }
+    }
+
+    /// Rows that were not taken for want of an authorisation.
+    pub fn unauthorised_count(&self) -> u64 {
+        self.unauthorised_counts.values().sum()
     }
 
     /// Facts whose values could not be translated.

@@ -3,6 +3,7 @@
 //! The workbook is for the clerk who corrects the rows (谁录入谁负责谁修改).
 //! Specification: docs/OPERATIONS.md, "Quality report".
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use hedui_protocol::field::Quality;
 use rust_xlsxwriter::{Format, Workbook};
 use serde::Serialize;
 
+use crate::authorisation::Lack;
 use crate::intake::Prepared;
 use crate::quality::{Defect, FieldTally};
 use crate::risk::Structure;
@@ -27,6 +29,8 @@ pub struct Report<'a> {
     ragged_rows: u64,
     undecodable_rows: u64,
     unknown_codes: u64,
+    unauthorised_rows: u64,
+    unauthorised: &'a BTreeMap<Lack, u64>,
     as_of: &'a str,
     fields: Vec<&'a FieldTally>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +87,8 @@ pub fn print(
         ragged_rows: prepared.reading.ragged_count,
         undecodable_rows: prepared.reading.undecodable_count,
         unknown_codes: prepared.tally.unknown_facts_count(),
+        unauthorised_rows: prepared.tally.unauthorised_count(),
+        unauthorised: &prepared.tally.unauthorised_counts,
         as_of: &prepared.mapping.as_of,
         fields: fields.clone(),
         structure,
@@ -124,6 +130,10 @@ pub fn print(
     ];
     for (what, count) in extra.into_iter().filter(|(_, count)| *count > 0) {
         console.say(&format!("{what}: {count}"));
+    }
+    for (lack, count) in &prepared.tally.unauthorised_counts {
+        let (zh, en) = lack.words();
+        console.say(&format!("{zh}，未予核对 {en}: {count}"));
     }
     let stated = if prepared.mapping.as_of.is_empty() {
         "未注明 not stated"
@@ -231,10 +241,15 @@ pub fn write_workbook(
                 .iter()
                 .map(|row| (*row, "整行", String::new(), Defect::Duplicate)),
         );
-        lines.sort_by_key(|(row, _, _, defect)| (*row, *defect));
+        let mut lines: Vec<(u64, &str, String, (&str, &str))> = lines
+            .into_iter()
+            .map(|(row, field, columns, defect)| (row, field, columns, defect.words()))
+            .collect();
+        let unauthorised = prepared.tally.unauthorised.iter();
+        lines.extend(unauthorised.map(|(lack, row)| (*row, "授权", String::new(), lack.words())));
+        lines.sort_by_key(|(row, _, _, words)| (*row, words.1));
         // A sheet holds 1,048,576 rows; the counts on sheet 1 stay complete.
-        for (at, (row, field, columns, defect)) in (1..1_048_576).zip(lines) {
-            let (zh, en) = defect.words();
+        for (at, (row, field, columns, (zh, en))) in (1..1_048_576).zip(lines) {
             sheet.write_number(at, 0, to_cell(row))?;
             for (column, text) in (1..).zip([field, &columns, zh, en]) {
                 sheet.write_string(at, column, text)?;

@@ -3,6 +3,7 @@
 //! Invariant under test: a clear message, the right exit code, no panic, no partial output.
 
 mod audit;
+mod authorisation;
 mod likeness;
 mod log;
 mod malformed;

@@ -24,6 +24,11 @@ fn help_and_usage_errors_are_as_reviewed() {
         ("hedui-matcher", &["run", "--help"]),
         ("hedui-audit", &["--help"]),
         ("hedui-audit", &["show", "missing.hedui"]),
+        ("hedui-desk", &["--help"]),
+        ("hedui-desk", &["conclude", "--help"]),
+        ("hedui-desk", &["list", "--stage", "clsoed"]),
+        ("hedui-desk", &["approve"]),
+        ("hedui-desk", &["take", "clues.json"]),
     ] {
         let folder = tempfile::tempdir().expect("folder");
         let done = run(&bins.join(bin), args, folder.path());

@@ -310,6 +310,39 @@ pub fn clues(site: &Site) -> Done {
     site.must("hedui-agent", "minzheng", &args, &[0])
 }
 
+/// The clue desk takes the clues over, hands them down and reports; its reports lie in `reports/`.
+pub fn desk(site: &Site) -> Done {
+    let day = "2016-07-01";
+    let must = |user: &str, args: &[&str]| {
+        let done = site.desk(user, day, args);
+        assert!(
+            done.code == 0,
+            "hedui-desk {args:?}: {}\n{}",
+            done.stdout,
+            done.stderr
+        );
+        done
+    };
+    must(
+        "lead",
+        &["new", "--office", "远安县民政局", "--title", "李审核"],
+    );
+    let passphrase = site.passphrase.to_string_lossy().into_owned();
+    let add = [
+        "user",
+        "add",
+        "clerk",
+        "--title",
+        "王经办",
+        "--new-passphrase-file",
+        &passphrase,
+    ];
+    must("lead", &add);
+    must("clerk", &["take", "clues/clues.json"]);
+    must("clerk", &["assign", "--all"]);
+    must("clerk", &["report", "--out", "reports"])
+}
+
 /// All files below a folder, in name order.
 pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -27,6 +27,7 @@ pub fn build_binaries() -> PathBuf {
         "hedui-matcher",
         "hedui-keys",
         "hedui-audit",
+        "hedui-desk",
         "hedui-tests",
     ] {
         command.args(["--package", package]);
@@ -204,6 +205,24 @@ impl Site {
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .expect("transcript");
         done
+    }
+
+    /// Runs a command of the clue desk as one of its users, on a day.
+    pub fn desk(&self, user: &str, day: &str, args: &[&str]) -> Done {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let common = [
+            "--desk".to_owned(),
+            text(&self.root.join("desk")),
+            "--as".to_owned(),
+            user.to_owned(),
+            "--today".to_owned(),
+            day.to_owned(),
+            "--passphrase-file".to_owned(),
+            text(&self.passphrase),
+        ];
+        let mut all: Vec<&str> = args.to_vec();
+        all.extend(common.iter().map(String::as_str));
+        run(&self.bins.join("hedui-desk"), &all, &self.root)
     }
 
     /// Runs a command as a party.

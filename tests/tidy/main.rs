@@ -101,6 +101,8 @@ fn the_matcher_depends_on_neither_keys_nor_agent() {
         ("hedui-keys", "hedui-matcher"),
         ("hedui-edge", "hedui-keys"),
         ("hedui-audit", "hedui-keys"),
+        ("hedui-desk", "hedui-agent"),
+        ("hedui-desk", "hedui-matcher"),
     ] {
         assert!(!depends(package, on), "{package} depends on {on}");
     }

@@ -9,7 +9,7 @@ use hedui_edge::home::{HomeOptions, read_signatures, signature_file};
 use hedui_edge::{Console, Problem, files};
 use hedui_keys::lock::KEYED_WARNING;
 use hedui_protocol::agreement::text::{
-    Dataset, DatasetKind, KeyClass, LockKind, MatchKey, Party, Release, Role, Text,
+    Dataset, DatasetKind, Ground, KeyClass, LockKind, MatchKey, Party, Release, Role, Text,
 };
 use hedui_protocol::agreement::{Agreement, strict};
 use hedui_protocol::field::FieldKind;
@@ -107,9 +107,30 @@ pub struct NewOptions {
     /// Thousandths of a dataset's records that may stand alone by the pattern of their encodings; above it no delivery
     #[arg(long, value_name = "PERMILLE")]
     alone_permille_max: Option<u32>,
+    /// Ground on which persons are compared: an authorisation of each, or the power to inspect
+    #[arg(long, value_enum)]
+    authorisation: Option<GroundName>,
     /// Do not sign the draft with this party's key
     #[arg(long)]
     unsigned: bool,
+}
+
+/// Ground of a comparison, on the command line.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum GroundName {
+    /// 逐人授权: a record of the roll is delivered only with a valid authorisation
+    EachPerson,
+    /// 监督检查: the power to inspect; every output says so
+    Inspection,
+}
+
+impl From<GroundName> for Ground {
+    fn from(name: GroundName) -> Self {
+        match name {
+            GroundName::EachPerson => Self::EachPerson,
+            GroundName::Inspection => Self::Inspection,
+        }
+    }
 }
 
 /// Runs a command on agreements.
@@ -201,6 +222,7 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
     if options.alone_permille_max.is_some() {
         text.alone_permille_max = options.alone_permille_max;
     }
+    text.authorisation = options.authorisation.map(Ground::from);
     if options.roll_repeats {
         let mut datasets = text.dataset.iter_mut();
         if let Some(roll) = datasets.find(|d| d.kind == DatasetKind::Roll) {

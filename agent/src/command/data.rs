@@ -203,7 +203,7 @@ pub fn check(
     let seed = hedui_keys::identity_file::random::<64>()?;
     let name = agreement.roll().owner.clone();
     let throwaway = Identity::from_seed(name, &seed);
-    let mut prepared = prepare(&agreement, &throwaway, options, work.path(), console)?;
+    let mut prepared = prepare(home, &agreement, &throwaway, options, work.path(), console)?;
     report(&agreement, &mut prepared, options, *asked, console)?;
     rejects(&prepared)
 }
@@ -262,7 +262,8 @@ pub(super) fn rejects(prepared: &Prepared) -> Result<(), Problem> {
         prepared.reading.ragged_count,
         prepared.tally.unknown_facts_count(),
     );
-    if ragged + unknown == 0 {
+    let unauthorised = prepared.tally.unauthorised_count();
+    if ragged + unknown + unauthorised == 0 {
         return Ok(());
     }
     let rows: Vec<String> = prepared
@@ -277,12 +278,25 @@ pub(super) fn rejects(prepared: &Prepared) -> Result<(), Problem> {
     } else {
         format!(" (rows {} …)", rows.join(", "))
     };
-    Err(Problem::DoneWithRejects {
-        what: format!("{ragged} rows left out{first}, {unknown} values without a translation"),
-    })
+    let mut what = format!("{ragged} rows left out{first}, {unknown} values without a translation");
+    if unauthorised > 0 {
+        let rows: Vec<String> = prepared
+            .tally
+            .unauthorised
+            .iter()
+            .take(5)
+            .map(|(_, row)| row.to_string())
+            .collect();
+        what.push_str(&format!(
+            "; 无有效授权、未予核对 without a valid authorisation, not delivered: {unauthorised} (rows {} …)",
+            rows.join(", ")
+        ));
+    }
+    Err(Problem::DoneWithRejects { what })
 }
 
 pub(super) fn prepare(
+    home: &HomeOptions,
     agreement: &Agreement,
     identity: &Identity,
     options: &DataOptions,
@@ -316,6 +330,7 @@ pub(super) fn prepare(
         input: options.input.as_deref(),
         gazetteer: options.gazetteer.as_deref(),
         work,
+        today: home.clock()?.today().replace('-', "").parse().unwrap_or(0),
     };
     intake::prepare(job, pseudonyms, console)
 }

@@ -78,7 +78,7 @@ pub fn deliver(
     let state = home.state();
     let _guard = files::guard(&state)?;
     std::fs::create_dir_all(&options.exchange).map_err(|e| Problem::io(&options.exchange, e))?;
-    let mut prepared = read_dataset(&agreement, &identity, &options.data, &state, console)?;
+    let mut prepared = read_dataset(home, &agreement, &identity, &options.data, &state, console)?;
     let dataset = prepared.dataset.clone();
     if dataset.owner != identity.card().name {
         return Err(Problem::data(

@@ -43,6 +43,9 @@ pub struct Mapping {
     /// Rows that are not delivered.
     #[serde(default)]
     pub skip: Vec<Skip>,
+    /// Roll owner only: mapping of the list of authorisations, relative to this file's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorisations: Option<String>,
 }
 
 /// Where a value comes from.

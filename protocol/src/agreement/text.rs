@@ -41,6 +41,9 @@ pub struct Text {
     /// Records of a dataset that may stand alone by how they share key values, in thousandths of all; absent: not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone_permille_max: Option<u32>,
+    /// On what ground persons of the roll are compared; absent: `legal_basis` alone says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorisation: Option<Ground>,
     /// Days after which the matcher deletes what it received.
     #[serde(default = "ninety")]
     pub retention_days: u32,
@@ -77,6 +80,16 @@ pub struct Text {
     /// Datasets.
     #[serde(default)]
     pub dataset: Vec<Dataset>,
+}
+
+/// On what ground a person of the roll is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ground {
+    /// A signed authorisation of each person, without which the roll's owner delivers no record of that person.
+    EachPerson,
+    /// The power to inspect: nobody is asked, and everything says so.
+    Inspection,
 }
 
 /// First lock: how a match key becomes a token.

@@ -92,6 +92,9 @@ fn main() {
     stages.begin("线索 clues");
     let done = county_run::clues(&site);
     stages.add(&done);
+    stages.begin("线索台 desk");
+    let handed = county_run::desk(&site);
+    stages.add(&handed);
     stages.end();
     let json = std::fs::read_to_string(root.join("clues/clues.json")).expect("clues.json");
     let (clues, reviews) = read_clues(&json);
@@ -104,6 +107,7 @@ fn main() {
         println!("{}", serde_json::to_string(&outcome).expect("JSON"));
     } else {
         println!("{}", done.stdout);
+        println!("{}", handed.stdout);
         print(&score, &stages.all);
         if arguments.keep.is_some() {
             println!("文件 files: {}", root.display());
