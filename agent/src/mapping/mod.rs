@@ -46,6 +46,27 @@ pub struct Mapping {
     /// Roll owner only: mapping of the list of authorisations, relative to this file's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorisations: Option<String>,
+    /// Query that `hedui-agent-odbc` fetches into the source's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub odbc: Option<OdbcQuery>,
+}
+
+/// What `hedui-agent-odbc` asks of a database; this program reads the file that it writes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OdbcQuery {
+    /// Connection string without a password.
+    pub connection: String,
+    /// User of the database.
+    #[serde(default)]
+    pub user: String,
+    /// One SELECT.
+    pub query: String,
+    /// Column that orders the rows and differs in each.
+    pub key: String,
+    /// Rows fetched at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_rows: Option<u32>,
 }
 
 /// Where a value comes from.
