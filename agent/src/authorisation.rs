@@ -35,30 +35,43 @@ pub enum Lack {
     Registers,
     /// Its number or the digest of the signed paper is missing.
     Paper,
+    /// The paper has this number and another name.
+    Name,
 }
 
 impl Lack {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::Nobody, Self::Expired, Self::Registers, Self::Paper];
+    pub const ALL: [Self; 5] = [
+        Self::Nobody,
+        Self::Expired,
+        Self::Registers,
+        Self::Paper,
+        Self::Name,
+    ];
 
     /// The reason in Chinese and English.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Nobody => ("无授权", "no authorisation"),
+            Self::Nobody => ("未签署核对授权书", "no authorisation"),
             Self::Expired => ("授权不在有效期内", "authorisation not valid today"),
             Self::Registers => (
                 "授权未涵盖全部比对数据",
                 "authorisation does not cover every register",
             ),
             Self::Paper => (
-                "授权编号或扫描件摘要缺失",
+                "授权编号或扫描件校验值缺失",
                 "number or digest of the signed paper is missing",
+            ),
+            Self::Name => (
+                "授权书与名册姓名不一致",
+                "the paper has this number and another name",
             ),
         }
     }
 }
 
 struct Entry {
+    name: Option<String>,
     from: i64,
     until: i64,
     every_register: bool,
@@ -152,7 +165,7 @@ impl Authorisations {
         unreadable.extend(&reading.ragged_rows);
         if let Some(first) = unreadable.iter().min() {
             return Err(wrong(format!(
-                "{} 行无法采用 rows cannot be used, the first is row {first}: 须有证号（或姓名、出生日期和 unit）、起止日期，比对数据须为协议所列 \
+                "{} 行无法采用 rows cannot be used, the first is row {first}: 须有证号（或姓名、出生日期和户编号）、起止日期，比对数据须为协议所列 \
                  a person, both days and registers of the agreement are needed",
                 unreadable.len()
             )));
@@ -183,6 +196,7 @@ impl Authorisations {
             return false;
         };
         let entry = Entry {
+            name: Places::value(self.places.name, &record.person).map(str::to_owned),
             from,
             until,
             every_register,
@@ -204,16 +218,26 @@ impl Authorisations {
 
     /// Whether a person of the roll may be compared; `unit` is its benefit unit.
     pub fn lack(&self, person: &Person, unit: &str) -> Option<Lack> {
-        let id = Places::value(self.places.id, person).and_then(|id| self.by_id.get(id));
-        let name = || self.by_name.get(&self.places.name_key(person, unit)?);
-        let Some(entries) = id.or_else(name) else {
+        // A number that no paper names is nobody's authorisation, whatever else agrees.
+        let entries = match Places::value(self.places.id, person) {
+            Some(id) => self.by_id.get(id),
+            None => self
+                .places
+                .name_key(person, unit)
+                .and_then(|key| self.by_name.get(&key)),
+        };
+        let Some(entries) = entries else {
             return Some(Lack::Nobody);
         };
+        let name = Places::value(self.places.name, person);
         // The best of several: what one lacks another may have.
         entries
             .iter()
             .map(|entry| {
-                if !(entry.from..=entry.until).contains(&self.today) {
+                let other_name = entry.name.as_deref().zip(name).is_some_and(|(a, b)| a != b);
+                if other_name {
+                    Some(Lack::Name)
+                } else if !(entry.from..=entry.until).contains(&self.today) {
                     Some(Lack::Expired)
                 } else if !entry.every_register {
                     Some(Lack::Registers)

@@ -87,7 +87,7 @@ pub fn prepare(
     let places = read_gazetteer(agreement, job.gazetteer)?;
     let header = source::read_header(&path, &mapping.source)?;
     let translator = Translator::new(mapping, agreement, &places, &header.columns)?;
-    let authorisations = authorisations(&job, &dataset, &places)?;
+    let authorisations = authorisations(&job, &dataset, &places, console)?;
     let unit_at = mapping.local.keys().position(|name| name == "unit");
     let mut spool = Spool::new(job.work)?;
     let mut tally = Tally::new(agreement, &dataset, mapping);
@@ -155,20 +155,24 @@ pub fn prepare(
     let mapping_sha256 = digest_of(job.mapping_file)?;
     let mut name = [0; 16];
     // Which rows were left out for want of an authorisation is part of what these data are.
-    let left_out: Vec<String> = tally
-        .unauthorised
-        .iter()
-        .map(|(_, row)| row.to_string())
-        .collect();
-    let label = match tally.unauthorised_count() {
-        0 => format!("snapshot {} {}", hex(&source_sha256), hex(&mapping_sha256)),
-        count => format!(
-            "snapshot {} {} without {count}: {}",
-            hex(&source_sha256),
-            hex(&mapping_sha256),
-            left_out.join(" ")
-        ),
+    let left_out = match tally.unauthorised_count() {
+        0 => String::new(),
+        _ => {
+            let digest = std::mem::take(&mut tally.unauthorised_digest);
+            format!(" without {}", hex(&digest.finish()))
+        }
     };
+    if tally.unauthorised_count() == tally.rows_count {
+        return Err(Problem::data(
+            "名册中无人持有有效授权，未予核对 nobody on the roll has a valid authorisation: nothing is delivered",
+            "请核对授权清单、有效期和字段对应表 check the list, its days and its mapping",
+        ));
+    }
+    let label = format!(
+        "snapshot {} {}{left_out}",
+        hex(&source_sha256),
+        hex(&mapping_sha256)
+    );
     pseudonyms.padding(&label, 0, &mut name);
     let mapping = job.mapping;
     Ok(Prepared {
@@ -188,9 +192,13 @@ fn authorisations(
     job: &Job<'_>,
     dataset: &Dataset,
     places: &Gazetteer,
+    console: &Console,
 ) -> Result<Option<Authorisations>, Problem> {
     let wanted = job.agreement.text().authorisation == Some(Ground::EachPerson);
     if !wanted || dataset.kind != DatasetKind::Roll {
+        if job.mapping.authorisations.is_some() {
+            console.note("协议未要求逐人授权，授权清单未使用 the agreement asks for no authorisations: the list is not used");
+        }
         return Ok(None);
     }
     let file = job.mapping.authorisations.as_ref().ok_or_else(|| {

@@ -9,6 +9,7 @@ use hedui_protocol::agreement::Agreement;
 use hedui_protocol::agreement::text::Dataset;
 use hedui_protocol::field::Quality;
 use hedui_protocol::match_key::KeyPart;
+use hedui_protocol::primitive::Sha256;
 use serde::Serialize;
 
 use crate::authorisation::Lack;
@@ -80,6 +81,8 @@ pub struct Tally {
     pub unauthorised_counts: BTreeMap<Lack, u64>,
     /// Those rows, at most [`ROWS_KEPT`].
     pub unauthorised: Vec<(Lack, u64)>,
+    /// Digest over all of them.
+    pub unauthorised_digest: Sha256,
     derived: Vec<Option<KeyPart>>,
 }
 
@@ -112,6 +115,7 @@ impl Tally {
             rows_count: 0,
             unauthorised_counts: BTreeMap::new(),
             unauthorised: Vec::new(),
+            unauthorised_digest: Sha256::default(),
             derived: derived.collect(),
         }
     }
@@ -161,6 +165,7 @@ impl Tally {
     /// Notes a row that is not taken for want of an authorisation.
     pub fn refuse(&mut self, lack: Lack, row: u64) {
         *self.unauthorised_counts.entry(lack).or_default() += 1;
+        self.unauthorised_digest.update(&row.to_be_bytes());
         if self.unauthorised.len() < ROWS_KEPT {
             self.unauthorised.push((lack, row));
         }

@@ -115,6 +115,11 @@ fn nobody_is_compared_without_an_authorisation_that_covers_the_day_and_every_reg
             serde_json::json!({"paper": 1}),
         ),
         (
+            "11010519491231002X,王方,SQ3,2025-01-01,2026-12-31,*,SCAN",
+            1,
+            serde_json::json!({"name": 1}),
+        ),
+        (
             "110101199001010015,某人,SQ3,2025-01-01,2026-12-31,*,SCAN",
             1,
             serde_json::json!({"nobody": 1}),

@@ -90,7 +90,14 @@ fn a_killed_desk_loses_nothing_and_does_nothing_by_halves() {
             && !cases(&site).is_empty()
         {
             std::fs::remove_dir_all(site.root.join("desk")).expect("removed");
-            let new = ["new", "--office", "某县民政局", "--title", "李审核"];
+            let new = [
+                "new",
+                "--practice",
+                "--office",
+                "某县民政局",
+                "--title",
+                "李审核",
+            ];
             must(&site, "lead", "2016-07-01", &new, &[0]);
             let passphrase = site.passphrase.to_string_lossy().into_owned();
             let add = [

@@ -81,7 +81,14 @@ pub(crate) fn desk(folder: &std::path::Path) -> (Site, County) {
     let county = generate(Scale::Town, 2016);
     let text = serde_json::to_string(&handover(&county, "2016-06")).expect("JSON");
     fs::write(site.root.join("clues.json"), text).expect("handover");
-    let new = ["new", "--office", "某县民政局", "--title", "李审核"];
+    let new = [
+        "new",
+        "--practice",
+        "--office",
+        "某县民政局",
+        "--title",
+        "李审核",
+    ];
     must(&site, "lead", "2016-07-01", &new, &[0]);
     let passphrase = site.passphrase.to_string_lossy().into_owned();
     let add = [

@@ -74,7 +74,7 @@ const TRUE: [(&str, &str); 10] = [
     ("核查人甲", "赵一"),
     ("核查人乙", "钱二"),
     ("核查情况", "到户查看，情况与登记一致"),
-    ("是否本人", "是"),
+    ("是否同一人", "是"),
     ("认定结果", "查实"),
     ("认定理由", "登记、凭证和本人陈述一致"),
 ];
@@ -124,7 +124,7 @@ fn a_township_fills_in_its_sheet_and_nothing_is_lost_or_taken_twice() {
     let heads = rows[1].clone();
     let column = |head: &str| heads.iter().position(|h| h == head).expect("column");
     let (answer, code) = (column("回答"), column("要点代码（勿改）"));
-    for row in rows.iter_mut().skip(2) {
+    for row in rows.iter_mut().skip(2).filter(|row| !row[0].is_empty()) {
         row[answer] = harmless[&row[code]].to_owned();
     }
     assert!(questions > own.len());

@@ -76,6 +76,8 @@ def fill(path):
     at = heads(sheet)
     for row in range(3, sheet.max_row + 1):
         number = sheet.cell(row, 1).value
+        if not number:
+            continue  # signatures below the table
         index = int(number, 16)
         typed = index % 2 == 0
         visit = datetime.date(2016, 7, 3 + index % 7)
@@ -84,7 +86,7 @@ def fill(path):
             "核查日期": visit if typed else f"{visit.year}年{visit.month}月{visit.day}日",
             "核查方式": ["入户调查", "邻里访问", "信函索证", "部门核实"][index % 4],
             "核查人甲": "赵一", "核查人乙": f"钱{index}", "核查情况": f"第{index}户：已到户，\n情况“属实”，<见附件>&。",
-            "是否本人": "是", "认定结果": "不属实" if index % 5 == 0 else "查实",
+            "是否同一人": "是", "认定结果": "不属实" if index % 5 == 0 else "查实",
             "认定理由": f"凭证编号 {index:04}，与登记一致", "备注": f"备注{index}",
         }
         for name, value in cells.items():
@@ -93,15 +95,19 @@ def fill(path):
     questions = book["核实要点"]
     at = heads(questions)
     for row in range(3, questions.max_row + 1):
+        if not questions.cell(row, 1).value:
+            continue
         answers = CATEGORIES[questions.cell(row, at["问题类别"]).value]
         questions.cell(row, at["回答"]).value = answers[questions.cell(row, at["要点代码（勿改）"]).value]
     tasks = book["赡养费核算"]
     at = heads(tasks)
     for row in range(3, tasks.max_row + 1):
         number = tasks.cell(row, 1).value
+        if not number:
+            continue
         cells = {
-            "签收人": "签收", "签收日期": "2016-07-02", "赡养人家庭人口": 3, "家庭月收入（元）": 8000.5 if row % 2 else "8,000.50",
-            "被赡养人数": 2, "收入依据": f"工资单{row}", "认定结果": "不属实", "认定理由": "核算后未超过标准", "备注": "无",
+            "签收人": "签收", "签收日期": "2016-07-02", "赡养人家庭人口（含本人）": 3, "赡养人家庭月净收入（元）": 8000.5 if row % 2 else "8,000.50",
+            "赡养人应赡养的总人数": 2, "收入证明材料": f"工资单{row}", "认定结果": "不属实", "认定理由": "核算后未超过标准", "备注": "无",
         }
         for name, value in cells.items():
             tasks.cell(row, at[name]).value = value
@@ -135,7 +141,7 @@ def check_history(desk, filled):
         seen += 5
         if visit is None:
             form = by_kind["computed"]["form"]
-            assert form == {"persons": 3, "income_fen": 800050, "supported": 2, "source": cells["收入依据"]}, (number, form)
+            assert form == {"persons": 3, "income_fen": 800050, "supported": 2, "source": cells["收入证明材料"]}, (number, form)
             seen += 4
             continue
         told = by_kind["visited"]["visit"]
@@ -162,7 +168,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="hedui-sheets-"))
     desk = Desk(sys.argv[1], folder)
     (folder / "clues.json").write_text(json.dumps(handover(), ensure_ascii=False))
-    desk.run("lead", "2016-07-01", "new", "--office", "某县民政局", "--title", "李审核")
+    desk.run("lead", "2016-07-01", "new", "--practice", "--office", "某县民政局", "--title", "李审核")
     desk.run("lead", "2016-07-01", "user", "add", "clerk", "--title", "王经办", "--new-passphrase-file", str(desk.passphrase))
     desk.run("clerk", "2016-07-01", "take", "clues.json")
     desk.run("clerk", "2016-07-01", "assign", "--all")

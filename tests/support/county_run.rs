@@ -325,7 +325,14 @@ pub fn desk(site: &Site) -> Done {
     };
     must(
         "lead",
-        &["new", "--office", "远安县民政局", "--title", "李审核"],
+        &[
+            "new",
+            "--practice",
+            "--office",
+            "远安县民政局",
+            "--title",
+            "李审核",
+        ],
     );
     let passphrase = site.passphrase.to_string_lossy().into_owned();
     let add = [

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, FixedOffset};
 use hedui_protocol::ids::Name;
 
-use crate::case::Case;
+use crate::case::{Case, plain_name, same_name};
 use crate::day::Day;
 use crate::event::{Body, Event, NewCase, User};
-use crate::handover::{Handover, RegisterSummary, same};
+use crate::handover::{Found, Handover, RegisterSummary, same};
 use crate::life::{Around, apply, needs_lead};
 use crate::refused::Refused;
 use crate::sample::Draw;
@@ -30,6 +31,8 @@ pub struct Taken {
     pub digest: String,
     /// Categories in the order of the rules.
     pub categories: Vec<String>,
+    /// Ground on which persons were compared.
+    pub ground: Option<String>,
     /// Registers.
     pub registers: Vec<RegisterSummary>,
 }
@@ -43,12 +46,27 @@ pub struct SheetNote {
     pub digest: String,
 }
 
+/// A user and where it stands.
+pub struct Member {
+    /// The user.
+    pub user: User,
+    /// Whether the user may still do something.
+    pub active: bool,
+    /// First user of the same person.
+    pub person: Name,
+}
+
+/// Version of the rules: a history says under which it was made, and another program refuses it.
+pub const RULES: u32 = 1;
+
 /// Everything the desk knows.
 pub struct Book {
     /// Name of the desk on reports.
     pub title: String,
-    /// Users and whether they may still do something.
-    pub users: BTreeMap<Name, (User, bool)>,
+    /// Whether people practise here.
+    pub practice: bool,
+    /// Users.
+    pub users: BTreeMap<Name, Member>,
     /// Terms in force.
     pub terms: Terms,
     /// Handovers in their order.
@@ -62,6 +80,7 @@ pub struct Book {
     /// Cases of a unit and category, oldest first; tasks apart.
     latest: BTreeMap<(String, String, bool), Vec<String>>,
     seq: u64,
+    at: Option<DateTime<FixedOffset>>,
 }
 
 impl Book {
@@ -69,6 +88,7 @@ impl Book {
     pub fn new() -> Result<Self, Refused> {
         Ok(Self {
             title: String::new(),
+            practice: false,
             users: BTreeMap::new(),
             terms: Terms::parse(COUNTY_TERMS)?,
             taken: Vec::new(),
@@ -77,6 +97,7 @@ impl Book {
             sheets: Vec::new(),
             latest: BTreeMap::new(),
             seq: 0,
+            at: None,
         })
     }
 
@@ -115,14 +136,17 @@ impl Book {
                 "台账文件已损坏，请从备份恢复 restore the desk from a backup",
             ));
         }
+        let at = self.check_time(&event.at)?;
         let title = self.may(event)?;
         match (&event.body, event.body.number()) {
             (Body::Issued { case }, _) => self.issue(case, event)?,
             (_, Some(number)) => {
+                let users = &self.users;
                 let around = Around {
                     income_is_open: self.income_is_open(number),
                     terms: &self.terms,
                     title: &title,
+                    person: &|name| person_of(users, name),
                 };
                 let case = self.cases.get_mut(number).ok_or_else(|| {
                     Refused::new(
@@ -135,7 +159,22 @@ impl Book {
             (_, None) => self.apply_to_desk(event)?,
         }
         self.seq = event.seq;
+        self.at = Some(at);
         Ok(())
+    }
+
+    /// Time goes forwards: a step back would let a deadline pass before it is over.
+    fn check_time(&self, at: &str) -> Result<DateTime<FixedOffset>, Refused> {
+        let read = DateTime::parse_from_rfc3339(at)
+            .ok()
+            .filter(|_| at.len() == 25);
+        match read {
+            Some(time) if self.at.is_none_or(|last| time >= last) => Ok(time),
+            _ => Err(Refused::new(
+                "时间早于台账最后一条 the time lies before the history's last entry",
+                "请校准本机时钟 set this machine's clock",
+            )),
+        }
     }
 
     /// Whether one case's next events would all be accepted, one after the other; nothing is changed.
@@ -159,6 +198,7 @@ impl Book {
                 income_is_open: self.income_is_open(number),
                 terms: &self.terms,
                 title: &title,
+                person: &|name| person_of(&self.users, name),
             };
             apply(&mut case, &event, &around)?;
         }
@@ -175,7 +215,7 @@ impl Book {
             return Ok(user.title.clone());
         }
         let user = match self.users.get(&event.by) {
-            Some((user, true)) => user,
+            Some(member) if member.active => &member.user,
             _ => {
                 return Err(Refused::new(
                     format!("{} 不是本台账的在用人员 is no user of this desk", event.by),
@@ -194,18 +234,34 @@ impl Book {
 
     fn apply_to_desk(&mut self, event: &Event) -> Result<(), Refused> {
         match &event.body {
-            Body::Opened { title, user } => {
+            Body::Opened {
+                rules,
+                title,
+                practice,
+                user,
+            } => {
+                if self.seq != 0 || *rules != RULES {
+                    return Err(Refused::new(
+                        "台账不能重复建立，或由其他版本建立 a desk is opened once, under the rules of this version",
+                        "请使用建立台账的版本 use the version that made the desk",
+                    ));
+                }
                 self.title.clone_from(title);
-                self.users.insert(user.name.clone(), (user.clone(), true));
+                self.practice = *practice;
+                self.join(user, user.name.clone());
             }
-            Body::UserAdded { user } => self.add_user(user)?,
+            Body::UserAdded { user, replaces } => self.add_user(user, replaces.as_ref())?,
             Body::UserEnded { name, .. } => self.end_user(name)?,
-            Body::TermsSet { terms } => self.terms = terms.clone(),
+            Body::TermsSet { terms } => {
+                terms.check()?;
+                self.terms = terms.clone();
+            }
             Body::Taken {
                 period,
                 agreement,
                 digest,
                 categories,
+                ground,
                 registers,
                 ..
             } => {
@@ -232,6 +288,7 @@ impl Book {
                     agreement: agreement.clone(),
                     digest: digest.clone(),
                     categories: categories.clone(),
+                    ground: ground.clone(),
                     registers: registers.clone(),
                 });
             }
@@ -245,20 +302,48 @@ impl Book {
         Ok(())
     }
 
-    fn add_user(&mut self, user: &User) -> Result<(), Refused> {
-        let taken = self.users.values().any(|(other, _)| {
-            other.name == user.name || other.title == user.title || other.sign == user.sign
+    fn join(&mut self, user: &User, person: Name) {
+        let member = Member {
+            user: user.clone(),
+            active: true,
+            person,
+        };
+        self.users.insert(user.name.clone(), member);
+    }
+
+    /// A name as it is signed belongs to one person: who signs like somebody before must be said to be the same.
+    fn add_user(&mut self, user: &User, replaces: Option<&Name>) -> Result<(), Refused> {
+        let before = match replaces {
+            None => None,
+            Some(name) => match self.users.get(name) {
+                Some(member) if !member.active && same_name(&member.user.title, &user.title) => {
+                    Some(member.person.clone())
+                }
+                _ => {
+                    return Err(Refused::new(
+                        format!(
+                            "{name}: 不是已停用且姓名相同的用户 is no ended user who signs the same"
+                        ),
+                        "先停用原用户，姓名保持一致 end the old user first; the name as signed stays",
+                    ));
+                }
+            },
+        };
+        let taken = self.users.values().any(|member| {
+            let same = same_name(&member.user.title, &user.title)
+                && Some(&member.person) != before.as_ref();
+            member.user.name == user.name || member.user.sign == user.sign || same
         });
-        if taken || user.title.trim().is_empty() {
+        if taken || plain_name(&user.title).is_empty() {
             return Err(Refused::new(
                 format!(
                     "{}: 用户名、姓名或密钥已在用 the name, the title or the key is taken",
                     user.name
                 ),
-                "请换一个 choose another",
+                "同一人换用户的，用 --replaces 原用户名 the same person under another name: --replaces OLD",
             ));
         }
-        self.users.insert(user.name.clone(), (user.clone(), true));
+        self.join(user, before.unwrap_or_else(|| user.name.clone()));
         Ok(())
     }
 
@@ -266,13 +351,15 @@ impl Book {
         let leads = self
             .users
             .values()
-            .filter(|(user, active)| *active && user.role == Role::Lead && user.name != *name)
+            .filter(|m| m.active && m.user.role == Role::Lead && m.user.name != *name)
             .count();
         match self.users.get_mut(name) {
-            Some((_, active @ true)) if leads > 0 => *active = false,
+            Some(member) if member.active && leads > 0 => member.active = false,
             _ => {
                 return Err(Refused::new(
-                    format!("{name}: 不在用，或是最后一名审核人 is not in use, or the last lead"),
+                    format!(
+                        "{name}: 已停用，或为最后一名审核人 is ended already, or the last lead"
+                    ),
                     "先添加另一名审核人 add another lead first",
                 ));
             }
@@ -284,7 +371,7 @@ impl Book {
         if self.cases.contains_key(&new.number) {
             return Err(Refused::new(
                 format!("{}: 编号已在用 the number is taken", new.number),
-                "请报告此问题 report this",
+                "请联系系统维护人员 report this",
             ));
         }
         let case = Case::begin(new.clone(), event.seq, event.day());
@@ -325,6 +412,7 @@ impl Book {
             agreement: handover.agreement.clone(),
             digest: handover.digest.clone(),
             categories: handover.categories.clone(),
+            ground: handover.ground.clone(),
             registers: handover.registers.clone(),
             cases: handover.found.len() as u64,
         }];
@@ -337,9 +425,18 @@ impl Book {
             if !seen.insert(key) {
                 continue;
             }
+            // Numbers are short: two matters may happen to have one.
+            let taken = self.cases.get(&found.number);
+            let other =
+                taken.is_some_and(|c| c.new.unit != found.unit || c.new.category != found.category);
+            let number = if other {
+                format!("{}-2", found.number)
+            } else {
+                found.number.clone()
+            };
             let issue = |continues: Option<String>| Body::Issued {
                 case: NewCase {
-                    number: found.number.clone(),
+                    number: number.clone(),
                     kind: found.kind,
                     category: found.category.clone(),
                     unit: found.unit.clone(),
@@ -354,8 +451,7 @@ impl Book {
                 None => issue(None),
                 Some(case) => {
                     let changed = !same(case.exhibits(), &found.exhibits);
-                    if case.is_open() || is_answered(case, changed) || case.number() == found.number
-                    {
+                    if case.is_open() || is_answered(case, found) || case.number() == number {
                         Body::FoundAgain {
                             number: case.number().to_owned(),
                             period: handover.period.clone(),
@@ -384,16 +480,21 @@ impl Book {
         bodies
     }
 
-    /// Closed cases whose latest comparison brought other evidence: people decide whether to look again.
+    /// Closed cases whose later comparison brought other evidence than was looked at: people decide whether to look again.
     pub fn to_look_at_again(&self) -> Vec<&Case> {
         let closed = self
             .cases
             .values()
             .filter(|case| case.stage == Stage::Closed);
-        closed
-            .filter(|case| case.found_again.last().is_some_and(|(_, changed)| *changed))
-            .collect()
+        closed.filter(|case| case.is_evidence_newer()).collect()
     }
+}
+
+/// The first user of the same person.
+fn person_of(users: &BTreeMap<Name, Member>, name: &Name) -> Name {
+    users
+        .get(name)
+        .map_or_else(|| name.clone(), |member| member.person.clone())
 }
 
 fn key(unit: &str, category: &str, kind: Kind) -> (String, String, bool) {
@@ -404,8 +505,10 @@ fn key(unit: &str, category: &str, kind: Kind) -> (String, String, bool) {
     )
 }
 
-/// Looked into and found untrue on the same evidence: nobody is visited twice for it.
-fn is_answered(case: &Case, changed: bool) -> bool {
+/// Looked into and found untrue on this very evidence: nobody is visited twice for it.
+fn is_answered(case: &Case, found: &Found) -> bool {
     let outcome = case.conclusion.as_ref().map(|(c, _)| c.outcome);
-    outcome == Some(Outcome::Unfounded) && !changed
+    let judged = case.judged.as_ref();
+    outcome == Some(Outcome::Unfounded)
+        && judged.is_some_and(|judged| same(judged, &found.exhibits))
 }

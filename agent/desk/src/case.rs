@@ -20,6 +20,8 @@ pub struct Objection {
     pub who: String,
     /// Why.
     pub grounds: String,
+    /// Round of conclusions that it contests.
+    pub round: u32,
     /// Where the case stood.
     pub from: Stage,
     /// Whether the conclusion was upheld, and why; `None` while it is open.
@@ -68,8 +70,12 @@ pub struct Case {
     pub objection_until: Option<Day>,
     /// Objections.
     pub objections: Vec<Objection>,
-    /// Measures.
-    pub acts: Vec<Act>,
+    /// Measures, each with the round of conclusions that it belongs to.
+    pub acts: Vec<(u32, Act)>,
+    /// Round of conclusions: it grows when a conclusion falls.
+    pub round: u32,
+    /// Evidence on which the conclusion rests.
+    pub judged: Option<Vec<Exhibit>>,
     /// Day of closing.
     pub closed: Option<Day>,
     /// Whether it was withdrawn.
@@ -103,6 +109,8 @@ impl Case {
             objection_until: None,
             objections: Vec::new(),
             acts: Vec::new(),
+            round: 0,
+            judged: None,
             closed: None,
             withdrawn: false,
             found_again: Vec::new(),
@@ -134,23 +142,60 @@ impl Case {
 
     /// Whether it has been lying longer than the terms allow.
     pub fn is_overdue(&self, today: &Day) -> bool {
-        let before_visit = matches!(
-            self.stage,
-            Stage::Assigned | Stage::Accepted | Stage::Visited
-        );
-        let before_measures = matches!(self.stage, Stage::Approved | Stage::Told);
-        (before_visit || before_measures) && self.due.as_ref().is_some_and(|due| today > due)
+        let waits = !matches!(self.stage, Stage::Issued | Stage::Acted | Stage::Closed);
+        waits && self.due.as_ref().is_some_and(|due| today > due)
     }
 
     /// Whether a person who signs as `title` looked into it.
     pub fn was_visited_by(&self, title: &str) -> bool {
         self.visits
             .iter()
-            .any(|visit| visit.visitors.iter().any(|name| name == title))
+            .any(|visit| visit.visitors.iter().any(|name| same_name(name, title)))
+    }
+
+    /// Measures that follow from the present conclusion.
+    pub fn acts_now(&self) -> impl Iterator<Item = &Act> {
+        self.acts
+            .iter()
+            .filter(|(round, _)| *round == self.round)
+            .map(|(_, act)| act)
+    }
+
+    /// Whether an earlier conclusion, which fell, took something away.
+    pub fn has_fallen_acts(&self) -> bool {
+        self.acts
+            .iter()
+            .any(|(round, act)| *round < self.round && act.measure.is_adverse())
+    }
+
+    /// Whether a later comparison brought other evidence than the conclusion rests on.
+    pub fn is_evidence_newer(&self) -> bool {
+        self.judged
+            .as_ref()
+            .is_some_and(|judged| !crate::handover::same(judged, self.exhibits()))
+    }
+
+    /// Whether the household was told of the present conclusion, and its time to object is over on `day` or its objection
+    /// was settled against it.
+    pub fn may_follow(&self, day: &Day) -> bool {
+        let upheld = |o: &Objection| o.round == self.round && matches!(o.settled, Some((true, _)));
+        self.objection_until
+            .as_ref()
+            .is_some_and(|until| day > until || self.objections.iter().any(upheld))
     }
 
     /// Whether it is a task, not a suspicion.
     pub fn is_task(&self) -> bool {
         self.new.kind == Kind::IncomeTask
     }
+}
+
+/// Whether two names are one person's: spaces that people put between two characters do not count.
+pub fn same_name(left: &str, right: &str) -> bool {
+    plain_name(left) == plain_name(right)
+}
+
+/// A name without any space.
+pub fn plain_name(name: &str) -> String {
+    name.chars().filter(|c| !c.is_whitespace()).collect()
 }

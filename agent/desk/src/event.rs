@@ -19,7 +19,7 @@ use crate::words::{Answer, Kind, Measure, Method, Outcome, Role};
 pub struct Event {
     /// Position, from 1.
     pub seq: u64,
-    /// UTC time, `YYYY-MM-DDThh:mm:ssZ`.
+    /// Local time with its offset, RFC 3339: its first ten characters are the day that people wrote on paper.
     pub at: String,
     /// Who did it.
     pub by: Name,
@@ -123,9 +123,20 @@ pub struct Act {
 #[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Body {
     /// The desk was opened by its first user, who is a lead.
-    Opened { title: String, user: User },
+    Opened {
+        /// Version of the rules that judge this history.
+        rules: u32,
+        title: String,
+        /// Whether people practise here, on days of their own choice.
+        practice: bool,
+        user: User,
+    },
     /// A user was added.
-    UserAdded { user: User },
+    UserAdded {
+        user: User,
+        /// An ended user who is the same person, such as one who lost the passphrase.
+        replaces: Option<Name>,
+    },
     /// A user may do nothing more.
     UserEnded { name: Name, reason: String },
     /// Terms hold from now on.
@@ -136,6 +147,8 @@ pub enum Body {
         agreement: String,
         digest: String,
         categories: Vec<String>,
+        /// Ground on which persons were compared: `each-person`, `inspection`, or what the agreement's words say.
+        ground: Option<String>,
         registers: Vec<crate::handover::RegisterSummary>,
         cases: u64,
     },
@@ -277,8 +290,8 @@ impl Body {
             Self::TermsSet { .. } => "设定办理规定",
             Self::Taken { .. } => "接收比对线索",
             Self::Issued { .. } => "生成线索",
-            Self::FoundAgain { .. } => "再次比中",
-            Self::NotFound { .. } => "本期未再比中",
+            Self::FoundAgain { .. } => "再次出现",
+            Self::NotFound { .. } => "本期未再出现",
             Self::Assigned { .. } => "交办",
             Self::Accepted { .. } => "签收",
             Self::Visited { .. } => "核查",

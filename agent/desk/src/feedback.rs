@@ -54,13 +54,19 @@ impl Share {
         (low, high)
     }
 
-    /// `0.93 (0.88–0.96, n=120)`.
+    /// `93.0%（88.0%～96.0%，120 件）`.
     pub fn text(&self) -> String {
         match self.rate() {
             None => "—".to_owned(),
             Some(rate) => {
                 let (low, high) = self.interval();
-                format!("{rate:.3}（{low:.3}–{high:.3}，n={}）", self.of)
+                format!(
+                    "{:.1}%（{:.1}%～{:.1}%，{} 件）",
+                    rate * 100.0,
+                    low * 100.0,
+                    high * 100.0,
+                    self.of
+                )
             }
         }
     }
@@ -144,7 +150,7 @@ fn proposals(feedback: &Feedback, book: &Book) -> Vec<Proposal> {
         if sure && high < SAME_PERSON_FLOOR {
             proposals.push(Proposal {
                 zh: format!(
-                    "匹配键“{keys}”疑似误配偏多（本人比例 {}），建议下一份协议改为待核实",
+                    "匹配依据“{keys}”疑似误匹配偏多（同一人比例 {}），建议下一份协议改为待核实",
                     share.text()
                 ),
                 en: format!(
@@ -155,7 +161,7 @@ fn proposals(feedback: &Feedback, book: &Book) -> Vec<Proposal> {
         if !sure && low >= SAME_PERSON_FLOOR {
             proposals.push(Proposal {
                 zh: format!(
-                    "匹配键“{keys}”经核实均为本人（{}），可建议下一份协议直接判定",
+                    "匹配依据“{keys}”经核实绝大多数为同一人（{}），可建议下一份协议直接判定",
                     share.text()
                 ),
                 en: format!(
@@ -168,7 +174,7 @@ fn proposals(feedback: &Feedback, book: &Book) -> Vec<Proposal> {
         if share.of >= CASES_MIN && share.interval().1 < RULE_FLOOR {
             proposals.push(Proposal {
                 zh: format!(
-                    "规则 {rule} 查实比例偏低（{}），建议复核其条件和例外",
+                    "规则 {rule} 属实比例偏低（{}），建议复核其条件和例外",
                     share.text()
                 ),
                 en: format!("rule {rule} is rarely true; look at its condition and exemptions"),

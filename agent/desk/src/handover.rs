@@ -107,6 +107,8 @@ struct File {
     period: String,
     agreement: String,
     categories: Vec<String>,
+    #[serde(default)]
+    ground: Option<String>,
     registers: Vec<RegisterSummary>,
     clues: Vec<Line>,
     reviews: Vec<Line>,
@@ -152,6 +154,8 @@ pub struct Handover {
     pub digest: String,
     /// Categories in the order of the rules.
     pub categories: Vec<String>,
+    /// Ground on which persons were compared.
+    pub ground: Option<String>,
     /// Registers of the result.
     pub registers: Vec<RegisterSummary>,
     /// Findings in the order of kind, township, village, unit.
@@ -211,6 +215,7 @@ pub fn parse(bytes: &[u8]) -> Result<Handover, String> {
         agreement: file.agreement,
         digest: hex(&sha256(&[bytes])),
         categories: file.categories,
+        ground: file.ground,
         registers: file.registers,
         found,
     })
@@ -286,6 +291,7 @@ pub(crate) mod tests {
             agreement: "00".repeat(32),
             digest: format!("digest-{period}-{}", units.len()),
             categories: vec!["有车享受社会救助".to_owned()],
+            ground: None,
             registers: Vec::new(),
             found: found.collect(),
         }

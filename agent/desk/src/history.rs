@@ -20,6 +20,8 @@ use crate::refused::Refused;
 const FILE: &str = "desk.sqlite";
 /// "HdDk": what `file` and this program know the file by.
 const APPLICATION_ID: i64 = 0x4864_446b;
+/// Fewest hexadecimal digits by which an entry is named.
+const HEAD_DIGITS_MIN: usize = 16;
 /// Version of the tables.
 const VERSION: i64 = 1;
 
@@ -43,21 +45,15 @@ pub struct Desk {
     /// What the history adds up to.
     pub book: Book,
     head: [u8; 32],
-    signatures: Vec<Signed>,
-}
-
-struct Signed {
-    seq: u64,
-    by: Name,
-    hash: [u8; 32],
-    signature: [u8; 64],
+    /// Hash of every entry, in order.
+    hashes: Vec<[u8; 32]>,
 }
 
 /// A user who acts: the key, and the time.
 pub struct Actor {
     /// Key.
     pub identity: Identity,
-    /// UTC time, `YYYY-MM-DDThh:mm:ssZ`.
+    /// Local time with its offset, RFC 3339, whole seconds.
     pub now: String,
 }
 
@@ -93,7 +89,7 @@ impl Desk {
         Self::open(folder)
     }
 
-    /// Opens a desk and replays its history: chain and rules. Signatures: [`Desk::check_signatures`].
+    /// Opens a desk and replays its history: chain, rules and every signature.
     pub fn open(folder: &Path) -> Result<Self, Problem> {
         let path = folder.join(FILE);
         if !path.exists() {
@@ -121,7 +117,7 @@ impl Desk {
             path,
             book: Book::new()?,
             head: [0; 32],
-            signatures: Vec::new(),
+            hashes: Vec::new(),
         };
         desk.catch_up()?;
         Ok(desk)
@@ -132,36 +128,17 @@ impl Desk {
         (self.book.seq(), hex(&self.head))
     }
 
-    /// Whether the history holds this head.
+    /// Whether the history holds an entry whose hash begins like this; at least the sixteen digits that reports print.
     pub fn holds(&self, head: &str) -> bool {
-        self.signatures.iter().any(|s| hex(&s.hash) == head)
+        head.len() >= HEAD_DIGITS_MIN && self.hashes.iter().any(|hash| hex(hash).starts_with(head))
     }
 
-    /// Checks every signature; gives the number of events.
-    pub fn check_signatures(&self) -> Result<u64, Problem> {
-        for signed in &self.signatures {
-            let good = self
-                .book
-                .users
-                .get(&signed.by)
-                .and_then(|(user, _)| {
-                    let card = PartyCard {
-                        name: user.name.clone(),
-                        sign: unhex(&user.sign)?,
-                        seal: [0; 32],
-                    };
-                    Some(card.verify(&signed_bytes(&signed.hash), &signed.signature))
-                })
-                .unwrap_or(false);
-            if !good {
-                return Err(damaged(
-                    &self.path,
-                    signed.seq,
-                    "签名不符 its signature does not hold",
-                ));
-            }
-        }
-        Ok(self.signatures.len() as u64)
+    /// Hash of the first entry, which names this desk and its first user's key.
+    pub fn origin(&self) -> String {
+        self.hashes
+            .first()
+            .map(|hash| hex(hash))
+            .unwrap_or_default()
     }
 
     /// Every event, for the history of a case.
@@ -237,12 +214,14 @@ impl Desk {
             self.book
                 .apply(&event)
                 .map_err(|refused| damaged(&self.path, seq, &refused.what))?;
-            self.signatures.push(Signed {
-                seq,
-                by: event.by,
-                hash,
-                signature,
-            });
+            if !is_signed(&self.book, &event.by, &hash, &signature) {
+                return Err(damaged(
+                    &self.path,
+                    seq,
+                    "签名不符 its signature does not hold",
+                ));
+            }
+            self.hashes.push(hash);
             self.head = hash;
         }
         Ok(())
@@ -259,6 +238,11 @@ impl Session<'_> {
     /// What the history adds up to, this session included.
     pub fn book(&self) -> &Book {
         &self.desk.book
+    }
+
+    /// Entries of the history, for what must be judged by them.
+    pub fn events(&self, wanted: &[u64]) -> Result<Vec<Event>, Problem> {
+        self.desk.events(wanted)
     }
 
     /// Records one thing, if the rules allow it.
@@ -296,13 +280,18 @@ impl Session<'_> {
                 ])
             })
             .map_err(|error| failed(&self.desk.path, &error))?;
+        // A key that is not the user's would leave an entry that nobody can open again.
+        if !is_signed(&self.desk.book, &event.by, &hash, &signature) {
+            return Err(Problem::data(
+                format!(
+                    "{}: 密钥不是台账登记的密钥 the key is not the one that the desk knows",
+                    event.by
+                ),
+                "请恢复此用户原来的 users 文件夹 restore this user's own folder under users/",
+            ));
+        }
         self.desk.head = hash;
-        self.desk.signatures.push(Signed {
-            seq: event.seq,
-            by: event.by,
-            hash,
-            signature,
-        });
+        self.desk.hashes.push(hash);
         Ok(Ok(()))
     }
 
@@ -339,6 +328,18 @@ fn restrict(path: &Path) -> Result<(), Problem> {
 fn hash_of(previous: &[u8; 32], seq: u64, at: &str, by: &str, body: &str) -> [u8; 32] {
     let line = format!("{seq}\n{at}\n{by}\n{body}");
     labelled_sha256(Label::DeskEvent, &[previous, line.as_bytes()])
+}
+
+/// Whether an entry is signed with the key of the user who did it.
+fn is_signed(book: &Book, by: &Name, hash: &[u8; 32], signature: &[u8; 64]) -> bool {
+    let card = book.users.get(by).and_then(|member| {
+        Some(PartyCard {
+            name: member.user.name.clone(),
+            sign: unhex(&member.user.sign)?,
+            seal: [0; 32],
+        })
+    });
+    card.is_some_and(|card| card.verify(&signed_bytes(hash), signature))
 }
 
 /// `"HEDUI1/desk-event" ‖ 0 ‖ hash`: what a user signs.

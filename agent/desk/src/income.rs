@@ -57,7 +57,7 @@ pub fn compute(form: &IncomeForm, terms: &IncomeTerms) -> Result<Contribution, R
     }
     if form.source.trim().is_empty() {
         return Err(Refused::new(
-            "未填收入依据 the source of the income is missing",
+            "未填收入证明材料 the source of the income is missing",
             "请填写工资单、社保基数、扣缴记录等依据 name the payslip or record",
         ));
     }

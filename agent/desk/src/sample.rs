@@ -131,6 +131,8 @@ pub struct Draw {
     pub counts: BTreeMap<String, (u64, u64)>,
     /// Units drawn by risk, at most.
     pub risk: u32,
+    /// Units of the list that were left out because they had an open case.
+    pub left_out: Vec<String>,
     /// Those drawn.
     pub drawn: Vec<Drawn>,
 }
@@ -144,6 +146,11 @@ pub fn draw(
     strata: &[Stratum],
     risk: u32,
 ) -> Draw {
+    let left_out: BTreeSet<String> = units
+        .iter()
+        .filter(|unit| busy.contains(unit.unit.as_str()))
+        .map(|unit| unit.unit.clone())
+        .collect();
     let mut free: Vec<&Unit> = units
         .iter()
         .filter(|unit| !busy.contains(unit.unit.as_str()))
@@ -186,6 +193,7 @@ pub fn draw(
         strata: strata.to_vec(),
         counts,
         risk,
+        left_out: left_out.into_iter().collect(),
         drawn,
     }
 }

@@ -96,7 +96,8 @@ impl Terms {
         Ok(terms)
     }
 
-    fn check(&self) -> Result<(), Refused> {
+    /// Whether every figure is possible and every question complete.
+    pub fn check(&self) -> Result<(), Refused> {
         let wrong = |what: String| {
             Err(Refused::new(
                 what,
@@ -104,7 +105,10 @@ impl Terms {
             ))
         };
         if self.version != 1 {
-            return wrong(format!("version {} 不认识 is not known", self.version));
+            return wrong(format!(
+                "不支持的规定版本 version {} is not known",
+                self.version
+            ));
         }
         let days = [self.days.visit, self.days.objection, self.days.act];
         if days.iter().any(|days| *days == 0 || *days > DAYS_MAX) {
@@ -119,17 +123,17 @@ impl Terms {
         let mut seen = BTreeSet::new();
         for question in &self.question {
             if !seen.insert((&question.category, &question.name)) {
-                return wrong(format!("问题 {} 重复 is asked twice", question.name));
+                return wrong(format!("核实要点 {} 重复 is asked twice", question.name));
             }
             if question.clause.trim().is_empty() || question.ask.trim().is_empty() {
                 return wrong(format!(
-                    "问题 {} 缺内容或依据 lacks its text or clause",
+                    "核实要点 {} 缺内容或依据 lacks its text or clause",
                     question.name
                 ));
             }
             if !matches!(question.disproved_by, Answer::Yes | Answer::No) {
                 return wrong(format!(
-                    "问题 {}: disproved_by 应为 yes 或 no",
+                    "核实要点 {}: disproved_by 应为 yes 或 no",
                     question.name
                 ));
             }

@@ -44,13 +44,14 @@ pub fn read(path: &Path) -> Result<(Vec<Unit>, String), Problem> {
             .cloned()
             .zip(record.iter().map(str::to_owned))
             .collect();
-        let registers = columns["registers"]
+        let cell = |at: usize| record.get(at).unwrap_or_default().to_owned();
+        let registers = cell(4)
             .parse()
             .map_err(|_| wrong(format!("row {row}: registers is no number")))?;
         units.push(Unit {
-            unit: columns["unit"].clone(),
-            township: columns["township"].clone(),
-            village: columns["village"].clone(),
+            unit: cell(0),
+            township: cell(1),
+            village: cell(2),
             registers,
             columns,
         });

@@ -109,8 +109,10 @@ words! {
         HandOver = "移交" / "hand-over",
         /// Something to be put right.
         Rectify = "整改" / "rectify",
-        /// Benefit kept.
-        Keep = "保留" / "keep",
+        /// Benefit goes on.
+        Keep = "继续享受" / "keep",
+        /// What an overturned conclusion took away is given back.
+        Restore = "恢复" / "restore",
     }
 }
 
@@ -149,5 +151,15 @@ words! {
         Clerk = "经办" / "clerk",
         /// Approves, settles, reopens, sets the terms.
         Lead = "审核" / "lead",
+    }
+}
+
+impl Measure {
+    /// Whether it takes something away from the household.
+    pub const fn is_adverse(self) -> bool {
+        matches!(
+            self,
+            Self::Cancel | Self::Remove | Self::Reduce | Self::Recover | Self::HandOver
+        )
     }
 }

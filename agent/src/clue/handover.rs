@@ -57,14 +57,30 @@ pub(super) fn write_clues(
     files::deliver_bytes(path, text.as_bytes())
 }
 
+/// Most different texts of a column that sorts people into groups; one with more may name them.
+const WORDS_MAX: usize = 20;
+
+/// Whether a local column holds numbers, days or few words.
+fn is_coded(units: &BTreeMap<String, Unit<'_>>, at: usize) -> bool {
+    let words: BTreeSet<&str> = units
+        .values()
+        .filter_map(|unit| match unit.local.get(at) {
+            Some(LocalValue::Text(text)) => Some(text.as_str()),
+            _ => None,
+        })
+        .take(1_000_000)
+        .collect();
+    words.len() <= WORDS_MAX && (words.len() < units.len() || words.len() <= 1)
+}
+
 struct Unit<'a> {
     local: &'a [LocalValue],
     rows: BTreeSet<u64>,
     registers: BTreeSet<&'a str>,
 }
 
-/// Writes `units.csv`: unit, how many rows it has, in how many registers one of them was found, and the local columns of
-/// its first row but those that name a person.
+/// Writes `units.csv`: unit, how many rows it has, in how many registers one of them was found, and those local columns of
+/// its first row that hold numbers, days or few words.
 pub(super) fn write_units(path: &Path, source: &Source<'_>) -> Result<(), Problem> {
     let roll = source.roll;
     let mut units: BTreeMap<String, Unit<'_>> = BTreeMap::new();
@@ -95,12 +111,12 @@ pub(super) fn write_units(path: &Path, source: &Source<'_>) -> Result<(), Proble
             }
         }
     }
-    let own = ["unit", "township", "village"];
+    let own = ["unit", "township", "village", "rows", "registers"];
     let others: Vec<(usize, &String)> = roll
         .local_names
         .iter()
         .enumerate()
-        .filter(|(_, name)| !own.contains(&name.as_str()))
+        .filter(|(at, name)| !own.contains(&name.as_str()) && is_coded(&units, *at))
         .collect();
     files::deliver(path, |out| {
         out.write_all("\u{feff}".as_bytes())

@@ -216,7 +216,7 @@ const HEADER: [&str; 16] = [
     "姓名",
     "身份证号",
     "与救助单元关系",
-    "台账行号",
+    "名册行号",
     "比对数据",
     "比对事实",
     "一致项",
@@ -314,9 +314,9 @@ fn lines(
     // Columns that people fill in on paper or screen follow those that the program fills.
     let filled_in = [
         "核查情况",
-        "核查结论（查实/部分属实/不属实/无法核实）",
-        "处理意见",
-        "核查人（两人签字）",
+        "认定结果（查实/部分属实/不属实/无法核实）",
+        "处理建议",
+        "核查人（两人以上签字）",
         "核查日期",
     ];
     let width = u16::try_from(HEADER.len() + filled_in.len()).unwrap_or(u16::MAX);
@@ -400,9 +400,9 @@ fn summary(
     row += 2;
     if let Some(ground) = source.agreement.text().authorisation {
         let words = match ground {
-            Ground::EachPerson => "核对依据：本人（监护人）签署的授权书，逐人核验",
+            Ground::EachPerson => "核对依据：本人或其监护人签署的核对授权书，已逐人核验",
             Ground::Inspection => {
-                "核对依据：监督检查职权，未经本人授权；只用于本次检查，不得移作他用"
+                "核对依据：依法开展监督检查（不以个人授权为依据）；结果仅限本次监督检查使用，不得移作他用"
             }
         };
         sheet.write_string(row, 0, words)?;
@@ -411,7 +411,7 @@ fn summary(
     sheet.write_string(
         row,
         0,
-        "说明：线索须两人以上入户核实，未经核实不得取消、减发待遇；可排除情形见各条。",
+        "说明：线索须由两名以上工作人员核查（入户调查、邻里访问等），未经核查认定不得取消、停发、减发待遇；可排除情形见各条。",
     )?;
     Ok(())
 }

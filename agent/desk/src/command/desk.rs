@@ -13,6 +13,7 @@ use hedui_keys::identity_file;
 use hedui_protocol::primitive::hex;
 
 use super::{DeskOptions, name_of};
+use crate::book::RULES;
 use crate::event::{Body, User};
 use crate::handover;
 use crate::history::{Actor, Desk};
@@ -31,6 +32,9 @@ pub struct NewOptions {
     /// Terms file (default: the shipped terms, see `terms template`)
     #[arg(long, value_name = "FILE")]
     terms: Option<PathBuf>,
+    /// 练习 | A desk for practice: days can be stated with --today, reports are marked
+    #[arg(long)]
+    practice: bool,
 }
 
 /// `new`: the folder, the first user's key, the first event.
@@ -42,9 +46,11 @@ pub fn new(options: &DeskOptions, console: &Console, command: &NewOptions) -> Re
         )
     })?;
     let name = name_of(name)?;
+    let now = options.now(command.practice)?;
+    // Kept in the history in any case: another release may ship others.
     let terms = match &command.terms {
-        Some(path) => Some(Terms::parse(&files::read_text(path)?)?),
-        None => None,
+        Some(path) => Terms::parse(&files::read_text(path)?)?,
+        None => Terms::parse(COUNTY_TERMS)?,
     };
     if options.desk.join("desk.sqlite").exists() {
         return Err(Problem::data(
@@ -60,7 +66,7 @@ pub fn new(options: &DeskOptions, console: &Console, command: &NewOptions) -> Re
     }
     let actor = Actor {
         identity: home.identity()?,
-        now: options.clock()?.now(),
+        now,
     };
     let user = User {
         name,
@@ -71,19 +77,19 @@ pub fn new(options: &DeskOptions, console: &Console, command: &NewOptions) -> Re
     let mut desk = Desk::create(&options.desk)?;
     desk.session(&actor, |session| {
         session.must(Body::Opened {
+            rules: RULES,
             title: command.office.clone(),
+            practice: command.practice,
             user,
         })?;
-        match terms {
-            Some(terms) => session.must(Body::TermsSet { terms }),
-            None => Ok(()),
-        }
+        session.must(Body::TermsSet { terms })
     })?;
     console.say(&format!(
-        "已建立 made: {}\n下一步 next: 用 user add 添加经办人，用 take 接收线索 add clerks with `user add`, then `take` clues",
-        options.desk.display()
+        "已建立 made: {}\n首条摘要值 hash of the first entry: {}（请抄录另存，以辨认本台账 write it down elsewhere: it names this desk）\n下一步 next: 用 user add 添加经办人，用 take 接收线索 add clerks with `user add`, then `take` clues",
+        options.desk.display(),
+        desk.origin()
     ));
-    console.object(&serde_json::json!({ "desk": options.desk }));
+    console.object(&serde_json::json!({ "desk": options.desk, "first_entry": desk.origin() }));
     Ok(())
 }
 
@@ -109,6 +115,9 @@ pub enum UserCommand {
         /// What the user may do
         #[arg(long, value_enum, default_value = "clerk")]
         role: RoleName,
+        /// Ended user who is the same person
+        #[arg(long, value_name = "NAME")]
+        replaces: Option<String>,
         /// Read the new user's passphrase from the first line of this file
         #[arg(long, value_name = "FILE")]
         new_passphrase_file: Option<PathBuf>,
@@ -137,6 +146,7 @@ pub fn user(options: &DeskOptions, console: &Console, command: UserCommand) -> R
             name,
             title,
             role,
+            replaces,
             new_passphrase_file,
         } => {
             let name = name_of(&name)?;
@@ -168,7 +178,10 @@ pub fn user(options: &DeskOptions, console: &Console, command: UserCommand) -> R
                 },
                 sign: hex(&card.sign),
             };
-            desk.session(&actor, |session| session.must(Body::UserAdded { user }))?;
+            let replaces = replaces.as_deref().map(name_of).transpose()?;
+            desk.session(&actor, |session| {
+                session.must(Body::UserAdded { user, replaces })
+            })?;
             console.say(&format!("已添加 added: {name}"));
             console.object(&serde_json::json!({ "user": name }));
             Ok(())
@@ -194,8 +207,9 @@ fn list_users(desk: &Desk, console: &Console) {
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["用户名 name", "姓名 signs as", "角色 role", "状态 state"]);
     let mut rows = Vec::new();
-    for (user, active) in desk.book.users.values() {
-        let state = if *active {
+    for member in desk.book.users.values() {
+        let (user, active) = (&member.user, member.active);
+        let state = if active {
             "在用 active"
         } else {
             "停用 ended"
@@ -290,7 +304,7 @@ pub fn take(
         Ok(())
     })?;
     console.say(&format!(
-        "{} 期 period: 新增 new {issued}，继续比中 found again {again}，证据有变 with other evidence {changed}，不再比中 found no more {gone}",
+        "{} 期 period: 新增 new {issued}，继续出现 found again {again}，比对情况有变 with other evidence {changed}，不再出现 found no more {gone}",
         handover.period
     ));
     let look: Vec<&str> = desk
@@ -301,7 +315,7 @@ pub fn take(
         .collect();
     if !look.is_empty() {
         console.say(&format!(
-            "已销号的线索出现新证据，请决定是否重新核查 closed cases with new evidence (see `reopen`): {}",
+            "已销号的线索出现新的比对情况，请决定是否重新核查 closed cases with new evidence (see `reopen`): {}",
             look.join(" ")
         ));
     }

@@ -12,7 +12,7 @@ use crate::day::Day;
 use crate::event::{Body, Event};
 use crate::income::yuan;
 use crate::report::figures::township_of;
-use crate::words::{Kind, Outcome, Stage};
+use crate::words::{Kind, Stage};
 
 fn stage_of(text: &str) -> Result<Stage, String> {
     Stage::read(text).ok_or_else(|| {
@@ -87,7 +87,7 @@ pub fn list(
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([
         "编号 number",
-        "性质 kind",
+        "事项 kind",
         "问题类别 category",
         "乡镇 township",
         "村 village",
@@ -153,7 +153,7 @@ pub fn show(
             case.new.category
         ),
         format!(
-            "救助单元 unit: {}　{}{}　期次 period: {}",
+            "户编号 unit: {}　{}{}　期次 period: {}",
             case.new.unit,
             township_of(case),
             case.new.village,
@@ -169,10 +169,13 @@ pub fn show(
     if let Some(earlier) = &case.new.continues {
         lines.push(format!("上期线索 continues: {earlier}"));
     }
-    if case.is_gone() {
-        lines.push("最近一期未再比中 the latest comparison does not hold it any more".to_owned());
+    if case.is_evidence_newer() {
+        lines.push("认定后比对情况有变 a later comparison brought other evidence than the conclusion rests on".to_owned());
     }
-    lines.push("证据 evidence:".to_owned());
+    if case.is_gone() {
+        lines.push("最近一期未再出现 the latest comparison does not hold it any more".to_owned());
+    }
+    lines.push("比对情况 evidence:".to_owned());
     for e in case.exhibits() {
         lines.push(format!(
             "  {} {} {}｜{}：{}",
@@ -193,7 +196,7 @@ pub fn show(
     for question in terms.questions(&case.new.category) {
         let answer = given.and_then(|answers| answers.get(question.name.as_str()));
         lines.push(format!(
-            "  {}  {}  → {}（答“{}”排除查实 rules out confirmed）",
+            "  {}  {}  → {}（答“{}”的不得认定查实 rules out confirmed）",
             question.name,
             question.ask,
             answer.map_or("未答", |a| a.zh()),
@@ -258,9 +261,9 @@ fn event_line(event: &Event) -> String {
             period, changed, ..
         } => {
             let how = if changed.is_some() {
-                "证据有变"
+                "比对情况有变"
             } else {
-                "证据相同"
+                "比对情况未变"
             };
             format!("{period} {how}")
         }
@@ -306,7 +309,7 @@ fn next(case: &Case) -> &'static str {
 /// Options of `verify`.
 #[derive(Args)]
 pub struct VerifyOptions {
-    /// The history must hold this hash, as `verify` printed it earlier
+    /// The history must hold this hash, or its first 16 digits, as `verify` or a report printed them
     #[arg(long, value_name = "HASH")]
     head: Option<String>,
 }
@@ -318,7 +321,6 @@ pub fn verify(
     command: &VerifyOptions,
 ) -> Result<(), Problem> {
     let desk = options.open()?;
-    let count = desk.check_signatures()?;
     let (seq, head) = desk.head();
     if let Some(wanted) = &command.head
         && !desk.holds(wanted)
@@ -328,22 +330,20 @@ pub fn verify(
             "请保留现有文件并从备份恢复 keep the folder as it is and restore a backup",
         ));
     }
-    let confirmed = desk
-        .book
-        .cases
-        .values()
-        .filter(|case| {
-            case.conclusion
-                .as_ref()
-                .is_some_and(|(c, _)| c.outcome == Outcome::Confirmed)
-        })
-        .count();
     console.say(&format!(
-        "台账完好 the history holds: {count} 条记录、签名均有效 entries, every signature valid; {} 件线索 cases\n第 {seq} 条校验码 hash of entry {seq}: {head}",
-        desk.book.cases.len()
+        "台账完好 the history holds: {seq} 条记录，衔接、规则、签名均有效 entries, chain, rules and signatures valid; {} 件 cases\n\
+         首条摘要值 hash of the first entry: {}\n第 {seq} 条摘要值 hash of entry {seq}: {head}",
+        desk.book.cases.len(),
+        desk.origin()
     ));
+    let users: Vec<serde_json::Value> = desk
+        .book
+        .users
+        .values()
+        .map(|m| serde_json::json!({ "name": m.user.name, "key": m.user.sign }))
+        .collect();
     console.object(&serde_json::json!({
-        "entries": count, "head": head, "cases": desk.book.cases.len(), "confirmed": confirmed,
+        "entries": seq, "first_entry": desk.origin(), "head": head, "cases": desk.book.cases.len(), "users": users,
     }));
     Ok(())
 }

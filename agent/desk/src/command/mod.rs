@@ -9,6 +9,7 @@ pub mod work;
 
 use std::path::PathBuf;
 
+use chrono::{Local, SecondsFormat};
 use clap::{Parser, Subcommand};
 use hedui_edge::clock::Clock;
 use hedui_edge::home::HomeOptions;
@@ -28,7 +29,7 @@ pub struct DeskOptions {
     /// User who acts (not needed if the desk has one user only)
     #[arg(long = "as", value_name = "NAME", global = true)]
     user: Option<String>,
-    /// Work as on this day (YYYY-MM-DD) instead of today
+    /// Look as on this day (YYYY-MM-DD); on a desk for practice also record as on it
     #[arg(long, value_name = "DAY", global = true)]
     today: Option<String>,
     /// Print one JSON object on stdout
@@ -40,12 +41,24 @@ pub struct DeskOptions {
 }
 
 impl DeskOptions {
-    fn clock(&self) -> Result<Clock, Problem> {
-        Clock::new(self.today.as_deref())
+    /// The day as people here write it, or the stated one.
+    fn today(&self) -> Result<Day, Problem> {
+        match &self.today {
+            Some(_) => Ok(Day::of_time(&Clock::new(self.today.as_deref())?.today())),
+            None => Ok(Day::of_time(&Local::now().to_rfc3339())),
+        }
     }
 
-    fn today(&self) -> Result<Day, Problem> {
-        Ok(Day::of_time(&self.clock()?.now()))
+    /// The time of what is recorded. Only where people practise is it what they say: a deadline is the clock's.
+    fn now(&self, practice: bool) -> Result<String, Problem> {
+        match &self.today {
+            None => Ok(Local::now().to_rfc3339_opts(SecondsFormat::Secs, false)),
+            Some(_) if practice => Ok(format!("{}T12:00:00+00:00", self.today()?)),
+            Some(_) => Err(Problem::usage(
+                "正式台账按本机时间登记，不能指定日期 a desk in earnest records at the clock's time, not on a stated day",
+                "去掉 --today；练习用 `hedui-desk new --practice` 另建台账 leave --today out; make a desk for practice with `new --practice`",
+            )),
+        }
     }
 
     fn open(&self) -> Result<Desk, Problem> {
@@ -65,10 +78,11 @@ impl DeskOptions {
 
     /// The acting user's key and the time.
     fn actor(&self, desk: &Desk) -> Result<Actor, Problem> {
-        let mut active = desk.book.users.values().filter(|(_, active)| *active);
+        let now = self.now(desk.book.practice)?;
+        let mut active = desk.book.users.values().filter(|member| member.active);
         let name = match (&self.user, active.next(), active.next()) {
             (Some(text), _, _) => name_of(text)?,
-            (None, Some((only, _)), None) => only.name.clone(),
+            (None, Some(only), None) => only.user.name.clone(),
             _ => {
                 return Err(Problem::usage(
                     "未指明经办人 who acts is not said",
@@ -85,7 +99,7 @@ impl DeskOptions {
         }
         Ok(Actor {
             identity: home.identity()?,
-            now: self.clock()?.now(),
+            now,
         })
     }
 }

@@ -101,8 +101,11 @@ pub fn import(
         )
     })?;
     let actor = options.actor(&desk)?;
-    let (digest, _) = super::work::keep(options, &command.file)?;
-    let forced: BTreeSet<String> = command.take.iter().cloned().collect();
+    let mut forced = BTreeSet::new();
+    for number in &command.take {
+        forced.insert(desk.book.find(number)?.number().to_owned());
+    }
+    let (digest, _) = super::work::keep(options, &bytes)?;
     let report = sheet::take(&mut desk, &actor, filled, &digest, &forced)?;
     let conflicts = report.troubles.iter().filter(|t| t.conflict).count();
     console.say(&format!(
@@ -213,13 +216,13 @@ pub fn draw(
         .write_record(["抽中方式", "乡镇", "村（社区）", "救助单元"])
         .map_err(failed)?;
     for unit in &drawn.drawn {
-        let how = if unit.stratum == "risk" {
-            "风险"
-        } else {
-            unit.stratum.as_str()
+        let how = match unit.stratum.as_str() {
+            "risk" => "按风险抽取",
+            "rest" => "其余随机抽取",
+            other => other,
         };
         writer
-            .write_record([how, &unit.township, &unit.village, &unit.unit])
+            .write_record([how, &unit.township, &unit.village, &unit.unit].map(harmless))
             .map_err(failed)?;
     }
     let bytes = writer
@@ -242,6 +245,15 @@ pub fn draw(
     ));
     console.object(&serde_json::json!({ "drawn": total, "strata": counts, "list_sha256": digest, "seed": command.seed.trim() }));
     Ok(())
+}
+
+/// A cell that a spreadsheet program would take for a formula is marked as text.
+fn harmless(cell: &str) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{cell}")
+    } else {
+        cell.to_owned()
+    }
 }
 
 /// Options of `report`.
@@ -302,14 +314,14 @@ pub fn feedback(options: &DeskOptions, console: &Console) -> Result<(), Problem>
         ("规则 rule", &feedback.rules),
         ("比对数据 register", &feedback.registers),
         (
-            "匹配键（本人比例）match keys (right person)",
+            "匹配依据（同一人比例）match keys (right person)",
             &feedback.keys,
         ),
     ];
     for (title, shares) in groups {
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-        table.set_header([title, "比例（95% 区间） share"]);
+        table.set_header([title, "属实比例（95% 可信范围） share"]);
         for (name, share) in shares {
             table.add_row([name.clone(), share.text()]);
         }

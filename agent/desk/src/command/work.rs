@@ -40,7 +40,7 @@ fn measure_of(text: &str) -> Result<Measure, String> {
     word(
         text,
         Measure::read,
-        "取消 cancel, 清退 remove, 减发 reduce, 追缴 recover, 移交 hand-over, 整改 rectify, 保留 keep",
+        "取消 cancel, 清退 remove, 减发 reduce, 追缴 recover, 移交 hand-over, 整改 rectify, 继续享受 keep, 恢复 restore",
     )
 }
 
@@ -151,7 +151,7 @@ pub fn assign(
     })?;
     for (township, count) in &per_township {
         console.say(&format!(
-            "{township}: {count} 件，{due} 前办结 cases, due {due}"
+            "{township}: {count} 件，{due} 前完成核查 cases, due {due}"
         ));
     }
     console.object(
@@ -269,7 +269,7 @@ pub fn income(
     let terms = options.open()?.book.terms;
     let result = compute(&form, &terms.income)?;
     console.say(&format!(
-        "月赡养费 contribution per month: {} 元（豁免 left to the household {}，超出 above {}）",
+        "月赡养费 contribution per month: {} 元（扣除额 left to the household {}，超出 above {}）",
         yuan(result.monthly_fen),
         yuan(result.exempt_fen),
         yuan(result.above_fen)
@@ -298,7 +298,8 @@ pub fn attach(
     console: &Console,
     command: &AttachOptions,
 ) -> Result<(), Problem> {
-    let (sha256, bytes) = keep(options, &command.file)?;
+    let document = files::read_state(&command.file)?;
+    let (sha256, bytes) = keep(options, &document)?;
     let name = command
         .file
         .file_name()
@@ -314,18 +315,14 @@ pub fn attach(
     })
 }
 
-/// Keeps a copy of a file under its digest; gives the digest and the size.
-pub(super) fn keep(
-    options: &DeskOptions,
-    file: &std::path::Path,
-) -> Result<(String, u64), Problem> {
-    let bytes = files::read_state(file)?;
-    let digest = hex(&sha256(&[&bytes]));
+/// Keeps a document under its digest; gives the digest and the size.
+pub(super) fn keep(options: &DeskOptions, bytes: &[u8]) -> Result<(String, u64), Problem> {
+    let digest = hex(&sha256(&[bytes]));
     let folder = options.desk.join("files");
     files::private_folder(&folder)?;
     let copy = folder.join(&digest);
     if !copy.exists() {
-        files::write_bytes(&copy, &bytes)?;
+        files::write_bytes(&copy, bytes)?;
     }
     Ok((digest, bytes.len() as u64))
 }
@@ -562,7 +559,7 @@ pub fn settle(
 pub struct ActOptions {
     /// Number of the case
     number: String,
-    /// 取消 cancel, 清退 remove, 减发 reduce, 追缴 recover, 移交 hand-over, 整改 rectify, 保留 keep
+    /// 取消 cancel, 清退 remove, 减发 reduce, 追缴 recover, 移交 hand-over, 整改 rectify, 继续享受 keep, 恢复 restore
     #[arg(long, value_parser = measure_of)]
     measure: Measure,
     /// From when (default: today)

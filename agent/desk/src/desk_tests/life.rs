@@ -48,13 +48,7 @@ fn one_person_alone_can_neither_visit_nor_conclude_and_approve() {
         "a clerk never approves"
     );
     let two = user("lead2", "周审核", Role::Lead);
-    try_as(
-        &mut desk,
-        "lead",
-        "2016-07-07",
-        Body::UserAdded { user: two },
-    )
-    .unwrap();
+    try_as(&mut desk, "lead", "2016-07-07", added(two, None)).unwrap();
     try_as(&mut desk, "lead2", "2016-07-07", said(&n, approve)).unwrap();
     // Somebody unknown does nothing.
     assert!(try_as(&mut desk, "nobody", "2016-07-08", tell(&n)).is_err());
@@ -316,15 +310,15 @@ fn a_relative_living_apart_blocks_the_conclusion_until_the_income_is_reckoned() 
     for body in [
         assigned(&n),
         assigned(&t),
-        visited(&n, &["赵一", "钱二"], "2016-07-05"),
+        visited(&n, &["赵一", "钱二"], "2016-10-05"),
     ] {
-        try_as(&mut desk, "clerk", "2016-07-06", body).unwrap();
+        try_as(&mut desk, "clerk", "2016-10-06", body).unwrap();
     }
     let confirm = concluded(&n, Outcome::Confirmed, given);
-    let refused = try_as(&mut desk, "clerk", "2016-07-06", confirm.clone());
+    let refused = try_as(&mut desk, "clerk", "2016-10-06", confirm.clone());
     assert!(refused.unwrap_err().what.contains("赡养费"));
     let without = concluded(&t, Outcome::Unfounded, BTreeMap::new());
-    assert!(try_as(&mut desk, "clerk", "2016-07-06", without.clone()).is_err());
+    assert!(try_as(&mut desk, "clerk", "2016-10-06", without.clone()).is_err());
     let form = IncomeForm {
         persons: 3,
         income_fen: 800_000,
@@ -339,12 +333,12 @@ fn a_relative_living_apart_blocks_the_conclusion_until_the_income_is_reckoned() 
         form: form.clone(),
         result,
     };
-    assert!(try_as(&mut desk, "clerk", "2016-07-06", filled(&t, wrong)).is_err());
+    assert!(try_as(&mut desk, "clerk", "2016-10-06", filled(&t, wrong)).is_err());
     assert!(
-        try_as(&mut desk, "clerk", "2016-07-06", filled(&n, result.clone())).is_err(),
+        try_as(&mut desk, "clerk", "2016-10-06", filled(&n, result.clone())).is_err(),
         "no task"
     );
-    try_as(&mut desk, "clerk", "2016-07-06", filled(&t, result)).unwrap();
-    try_as(&mut desk, "clerk", "2016-07-06", confirm).unwrap();
-    try_as(&mut desk, "clerk", "2016-07-06", without).unwrap();
+    try_as(&mut desk, "clerk", "2016-10-06", filled(&t, result)).unwrap();
+    try_as(&mut desk, "clerk", "2016-10-06", confirm).unwrap();
+    try_as(&mut desk, "clerk", "2016-10-06", without).unwrap();
 }

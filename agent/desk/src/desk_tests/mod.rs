@@ -4,6 +4,7 @@
 
 mod life;
 mod record;
+mod rounds;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +28,7 @@ fn actor(name: &str, day: &str) -> Actor {
     seed[..name.len()].copy_from_slice(name.as_bytes());
     Actor {
         identity: Identity::from_seed(Name::new(name).unwrap(), &Secret::new(seed)),
-        now: format!("{day}T12:00:00Z"),
+        now: format!("{day}T12:00:00+08:00"),
     }
 }
 
@@ -46,12 +47,12 @@ fn desk(folder: &Path, units: &[(&str, &str)]) -> Desk {
     let lead = actor("lead", "2016-07-01");
     desk.session(&lead, |session| {
         session.must(Body::Opened {
+            rules: crate::book::RULES,
             title: "某县民政局".to_owned(),
+            practice: false,
             user: user("lead", "李审核", Role::Lead),
         })?;
-        session.must(Body::UserAdded {
-            user: user("clerk", "王经办", Role::Clerk),
-        })?;
+        session.must(added(user("clerk", "王经办", Role::Clerk), None))?;
         for body in session.book().plan(&handover("2016-06", units)) {
             session.must(body)?;
         }
@@ -59,6 +60,13 @@ fn desk(folder: &Path, units: &[(&str, &str)]) -> Desk {
     })
     .unwrap();
     desk
+}
+
+fn added(user: User, replaces: Option<&str>) -> Body {
+    Body::UserAdded {
+        user,
+        replaces: replaces.map(|name| Name::new(name).unwrap()),
+    }
 }
 
 fn only(desk: &Desk) -> String {
@@ -176,7 +184,7 @@ fn task(unit: &str) -> Found {
 }
 
 fn take(desk: &mut Desk, handover: &Handover) {
-    desk.session(&actor("clerk", "2016-07-01"), |session| {
+    desk.session(&actor("clerk", "2016-10-01"), |session| {
         for body in session.book().plan(handover) {
             session.must(body)?;
         }

@@ -39,9 +39,11 @@ impl Tally {
         if let Some(outcome) = approved_outcome(case) {
             *self.outcomes.entry(outcome).or_default() += 1;
         }
-        for act in &case.acts {
+        let mut measures = BTreeSet::new();
+        for act in case.acts_now() {
             let entry = self.measures.entry(act.measure).or_default();
-            entry.0 += 1;
+            // A measure taken in two steps is one case's.
+            entry.0 += u64::from(measures.insert(act.measure));
             entry.1 = entry.1.saturating_add(act.fen.unwrap_or(0));
         }
         self.overdue += u64::from(case.is_overdue(today));
@@ -97,7 +99,7 @@ pub fn percent(part: u64, whole: u64) -> String {
 pub struct Figures {
     /// Clues and review items per category.
     pub categories: BTreeMap<String, Tally>,
-    /// Per township, tasks included.
+    /// Per township.
     pub townships: BTreeMap<String, Tally>,
     /// Per township and category.
     pub cells: BTreeMap<(String, String), Tally>,
@@ -107,7 +109,9 @@ pub struct Figures {
     pub registers: BTreeMap<String, Tally>,
     /// Per kind.
     pub kinds: BTreeMap<Kind, Tally>,
-    /// Everything.
+    /// Income tasks per township: how many, how many closed.
+    pub tasks: BTreeMap<String, (u64, u64)>,
+    /// All clues and review items.
     pub all: Tally,
 }
 
@@ -128,18 +132,25 @@ impl Figures {
             villages: BTreeMap::new(),
             registers: BTreeMap::new(),
             kinds: BTreeMap::new(),
+            tasks: BTreeMap::new(),
             all: Tally::default(),
         };
         for case in chosen(book, period) {
             let (category, township) = (case.new.category.clone(), township_of(case));
-            let cell = (township.clone(), category.clone());
-            let village = (township.clone(), case.new.village.clone());
-            figures.all.add(case, today);
             figures
                 .kinds
                 .entry(case.new.kind)
                 .or_default()
                 .add(case, today);
+            if case.is_task() {
+                let tasks = figures.tasks.entry(township).or_default();
+                tasks.0 += 1;
+                tasks.1 += u64::from(!case.is_open());
+                continue;
+            }
+            let cell = (township.clone(), category.clone());
+            let village = (township.clone(), case.new.village.clone());
+            figures.all.add(case, today);
             figures
                 .townships
                 .entry(township)
@@ -150,14 +161,12 @@ impl Figures {
                 .entry(village)
                 .or_default()
                 .add(case, today);
-            if !case.is_task() {
-                figures
-                    .categories
-                    .entry(category)
-                    .or_default()
-                    .add(case, today);
-                figures.cells.entry(cell).or_default().add(case, today);
-            }
+            figures
+                .categories
+                .entry(category)
+                .or_default()
+                .add(case, today);
+            figures.cells.entry(cell).or_default().add(case, today);
             let titles: BTreeSet<&str> = case
                 .exhibits()
                 .iter()
@@ -200,6 +209,7 @@ impl Figures {
             "categories": rows(&self.categories),
             "townships": rows(&self.townships),
             "registers": rows(&self.registers),
+            "income_tasks": self.tasks,
             "kinds": self.kinds.iter().map(|(kind, tally)| plain(kind.en(), tally)).collect::<Vec<_>>(),
         })
     }

@@ -58,7 +58,7 @@ pub(super) fn page(source: &Source<'_>, figures: &Figures) -> String {
     problems(&mut body, source, figures);
     lists(&mut body, source, figures);
     let title = format!(
-        "{}惠民政策监督检查情况报告（{}）",
+        "{}关于运用大数据开展惠民政策落实监督检查情况的报告（{}）",
         source.book.title,
         source.span()
     );
@@ -66,7 +66,7 @@ pub(super) fn page(source: &Source<'_>, figures: &Figures) -> String {
 }
 
 fn history(body: &mut String, source: &Source<'_>, figures: &Figures) {
-    let _ = writeln!(body, "<h2>一、讲清楚工作开展情况</h2>");
+    let _ = writeln!(body, "<h2>一、讲清楚工作历史沿革和发展趋势</h2>");
     let all = &figures.all;
     let _ = writeln!(
         body,
@@ -86,7 +86,7 @@ fn history(body: &mut String, source: &Source<'_>, figures: &Figures) {
     );
     let _ = writeln!(
         body,
-        "<table><caption>各期比对</caption><tr><th>期次</th><th>接收日期</th><th>比对数据项数</th><th>比中记录</th><th>待核实记录</th><th>身份矛盾记录</th></tr>"
+        "<table><caption>各期比对</caption><tr><th>期次</th><th>接收日期</th><th>比对数据项数</th><th>比对一致记录</th><th>待核实记录</th><th>身份矛盾记录</th></tr>"
     );
     for taken in &source.book.taken {
         let sum = |read: fn(&crate::handover::RegisterSummary) -> u64| -> u64 {
@@ -112,10 +112,10 @@ fn kind_total(figures: &Figures, kind: crate::words::Kind) -> u64 {
 
 fn policy(body: &mut String, source: &Source<'_>) {
     let terms = &source.book.terms;
-    let _ = writeln!(body, "<h2>二、讲清楚政策规则</h2>");
+    let _ = writeln!(body, "<h2>二、讲清楚政策规定和制度措施</h2>");
     let _ = writeln!(
         body,
-        "<p>交办后 {} 日内完成核查，告知后 {} 日内可以申辩，审核后 {} 日内处理。核查须两人以上，认定和审核须为不同的人；\
+        "<p>交办后 {} 日（自然日）内完成核查，告知后 {} 日（自然日）内可以陈述、申辩，提出异议，审核后 {} 日内处理。核查须两人以上，认定和审核须为不同的人；\
          赡养费按“{}”核算（低保标准每人每月 {} 元）。</p>",
         terms.days.visit,
         terms.days.objection,
@@ -125,7 +125,7 @@ fn policy(body: &mut String, source: &Source<'_>) {
     );
     let _ = writeln!(
         body,
-        "<table><caption>认定要点</caption><tr><th>问题类别</th><th>核实要点</th><th>排除查实的回答</th><th>依据</th></tr>"
+        "<table><caption>认定要点</caption><tr><th>问题类别</th><th>核实要点</th><th>不得认定查实的回答</th><th>依据</th></tr>"
     );
     for question in &terms.question {
         let _ = writeln!(
@@ -141,7 +141,7 @@ fn policy(body: &mut String, source: &Source<'_>) {
 }
 
 fn departments(body: &mut String, source: &Source<'_>, figures: &Figures) {
-    let _ = writeln!(body, "<h2>三、讲清楚部门职责</h2>");
+    let _ = writeln!(body, "<h2>三、讲清楚各级部门职责</h2>");
     let Some(taken) = source.book.taken.last() else {
         let _ = writeln!(body, "<p>尚未接收比对结果。</p>");
         return;
@@ -152,7 +152,7 @@ fn departments(body: &mut String, source: &Source<'_>, figures: &Figures) {
     );
     let _ = writeln!(
         body,
-        "<table><caption>{} 各部门比对数据</caption><tr><th>比对数据</th><th>提供部门</th><th>数据截止日</th><th>比中</th><th>待核实</th><th>身份矛盾</th><th>涉及线索</th><th>不属实</th></tr>",
+        "<table><caption>{} 各部门比对数据</caption><tr><th>比对数据</th><th>提供部门</th><th>数据截止日</th><th>比对一致</th><th>待核实</th><th>身份矛盾</th><th>涉及线索</th><th>不属实</th></tr>",
         escape(&taken.period)
     );
     for register in &taken.registers {
@@ -174,7 +174,7 @@ fn departments(body: &mut String, source: &Source<'_>, figures: &Figures) {
 }
 
 fn problems(body: &mut String, source: &Source<'_>, figures: &Figures) {
-    let _ = writeln!(body, "<h2>四、讲清楚问题和原因</h2>");
+    let _ = writeln!(body, "<h2>四、讲清楚当前存在的主要问题及成因</h2>");
     let _ = writeln!(
         body,
         "<table><caption>各类问题核查结果</caption><tr><th>问题类别</th><th>线索</th><th>查实</th><th>部分属实</th><th>不属实</th><th>无法核实</th><th>未认定</th><th>取消、清退</th><th>减发</th><th>追缴（元）</th><th>移交</th></tr>"
@@ -192,18 +192,22 @@ fn problems(body: &mut String, source: &Source<'_>, figures: &Figures) {
     let _ = writeln!(body, "</table>");
     let _ = writeln!(
         body,
-        "<table><caption>各乡镇进度</caption><tr><th>乡镇</th><th>件数</th><th>待交办</th><th>待签收</th><th>核查中</th><th>待认定、审核</th><th>已销号</th><th>销号率</th><th>超期</th></tr>"
+        "<table><caption>各乡镇进度</caption><tr><th>乡镇</th><th>线索数</th><th>待交办</th><th>待签收</th><th>核查中</th><th>待认定、审核</th><th>告知、申辩及处理中</th><th>已销号</th><th>销号率</th><th>超期</th></tr>"
     );
     for (township, tally) in &figures.townships {
         let _ = writeln!(
             body,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(township),
             tally.total(),
             tally.stage(Stage::Issued),
             tally.stage(Stage::Assigned),
             tally.stage(Stage::Accepted),
             tally.stage(Stage::Visited) + tally.stage(Stage::Concluded),
+            [Stage::Approved, Stage::Told, Stage::Disputed, Stage::Acted]
+                .map(|s| tally.stage(s))
+                .iter()
+                .sum::<u64>(),
             tally.stage(Stage::Closed),
             tally.closed_percent(),
             tally.overdue
@@ -213,13 +217,13 @@ fn problems(body: &mut String, source: &Source<'_>, figures: &Figures) {
     let feedback = feedback::of(source.book);
     let _ = writeln!(
         body,
-        "<table><caption>查实比例（95% 置信区间，全部期次）</caption><tr><th>范围</th><th>名称</th><th>比例</th></tr>"
+        "<table><caption>属实比例（含部分属实；括号内为 95% 可信范围和样本数，全部期次）</caption><tr><th>范围</th><th>名称</th><th>比例</th></tr>"
     );
     let groups = [
         ("问题类别", &feedback.categories),
         ("规则", &feedback.rules),
         ("比对数据", &feedback.registers),
-        ("匹配键（是否本人）", &feedback.keys),
+        ("匹配依据（同一人比例）", &feedback.keys),
     ];
     for (group, shares) in groups {
         for (name, share) in shares {

@@ -47,7 +47,15 @@ impl Source<'_> {
     fn commitment(&self) -> String {
         let (seq, hash) = &self.head;
         let short: String = hash.chars().take(16).collect();
-        format!("台账第 {seq} 条，校验码 {short}；出表日期 {}", self.today)
+        let practice = if self.book.practice {
+            "【练习】"
+        } else {
+            ""
+        };
+        format!(
+            "{practice}台账第 {seq} 条，摘要值 {short}；出表日期 {}",
+            self.today
+        )
     }
 }
 
@@ -62,14 +70,17 @@ pub fn write(folder: &Path, source: &Source<'_>) -> Result<Vec<&'static str>, Pr
         &folder.join("核查报告.html"),
         html::page(source, &figures).as_bytes(),
     )?;
-    files::deliver_bytes(&folder.join("告知书.html"), notice::page(source).as_bytes())?;
+    files::deliver_bytes(
+        &folder.join("致困难群众的一封信.html"),
+        notice::page(source).as_bytes(),
+    )?;
     let json = serde_json::to_string_pretty(&figures.plain())
         .map_err(|error| Problem::data(error.to_string(), "report this"))?;
     files::deliver_bytes(&folder.join("figures.json"), json.as_bytes())?;
     Ok(vec![
         "核查报表.xlsx",
         "核查报告.html",
-        "告知书.html",
+        "致困难群众的一封信.html",
         "figures.json",
     ])
 }

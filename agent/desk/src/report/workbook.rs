@@ -60,7 +60,7 @@ pub(crate) fn height<'a>(texts: impl Iterator<Item = (&'a str, f64)>) -> f64 {
 type Counted = (&'static str, fn(&Tally) -> u64);
 
 /// Columns of a tally.
-const COLUMNS: [Counted; 15] = [
+const COLUMNS: [Counted; 16] = [
     ("线索数", Tally::total),
     ("查实", |t| t.outcome(Outcome::Confirmed)),
     ("部分属实", |t| t.outcome(Outcome::Partly)),
@@ -72,7 +72,8 @@ const COLUMNS: [Counted; 15] = [
     ("追缴", |t| t.measure(Measure::Recover).0),
     ("移交", |t| t.measure(Measure::HandOver).0),
     ("整改", |t| t.measure(Measure::Rectify).0),
-    ("保留", |t| t.measure(Measure::Keep).0),
+    ("继续享受", |t| t.measure(Measure::Keep).0),
+    ("恢复", |t| t.measure(Measure::Restore).0),
     ("异议", |t| t.objections.0),
     ("超期", |t| t.overdue),
     ("已销号", |t| t.stage(Stage::Closed)),
@@ -221,15 +222,15 @@ fn page(sheet: &mut Worksheet, frozen: u16) -> Result<(), XlsxError> {
 
 const DETAILS: [(&str, f64); 16] = [
     ("线索编号", 12.0),
-    ("性质", 12.0),
+    ("事项类型", 12.0),
     ("问题类别", 26.0),
     ("期次", 10.0),
     ("乡镇", 12.0),
     ("村（社区）", 14.0),
-    ("救助单元", 16.0),
+    ("户编号", 16.0),
     ("姓名", 12.0),
     ("状态", 10.0),
-    ("办理期限", 12.0),
+    ("办理截止日期", 12.0),
     ("核查人", 16.0),
     ("核查日期", 12.0),
     ("认定结果", 10.0),
@@ -251,15 +252,23 @@ fn details(sheet: &mut Worksheet, look: &Look, source: &Source<'_>) -> Result<()
         let acts: Vec<String> = case
             .acts
             .iter()
-            .map(|act| match act.fen {
+            .map(|(round, act)| {
+                let fallen = if *round < case.round {
+                    "【认定已撤销】"
+                } else {
+                    ""
+                };
+                (fallen, act)
+            })
+            .map(|(fallen, act)| match act.fen {
                 Some(fen) => format!(
-                    "{} {} {}元（{}）",
+                    "{fallen}{} {} {}元（{}）",
                     act.day,
                     act.measure.zh(),
                     yuan(fen),
                     act.reason
                 ),
-                None => format!("{} {}（{}）", act.day, act.measure.zh(), act.reason),
+                None => format!("{fallen}{} {}（{}）", act.day, act.measure.zh(), act.reason),
             })
             .collect();
         let names: Vec<&str> = case.exhibits().iter().map(|e| e.name.as_str()).collect();

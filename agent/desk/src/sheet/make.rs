@@ -70,13 +70,13 @@ pub fn make(
 const FIXED_OF_CASES: [(&str, f64); 9] = [
     (NUMBER, 10.0),
     ("问题类别", 18.0),
-    ("救助单元", 13.0),
-    ("姓名", 9.0),
+    ("户编号", 13.0),
+    ("涉及人员姓名", 9.0),
     ("身份证号", 20.0),
-    ("与救助单元关系", 9.0),
+    ("与救助家庭的关系", 9.0),
     ("比对情况", 34.0),
     ("认定依据和可排除情形", 32.0),
-    ("办理期限", 11.0),
+    ("办理截止日期", 11.0),
 ];
 
 fn case_sheet(
@@ -85,7 +85,10 @@ fn case_sheet(
     (township, made): (&str, &str),
     cases: &[&Case],
 ) -> Result<(), XlsxError> {
-    let title = format!("{township}问题线索核查表（{made} 交办）");
+    let title = format!(
+        "{township}问题线索核查表（制表日期：{made}，共 {} 件）",
+        cases.len()
+    );
     let last = heads(sheet, pen, &title, (&FIXED_OF_CASES, &OF_CASES))?;
     for (row, case) in (2..).zip(cases) {
         let each = |read: &dyn Fn(&crate::handover::Exhibit) -> String| distinct(case, read);
@@ -127,12 +130,12 @@ fn case_sheet(
 
 const FIXED_OF_TASKS: [(&str, f64); 7] = [
     (NUMBER, 13.0),
-    ("救助单元", 14.0),
+    ("户编号", 14.0),
     ("村（社区）", 12.0),
     ("赡养人姓名", 10.0),
     ("身份证号", 20.0),
     ("比对情况", 30.0),
-    ("办理期限", 11.0),
+    ("办理截止日期", 11.0),
 ];
 
 fn task_sheet(
@@ -141,7 +144,10 @@ fn task_sheet(
     (township, made): (&str, &str),
     cases: &[&Case],
 ) -> Result<(), XlsxError> {
-    let title = format!("{township}赡养费核算表（{made} 交办）");
+    let title = format!(
+        "{township}赡养费核算表（制表日期：{made}，共 {} 件）",
+        cases.len()
+    );
     let last = heads(sheet, pen, &title, (&FIXED_OF_TASKS, &OF_TASKS))?;
     for (row, case) in (2..).zip(cases) {
         let each = |read: &dyn Fn(&crate::handover::Exhibit) -> String| distinct(case, read);
@@ -287,6 +293,10 @@ fn finish(
             .set_error_message("只能填写列表中的词")?;
         sheet.add_data_validation(2, at, bottom, at, &list)?;
     }
+    // Whoever fills in cases signs below them; the questions belong to them.
+    if columns.len() > 1 {
+        sign(sheet, bottom + 2)?;
+    }
     let options = ProtectionOptions {
         format_columns: true,
         format_rows: true,
@@ -303,6 +313,19 @@ fn finish(
         .set_paper_size(8)
         .set_print_fit_to_pages(1, 0)
         .set_repeat_rows(0, 1)?;
+    Ok(())
+}
+
+/// Lines to sign on, as every such form has them.
+fn sign(sheet: &mut Worksheet, first: u32) -> Result<(), XlsxError> {
+    let lines = [
+        "填表人（签字）：　　　　　　核查人（签字）：　　　　　　　　　　　　民政办负责人（签字）：　　　　　　分管领导（签字）：",
+        "填报单位（盖章）：　　　　　　　　　　联系电话：　　　　　　　　　　填报日期：　　　　年　　月　　日",
+    ];
+    for (row, text) in (first..).zip(lines) {
+        // Beside the column of numbers: a row that holds none is no case.
+        sheet.write_string(row, 1, text)?;
+    }
     Ok(())
 }
 
@@ -358,17 +381,23 @@ fn question_sheet(
 fn help(sheet: &mut Worksheet, pen: &Pen, terms: &Terms) -> Result<(), XlsxError> {
     let lines = [
         "填表说明".to_owned(),
-        "一、只填写黄色单元格，可以分几次填写、分几次交回；没有填写的行不影响其他行。".to_owned(),
-        "二、核查须两人以上，核查人甲、乙填写真实姓名。日期写作 2016-07-01。".to_owned(),
-        "三、“是否本人”指比对到的登记是否为这个人。疑似同一人的，先核实身份，再核实问题。".to_owned(),
-        "四、认定查实或部分属实前，“核实要点”须逐条回答；认定理由须写明事实和证据，不能只写“属实”。".to_owned(),
-        "五、线索不是结论。与“可排除情形”相符的，认定为不属实并写明依据。".to_owned(),
+        "一、只填写黄色单元格，可以分几次填写、分几次交回；未填的行不影响其他行。同一行的核查日期、核查方式、核查人甲、核查人乙、\
+         核查情况须填全；认定结果和认定理由须同时填写。"
+            .to_owned(),
+        "二、核查须两名以上工作人员，核查人乙不得与核查人甲相同；须附签字的核查记录。日期写作 2016-07-01。".to_owned(),
+        "三、“是否同一人”指比对到的登记是否就是表中这个人。标有【待核实身份】的，先核实身份，再核实问题。".to_owned(),
+        "四、认定结果：查实，指情况属实且不符合政策；部分属实，指情况部分属实，或属实但只影响待遇金额；不属实，指情况不存在，或属于可排除情形；\
+         无法核实，指已用尽核查手段仍不能确定。认定查实、部分属实的，“核实要点”须逐条回答，答“不清楚”的视为未答；认定理由须写明事实\
+         和证据，不能只写“属实”。"
+            .to_owned(),
+        "五、线索不是结论。与可排除情形相符的，认定为不属实并写明依据。".to_owned(),
         format!(
-            "六、未共同生活的赡养（抚养、扶养）人只填“赡养费核算”表，不作为问题线索。低保标准每人每月 {} 元。",
+            "六、未共同生活的赡养（抚养、扶养）义务人，只填“赡养费核算”表；收入、人口均填赡养义务人家庭的，不填救助家庭的。低保标准每人每月 {} 元。",
             terms.line()
         ),
-        "七、不要修改线索编号和校验码。行的次序可以变动，表可以另存，不要另建表。".to_owned(),
-        "八、含个人信息，按工作秘密保管，用后交回，不得在群里转发。".to_owned(),
+        "七、不要修改线索编号和校验码。行的次序可以变动，文件可以另存，不要另建表、改列名。".to_owned(),
+        "八、本表含个人信息，按工作秘密管理，用后及时交回；不得通过微信、QQ等传输，不得擅自复印、留存。".to_owned(),
+        "九、签收后请于办理截止日期前交回。".to_owned(),
     ];
     sheet.set_column_width(0, 100.0)?;
     for (row, line) in (0..).zip(&lines) {

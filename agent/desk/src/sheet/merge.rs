@@ -12,7 +12,7 @@ use super::{CASES, Column, TASKS};
 use crate::case::Case;
 use crate::day::Day;
 use crate::event::{Body, Conclusion, Event, Visit};
-use crate::history::{Actor, Desk};
+use crate::history::{Actor, Desk, Session};
 use crate::income::{Contribution, IncomeForm, compute, read_yuan};
 use crate::terms::Terms;
 use crate::words::{Answer, Method, Outcome};
@@ -60,20 +60,21 @@ pub fn take(
             conflict: false,
         });
     }
-    let mut plans = Vec::new();
-    for row in &filled.rows {
-        match plan(desk, row, forced)? {
-            Ok(bodies) => plans.push((row, bodies)),
-            Err((why, conflict)) => report.troubles.push(trouble(row, why, conflict)),
-        }
-    }
+    // Judged within the transaction: what another process added meanwhile counts.
     desk.session(actor, |session| {
-        for (row, bodies) in plans {
+        let by = &actor.identity.card().name;
+        for row in &filled.rows {
+            let bodies = match plan(session, row, forced)? {
+                Ok(bodies) => bodies,
+                Err((why, conflict)) => {
+                    report.troubles.push(trouble(row, why, conflict));
+                    continue;
+                }
+            };
             if bodies.is_empty() {
                 report.known += 1;
                 continue;
             }
-            let by = &actor.identity.card().name;
             match session
                 .book()
                 .would_accept(&row.number, &bodies, by, &actor.now)
@@ -117,14 +118,14 @@ fn trouble(row: &Row, why: String, conflict: bool) -> Trouble {
 type Planned = Result<Vec<Body>, (String, bool)>;
 
 /// What a row adds to its case.
-fn plan(desk: &Desk, row: &Row, forced: &BTreeSet<String>) -> Result<Planned, Problem> {
-    let Some(case) = desk.book.cases.get(&row.number) else {
+fn plan(session: &Session<'_>, row: &Row, forced: &BTreeSet<String>) -> Result<Planned, Problem> {
+    let Some(case) = session.book().cases.get(&row.number) else {
         return Ok(Err((
             "台账中没有这条线索 the desk has no such case".to_owned(),
             false,
         )));
     };
-    let said = match Said::read(row, &desk.book.terms) {
+    let said = match Said::read(row, &session.book().terms) {
         Ok(said) => said,
         Err(why) => return Ok(Err((why, false))),
     };
@@ -138,7 +139,7 @@ fn plan(desk: &Desk, row: &Row, forced: &BTreeSet<String>) -> Result<Planned, Pr
         .copied()
         .filter(|seq| *seq > row.version)
         .collect();
-    let events = desk.events(&since)?;
+    let events = session.events(&since)?;
     let others: Vec<&Event> = events
         .iter()
         .filter(|event| !said.explains(&event.body))
@@ -152,7 +153,7 @@ fn plan(desk: &Desk, row: &Row, forced: &BTreeSet<String>) -> Result<Planned, Pr
         .collect();
     Ok(Err((
         format!(
-            "发表之后台账已有变化 the desk has changed since: {}",
+            "核查表发出后，台账已有变化 the desk has changed since: {}",
             what.join("、")
         ),
         true,
@@ -179,6 +180,11 @@ impl Said {
         };
         let mut notes: Vec<String> = cell(Column::Note).into_iter().collect();
         let conclusion = Self::conclusion(row)?;
+        if conclusion.is_none()
+            && let Some(said) = cell(Column::SamePerson)
+        {
+            notes.push(format!("{}（未认定）：{said}", Column::SamePerson.head()));
+        }
         if conclusion.is_none() && !row.answers.is_empty() {
             let answers: Vec<String> = row
                 .answers

@@ -3,7 +3,7 @@
 //! be understood is an error of that row alone, named by row and column, never quoted.
 //! Specification: docs/DESK.md, "Township sheets".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
 use calamine::{Data, DataType, Reader, Xlsx};
@@ -14,8 +14,14 @@ use super::{
 use crate::day::Day;
 use crate::words::Answer;
 
+/// Largest workbook that is read, in bytes.
+const WORKBOOK_BYTES_MAX: usize = 64 << 20;
 /// Most rows of a sheet that are read.
 const ROWS_MAX: usize = 100_000;
+/// Most columns.
+const COLUMNS_MAX: usize = 200;
+/// Most cells that hold something.
+const CELLS_MAX: usize = 4_000_000;
 /// Most characters of a cell.
 const CELL_CHARS_MAX: usize = 4000;
 
@@ -67,36 +73,36 @@ pub struct Filled {
 
 /// Reads the bytes of a workbook.
 pub fn read(bytes: &[u8]) -> Result<Filled, &'static str> {
+    if bytes.len() > WORKBOOK_BYTES_MAX {
+        return Err("文件过大 the file is too large");
+    }
     let mut book: Xlsx<_> =
         Xlsx::new(Cursor::new(bytes)).map_err(|_| "不是 XLSX 文件 it is no XLSX workbook")?;
     let names = book.sheet_names();
     let mut filled = Filled::default();
+    let mut broken = BTreeSet::new();
     let mut seen = false;
+    // Tasks first: a conclusion may wait for the income of the same unit.
     for (sheet, form, columns) in [
-        (CASES, Form::Case, &OF_CASES[..]),
         (TASKS, Form::Task, &OF_TASKS[..]),
+        (CASES, Form::Case, &OF_CASES[..]),
     ] {
         if names.iter().any(|name| name == sheet) {
             seen = true;
-            let table = Table::open(&mut book, sheet)?;
-            table.rows(form, columns, &mut filled);
+            let table = Table::open(&mut book, sheet, columns)?;
+            table.rows(form, columns, &mut filled, &mut broken);
         }
     }
     if !seen {
         return Err("没有“核查表”或“赡养费核算”表 it has neither of the sheets to fill in");
     }
     if names.iter().any(|name| name == QUESTIONS) {
-        Table::open(&mut book, QUESTIONS)?.answers(&mut filled);
+        Table::open(&mut book, QUESTIONS, &[Column::Answer])?.answers(&mut filled, &mut broken);
     }
     // A row is used whole or not at all: if one of its cells cannot be read, the others wait.
-    let broken: Vec<(&str, usize)> = filled.unread.iter().map(|u| (u.sheet, u.row)).collect();
     filled.rows.retain(|row| {
-        let sheet = match row.form {
-            Form::Case => CASES,
-            Form::Task => TASKS,
-        };
         let filled_in = !row.cells.is_empty() || !row.answers.is_empty();
-        filled_in && !broken.contains(&(sheet, row.row))
+        filled_in && !broken.contains(&row.number)
     });
     Ok(filled)
 }
@@ -104,23 +110,37 @@ pub fn read(bytes: &[u8]) -> Result<Filled, &'static str> {
 struct Table {
     sheet: &'static str,
     heads: BTreeMap<String, usize>,
-    first: usize,
-    rows: Vec<Vec<Data>>,
+    /// Rows below the heads, by their position from 0.
+    rows: BTreeMap<usize, Vec<Data>>,
 }
 
 impl Table {
-    fn open(book: &mut Xlsx<Cursor<&[u8]>>, sheet: &'static str) -> Result<Self, &'static str> {
-        let range = book
-            .worksheet_range(sheet)
-            .map_err(|_| "工作表无法读取 a sheet cannot be read")?;
-        let top = range.start().map_or(0, |(row, _)| row as usize);
-        let rows: Vec<Vec<Data>> = range
-            .rows()
-            .take(ROWS_MAX + 2)
-            .map(<[Data]>::to_vec)
-            .collect();
-        if rows.len() > ROWS_MAX {
-            return Err("行数过多 it has too many rows");
+    /// Reads a sheet cell by cell: a stray cell far away takes no room for those between.
+    fn open(
+        book: &mut Xlsx<Cursor<&[u8]>>,
+        sheet: &'static str,
+        columns: &[Column],
+    ) -> Result<Self, &'static str> {
+        let unreadable = "工作表无法读取 a sheet cannot be read";
+        let mut cells = book.worksheet_cells_reader(sheet).map_err(|_| unreadable)?;
+        let mut rows: BTreeMap<usize, Vec<Data>> = BTreeMap::new();
+        let mut count = 0_usize;
+        while let Some(cell) = cells.next_cell().map_err(|_| unreadable)? {
+            let (row, column) = cell.get_position();
+            let (row, column) = (row as usize, column as usize);
+            let value = Data::from(cell.get_value().clone());
+            if matches!(value, Data::Empty) {
+                continue;
+            }
+            count += 1;
+            if row > ROWS_MAX || column > COLUMNS_MAX || count > CELLS_MAX {
+                return Err("表格过大 the sheet has too many rows, columns or cells");
+            }
+            let cells = rows.entry(row).or_default();
+            if cells.len() <= column {
+                cells.resize(column + 1, Data::Empty);
+            }
+            cells[column] = value;
         }
         let is_head = |row: &Vec<Data>| {
             let has = |wanted: &str| row.iter().any(|cell| plain(cell) == wanted);
@@ -128,18 +148,25 @@ impl Table {
         };
         let at = rows
             .iter()
-            .position(is_head)
+            .find(|(_, row)| is_head(row))
+            .map(|(at, _)| *at)
             .ok_or("找不到表头 its heads are missing: 线索编号, 校验码（勿改）")?;
-        let heads = rows[at]
+        let heads: BTreeMap<String, usize> = rows[&at]
             .iter()
             .enumerate()
             .map(|(column, cell)| (plain(cell), column))
             .collect();
+        // A column that was renamed or removed would take its cells with it unseen.
+        if !columns
+            .iter()
+            .all(|column| heads.contains_key(column.head()))
+        {
+            return Err("缺少填写列，或列名被改动 a column to fill in is missing or renamed");
+        }
         Ok(Self {
             sheet,
             heads,
-            first: top + at + 2,
-            rows: rows.into_iter().skip(at + 1).collect(),
+            rows: rows.split_off(&(at + 1)),
         })
     }
 
@@ -163,9 +190,17 @@ impl Table {
         }
     }
 
-    fn rows(&self, form: Form, columns: &[Column], filled: &mut Filled) {
-        for (at, cells) in self.rows.iter().enumerate() {
-            let row = self.first + at;
+    fn rows(
+        &self,
+        form: Form,
+        columns: &[Column],
+        filled: &mut Filled,
+        broken: &mut BTreeSet<String>,
+    ) {
+        let mut numbers: BTreeSet<String> =
+            filled.rows.iter().map(|row| row.number.clone()).collect();
+        for (at, cells) in &self.rows {
+            let row = at + 1;
             let mut unread = |column: &str, why| {
                 filled.unread.push(Unread {
                     sheet: self.sheet,
@@ -177,8 +212,12 @@ impl Table {
             let (number, version) = match self.key(cells) {
                 Ok(Some(key)) => key,
                 Ok(None) => {
-                    // Something typed below the table belongs to no case: it is shown, not dropped.
-                    if cells.iter().any(|cell| !plain(cell).is_empty()) {
+                    // Something typed into the columns to fill in below the table belongs to no case: it is shown, not dropped.
+                    let typed = |column: &Column| {
+                        self.cell(cells, column.head())
+                            .is_some_and(|cell| !plain(cell).is_empty())
+                    };
+                    if columns.iter().any(typed) {
                         unread(NUMBER, "缺线索编号 the row has no number");
                     }
                     continue;
@@ -188,6 +227,14 @@ impl Table {
                     continue;
                 }
             };
+            if !numbers.insert(number.clone()) {
+                unread(
+                    NUMBER,
+                    "线索编号重复，各行均未采用 the number is on two rows: neither is taken",
+                );
+                broken.insert(number);
+                continue;
+            }
             let mut texts = BTreeMap::new();
             for column in columns {
                 let Some(cell) = self.cell(cells, column.head()) else {
@@ -198,12 +245,11 @@ impl Table {
                     Ok(text) => {
                         texts.insert(*column, text);
                     }
-                    Err(why) => unread(column.head(), why),
+                    Err(why) => {
+                        unread(column.head(), why);
+                        broken.insert(number.clone());
+                    }
                 }
-            }
-            if filled.rows.iter().any(|other| other.number == number) {
-                unread(NUMBER, "线索编号重复 the number is on an earlier row too");
-                continue;
             }
             filled.rows.push(Row {
                 form,
@@ -216,28 +262,39 @@ impl Table {
         }
     }
 
-    fn answers(&self, filled: &mut Filled) {
-        for (at, cells) in self.rows.iter().enumerate() {
-            let row = self.first + at;
+    fn answers(&self, filled: &mut Filled, broken: &mut BTreeSet<String>) {
+        let places: BTreeMap<String, usize> = filled
+            .rows
+            .iter()
+            .enumerate()
+            .map(|(at, row)| (row.number.clone(), at))
+            .collect();
+        for (at, cells) in &self.rows {
             let text = |head: &str| self.cell(cells, head).map(plain).unwrap_or_default();
             let (answer, question) = (text(Column::Answer.head()), text(QUESTION));
             if answer.is_empty() {
                 continue;
             }
             let problem = match (self.key(cells), Answer::read(&answer)) {
-                (Ok(Some((number, _))), Some(answer)) => {
-                    match filled.rows.iter_mut().find(|row| row.number == number) {
-                        Some(row) => {
-                            row.answers.insert(question, answer);
+                (Ok(Some((number, _))), Some(answer)) => match places.get(&number) {
+                    Some(place) => {
+                        let given = &mut filled.rows[*place].answers;
+                        if given.insert(question, answer).is_none() {
                             continue;
                         }
-                        None => (
-                            NUMBER,
-                            "核查表中没有这条线索 the sheet of cases has no such number",
-                        ),
+                        broken.insert(number);
+                        (
+                            QUESTION,
+                            "同一要点有两个回答 the question is answered twice",
+                        )
                     }
-                }
-                (Ok(Some(_)), None) => {
+                    None => (
+                        NUMBER,
+                        "核查表中没有这条线索 the sheet of cases has no such number",
+                    ),
+                },
+                (Ok(Some((number, _))), None) => {
+                    broken.insert(number);
                     (Column::Answer.head(), "请从列表中选择 choose from the list")
                 }
                 (Ok(None), _) => (NUMBER, "缺线索编号 the row has no number"),
@@ -245,7 +302,7 @@ impl Table {
             };
             filled.unread.push(Unread {
                 sheet: self.sheet,
-                row,
+                row: at + 1,
                 column: problem.0.to_owned(),
                 why: problem.1,
             });

@@ -1,12 +1,11 @@
-//! The life of a case (下发、签收、核查、认定、审核、告知、申辩、处理、销号). In: a case and the next event. Out: the case after it,
-//! or why it cannot happen. Invariant: two people for every visit, two for every conclusion; no outcome without a
-//! reason; nothing adverse before the household was told and could object; a contested case stands still.
-//! Specification: docs/DESK.md, "Life of a case".
+//! What an event must fulfil. In: a case, the event, the terms, who acts. Out: nothing, or why it cannot happen.
+//! Invariant: judges and changes nothing; refusals name the case's number, the question or the column, never a person.
+//! Specification: docs/DESK.md, "Life of a case", "Measures".
 
-use crate::case::{Case, Document, Objection};
+use super::{Around, stages};
+use crate::case::{Case, plain_name};
 use crate::event::{Act, Body, Conclusion, Event, Visit};
 use crate::refused::Refused;
-use crate::terms::Terms;
 use crate::words::{Answer, Kind, Measure, Outcome, Stage};
 
 /// Shortest reason, in characters: enough that a word alone does not do.
@@ -14,63 +13,7 @@ const REASON_CHARS_MIN: usize = 4;
 /// Longest text, in characters.
 const TEXT_CHARS_MAX: usize = 4000;
 
-/// What a case's next event is judged against.
-pub struct Around<'a> {
-    /// Terms in force.
-    pub terms: &'a Terms,
-    /// Name as the acting user signs it.
-    pub title: &'a str,
-    /// Whether an income task of the same unit is not computed yet.
-    pub income_is_open: bool,
-}
-
-/// Applies an event to its case; on refusal the case is as before.
-pub fn apply(case: &mut Case, event: &Event, around: &Around<'_>) -> Result<(), Refused> {
-    check(case, event, around)?;
-    change(case, event, around);
-    case.events.push(event.seq);
-    Ok(())
-}
-
-/// Whether an event's body asks for somebody who approves.
-pub const fn needs_lead(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::Approved { .. }
-            | Body::SentBack { .. }
-            | Body::Settled { .. }
-            | Body::Reopened { .. }
-            | Body::Withdrawn { .. }
-            | Body::UserAdded { .. }
-            | Body::UserEnded { .. }
-            | Body::TermsSet { .. }
-    )
-}
-
-/// Stages in which an event may happen.
-const fn stages(body: &Body) -> &'static [Stage] {
-    use Stage::{
-        Accepted, Acted, Approved, Assigned, Closed, Concluded, Disputed, Issued, Told, Visited,
-    };
-    match body {
-        Body::Assigned { .. } => &[Issued, Assigned, Accepted],
-        Body::Accepted { .. } => &[Assigned],
-        Body::Visited { .. } => &[Assigned, Accepted, Visited, Disputed],
-        Body::Computed { .. } => &[Issued, Assigned, Accepted, Visited, Disputed],
-        Body::Concluded { .. } => &[Assigned, Accepted, Visited],
-        Body::SentBack { .. } | Body::Approved { .. } => &[Concluded],
-        Body::Told { .. } => &[Approved],
-        Body::Objected { .. } => &[Told, Acted, Closed],
-        Body::Settled { .. } => &[Disputed],
-        Body::Acted { .. } => &[Approved, Told, Acted],
-        Body::Closed { .. } => &[Approved, Acted],
-        Body::Reopened { .. } => &[Closed],
-        Body::Withdrawn { .. } => &[Issued, Assigned, Accepted, Visited],
-        _ => Stage::ALL,
-    }
-}
-
-fn check(case: &Case, event: &Event, around: &Around<'_>) -> Result<(), Refused> {
+pub(super) fn check(case: &Case, event: &Event, around: &Around<'_>) -> Result<(), Refused> {
     if !stages(&event.body).contains(&case.stage) {
         return Err(Refused::new(
             format!(
@@ -119,13 +62,44 @@ fn check(case: &Case, event: &Event, around: &Around<'_>) -> Result<(), Refused>
         }
         Body::Noted { text: note, .. } => text("备注 note", note, 1),
         Body::Concluded { conclusion, .. } => check_conclusion(case, conclusion, around),
-        Body::SentBack { reason, .. }
-        | Body::Settled { reason, .. }
-        | Body::Reopened { reason, .. }
-        | Body::Withdrawn { reason, .. } => text("理由 reason", reason, REASON_CHARS_MIN),
+        Body::SentBack { reason, .. } => {
+            text("理由 reason", reason, REASON_CHARS_MIN)?;
+            if case.stage == Stage::Concluded || case.is_evidence_newer() {
+                return Ok(());
+            }
+            Err(Refused::new(
+                format!(
+                    "{}: 审核后比对情况未变 nothing has changed since it was approved",
+                    case.number()
+                ),
+                "当事人有异议的用 object 登记 record an objection with `object`",
+            ))
+        }
+        Body::Reopened { reason, .. } => text("理由 reason", reason, REASON_CHARS_MIN),
+        Body::Withdrawn { reason, .. } => {
+            text("理由 reason", reason, REASON_CHARS_MIN)?;
+            case.is_gone().then_some(()).ok_or_else(|| {
+                Refused::new(
+                    format!(
+                        "{}: 最近一期仍有此线索，不能撤回 the latest comparison still holds it",
+                        case.number()
+                    ),
+                    "请核查后认定；登记有误的认定为不属实 look into it and conclude",
+                )
+            })
+        }
+        Body::Settled { reason, .. } => {
+            text("理由 reason", reason, REASON_CHARS_MIN)?;
+            check_second(case, event, around)
+        }
         Body::Approved { reason, .. } => {
             text("审核意见 reason", reason, 1)?;
-            check_second(case, event, around)
+            check_second(case, event, around)?;
+            // What was concluded is judged again: terms, evidence or an income task may have changed meanwhile.
+            match &case.conclusion {
+                Some((conclusion, _)) => check_conclusion(case, conclusion, around),
+                None => Ok(()),
+            }
         }
         Body::Told {
             day, until, how, ..
@@ -144,6 +118,19 @@ fn check(case: &Case, event: &Event, around: &Around<'_>) -> Result<(), Refused>
                 ));
             }
             not_future(day.as_str(), event)?;
+            if case
+                .approved
+                .as_ref()
+                .is_none_or(|(approved, _)| day < approved)
+            {
+                return Err(Refused::new(
+                    format!(
+                        "{}: 告知日期早于审核 it was told before it was approved",
+                        case.number()
+                    ),
+                    "请核对日期 check the day",
+                ));
+            }
             let least = day.after(around.terms.days.objection);
             if *until < least {
                 return Err(Refused::new(
@@ -160,11 +147,20 @@ fn check(case: &Case, event: &Event, around: &Around<'_>) -> Result<(), Refused>
             who, grounds, day, ..
         } => {
             not_future(day.as_str(), event)?;
+            if case.conclusion.is_none() {
+                return Err(Refused::new(
+                    format!(
+                        "{}: 没有认定结果可以异议 there is no conclusion to object to",
+                        case.number()
+                    ),
+                    "需要重新核查的用 reopen use `reopen` to look into it again",
+                ));
+            }
             text("异议人 who", who, 1)?;
             text("异议理由 grounds", grounds, REASON_CHARS_MIN)
         }
         Body::Acted { act, .. } => check_act(case, act, event),
-        Body::Closed { reason, .. } => check_closing(case, reason),
+        Body::Closed { reason, .. } => check_closing(case, reason, event),
         _ => Ok(()),
     }
 }
@@ -198,19 +194,19 @@ fn not_future(day: &str, event: &Event) -> Result<(), Refused> {
 }
 
 fn check_visit(case: &Case, visit: &Visit, event: &Event) -> Result<(), Refused> {
-    let mut visitors: Vec<&str> = visit.visitors.iter().map(|name| name.trim()).collect();
+    let mut visitors: Vec<String> = visit.visitors.iter().map(|name| plain_name(name)).collect();
     visitors.sort_unstable();
     visitors.dedup();
-    if visitors.len() < 2 || visitors.iter().any(|name| name.is_empty()) {
+    if visitors.len() < 2 || visitors.iter().any(String::is_empty) {
         return Err(Refused::new(
             format!(
-                "{}: 核查须两人以上 two different people must look into it",
+                "{}: 核查须两名以上工作人员 two different people must look into it",
                 case.number()
             ),
             "请填写两名核查人 name both",
         ));
     }
-    for name in visitors {
+    for name in &visitors {
         text("核查人 visitor", name, 1)?;
     }
     not_future(visit.day.as_str(), event)?;
@@ -271,7 +267,7 @@ fn check_conclusion(
                     "{number}: 核实要点未答 the question {} is not answered",
                     question.name
                 ),
-                "要点全部答清后方可认定属实 answer every question before a clue is called true",
+                "要点全部答清后方可认定查实或部分属实 answer every question before a clue is called true",
             ));
         }
         if conclusion.outcome == Outcome::Confirmed && given == Some(&question.disproved_by) {
@@ -299,7 +295,7 @@ fn check_identity(case: &Case, conclusion: &Conclusion) -> Result<(), Refused> {
     if same == Answer::NotApplicable {
         return Err(Refused::new(
             format!(
-                "{}: “是否本人”应答是、否或不清楚 whether it is the same person is yes, no or unknown",
+                "{}: “是否同一人”只能填“是”“否”或“不清楚” whether it is the same person is yes, no or unknown",
                 case.number()
             ),
             "请更正 correct it",
@@ -309,25 +305,26 @@ fn check_identity(case: &Case, conclusion: &Conclusion) -> Result<(), Refused> {
     if conclusion.outcome.is_adverse() && (same == Answer::No || open) {
         return Err(Refused::new(
             format!(
-                "{}: 身份未核实为同一人，不能认定属实 it is not the same person, or not known to be",
+                "{}: 身份未核实为同一人，不能认定查实或部分属实 it is not the same person, or not known to be",
                 case.number()
             ),
-            "先核实比对登记是否为本人 settle the identity first",
+            "先核实是否为同一人 settle the identity first",
         ));
     }
     Ok(())
 }
 
-/// The second person is neither who recorded the conclusion nor one of those who visited.
+/// The second person is neither who recorded the conclusion, under whatever user, nor one of those who visited.
 fn check_second(case: &Case, event: &Event, around: &Around<'_>) -> Result<(), Refused> {
+    let acting = (around.person)(&event.by);
     let recorded = case
         .conclusion
         .as_ref()
-        .is_some_and(|(_, by)| *by == event.by);
+        .is_some_and(|(_, by)| (around.person)(by) == acting);
     if recorded || case.was_visited_by(around.title) {
         return Err(Refused::new(
             format!(
-                "{}: 认定和审核须为不同的人 who concluded or visited cannot approve",
+                "{}: 认定和审核须为不同的人 who concluded or visited cannot approve or settle",
                 case.number()
             ),
             "请另一名审核人办理 another lead must do it",
@@ -340,10 +337,11 @@ fn check_act(case: &Case, act: &Act, event: &Event) -> Result<(), Refused> {
     let number = case.number();
     text("依据或说明 reason", &act.reason, REASON_CHARS_MIN)?;
     let outcome = case.conclusion.as_ref().map(|(c, _)| c.outcome);
-    let allowed = match outcome {
-        Some(Outcome::Confirmed) => true,
-        Some(Outcome::Partly) => !matches!(act.measure, Measure::Cancel | Measure::Remove),
-        _ => matches!(act.measure, Measure::Keep | Measure::Rectify),
+    let allowed = match (outcome, act.measure) {
+        (_, Measure::Restore) => case.has_fallen_acts(),
+        (Some(Outcome::Confirmed), _) => true,
+        (Some(Outcome::Partly), measure) => !matches!(measure, Measure::Cancel | Measure::Remove),
+        (_, measure) => !measure.is_adverse(),
     };
     if !allowed {
         return Err(Refused::new(
@@ -351,192 +349,71 @@ fn check_act(case: &Case, act: &Act, event: &Event) -> Result<(), Refused> {
                 "{number}: 该结论不能“{}” the conclusion does not carry this",
                 act.measure.zh()
             ),
-            "取消、清退须查实；不属实、无法核实的只能保留或整改 see docs/DESK.md, Measures",
+            "取消、清退须查实；不属实、无法核实的只能继续享受或整改；恢复用于被撤销的认定 see docs/DESK.md, Measures",
         ));
     }
     let money = matches!(act.measure, Measure::Reduce | Measure::Recover);
-    if money != act.fen.is_some_and(|fen| fen > 0) {
+    let stated = act.fen.is_some_and(|fen| fen > 0);
+    if act.measure != Measure::Restore && (money != act.fen.is_some() || money != stated) {
         return Err(Refused::new(
             format!(
-                "{number}: 减发、追缴须填金额，其他不填 an amount belongs to reduce and recover, to these alone"
+                "{number}: 减发（每月）、追缴（总额）须填金额，其他措施不填 an amount belongs to reduce and recover, to these alone"
             ),
             "请核对金额 check the amount",
         ));
     }
-    let adverse = !matches!(act.measure, Measure::Keep | Measure::Rectify);
-    let waited = case
-        .objection_until
-        .as_ref()
-        .is_some_and(|until| event.day() > *until)
-        || case
-            .objections
-            .iter()
-            .any(|o| matches!(o.settled, Some((true, _))));
-    if adverse && !(waited && case.stage != Stage::Approved) {
+    if !act.measure.is_adverse() {
+        return Ok(());
+    }
+    if case.is_evidence_newer() {
         return Err(Refused::new(
             format!(
-                "{number}: 尚未告知或申辩期未满 the household was not told, or may still object"
+                "{number}: 认定后比对情况有变 later comparison brought other evidence than the conclusion rests on"
             ),
-            "先告知，申辩期满后再处理 tell it first and wait",
+            "请审核人退回重核 a lead sends it back",
+        ));
+    }
+    if case.stage == Stage::Approved || !case.may_follow(&event.day()) || !case.may_follow(&act.day)
+    {
+        return Err(Refused::new(
+            format!(
+                "{number}: 尚未告知，或申辩期未满 the household was not told, or may still object"
+            ),
+            "先告知，申辩期满后再处理；死亡停发按规定及时办理的，登记为整改 tell it first and wait; a payment stopped for a death is recorded as rectify",
         ));
     }
     Ok(())
 }
 
-fn check_closing(case: &Case, reason: &str) -> Result<(), Refused> {
+fn check_closing(case: &Case, reason: &str, event: &Event) -> Result<(), Refused> {
     text("销号说明 reason", reason, REASON_CHARS_MIN)?;
     let adverse = case
         .conclusion
         .as_ref()
         .is_some_and(|(c, _)| c.outcome.is_adverse());
-    if adverse && !case.is_task() && case.acts.is_empty() {
+    let ready = !adverse
+        || case.is_task()
+        || (case.acts_now().next().is_some() && case.may_follow(&event.day()));
+    let restored = !case.has_fallen_acts()
+        || adverse
+        || case.acts_now().any(|act| act.measure == Measure::Restore);
+    if !ready {
         return Err(Refused::new(
             format!(
-                "{}: 尚无处理措施，不能销号 no measure was taken",
+                "{}: 尚未告知、申辩期未满或无处理措施，不能销号 it was not told, may be objected to, or no measure was taken",
                 case.number()
             ),
-            "先登记处理情况 record the measure first",
+            "先告知并登记处理情况 tell the household and record the measure first",
+        ));
+    }
+    if !restored {
+        return Err(Refused::new(
+            format!(
+                "{}: 被撤销的认定已有处理措施，尚未恢复 what the overturned conclusion took away is not given back",
+                case.number()
+            ),
+            "先登记恢复 record `act --measure restore` first",
         ));
     }
     Ok(())
-}
-
-fn change(case: &mut Case, event: &Event, around: &Around<'_>) {
-    let mut matters = true;
-    match &event.body {
-        Body::FoundAgain {
-            period,
-            kind,
-            changed,
-            ..
-        } => {
-            case.last_found.clone_from(period);
-            case.found_again.push((period.clone(), changed.is_some()));
-            matters = changed.is_some();
-            if let Some(exhibits) = changed {
-                case.new.exhibits.clone_from(exhibits);
-            }
-            case.new.kind = *kind;
-        }
-        Body::NotFound { period, .. } => case.not_found.push(period.clone()),
-        Body::Assigned { township, due, .. } => {
-            case.new.township.clone_from(township);
-            case.due = Some(due.clone());
-            case.stage = Stage::Assigned;
-            case.accepted = None;
-        }
-        Body::Accepted { day, who, .. } => {
-            case.accepted = Some((day.clone(), who.clone()));
-            case.stage = Stage::Accepted;
-        }
-        Body::Visited { visit, .. } => {
-            case.visits.push(visit.clone());
-            if case.stage != Stage::Disputed {
-                case.stage = Stage::Visited;
-            }
-        }
-        Body::Computed { form, result, .. } => {
-            case.income = Some((form.clone(), result.clone()));
-            if case.stage != Stage::Disputed {
-                case.stage = Stage::Visited;
-            }
-        }
-        Body::Attached { name, sha256, .. } => {
-            matters = false;
-            case.documents.push(Document {
-                name: name.clone(),
-                sha256: sha256.clone(),
-            });
-        }
-        Body::Noted { text, .. } => {
-            matters = false;
-            case.notes.push(text.clone());
-        }
-        Body::Concluded { conclusion, .. } => {
-            case.conclusion = Some((conclusion.clone(), event.by.clone()));
-            case.stage = Stage::Concluded;
-        }
-        Body::SentBack { .. } => {
-            case.conclusion = None;
-            case.stage = Stage::Visited;
-            case.due = Some(event.day().after(around.terms.days.visit));
-        }
-        Body::Approved { .. } => {
-            case.approved = Some((event.day(), event.by.clone()));
-            case.due = Some(event.day().after(around.terms.days.act));
-            case.stage = Stage::Approved;
-        }
-        Body::Told { until, .. } => {
-            case.objection_until = Some(until.clone());
-            case.due = Some(until.after(around.terms.days.act));
-            case.stage = Stage::Told;
-        }
-        Body::Objected {
-            day, who, grounds, ..
-        } => {
-            case.objections.push(Objection {
-                day: day.clone(),
-                who: who.clone(),
-                grounds: grounds.clone(),
-                from: case.stage,
-                settled: None,
-            });
-            case.closed = None;
-            case.stage = Stage::Disputed;
-        }
-        Body::Settled { upheld, reason, .. } => settle(case, *upheld, reason, event, around),
-        Body::Acted { act, .. } => {
-            case.acts.push(act.clone());
-            case.stage = Stage::Acted;
-        }
-        Body::Closed { .. } => close(case, event),
-        Body::Reopened { .. } => back_to_work(case, event, around),
-        Body::Withdrawn { .. } => {
-            case.withdrawn = true;
-            close(case, event);
-        }
-        _ => matters = false,
-    }
-    if matters {
-        case.version = event.seq;
-    }
-}
-
-fn close(case: &mut Case, event: &Event) {
-    case.closed = Some(event.day());
-    case.stage = Stage::Closed;
-}
-
-fn settle(case: &mut Case, upheld: bool, reason: &str, event: &Event, around: &Around<'_>) {
-    let Some(objection) = case.objections.last_mut() else {
-        return;
-    };
-    objection.settled = Some((upheld, reason.to_owned()));
-    let from = objection.from;
-    if upheld {
-        // Back to where it stood; what was closed is to be closed again, after a look at what was done.
-        case.stage = match from {
-            Stage::Closed if case.acts.is_empty() => Stage::Approved,
-            Stage::Closed => Stage::Acted,
-            other => other,
-        };
-        case.due = Some(event.day().after(around.terms.days.act));
-    } else {
-        back_to_work(case, event, around);
-    }
-}
-
-/// Everything that followed from the conclusion waits for a new one; measures that were taken stay recorded.
-fn back_to_work(case: &mut Case, event: &Event, around: &Around<'_>) {
-    case.conclusion = None;
-    case.approved = None;
-    case.objection_until = None;
-    case.closed = None;
-    case.withdrawn = false;
-    case.due = Some(event.day().after(around.terms.days.visit));
-    case.stage = if case.visits.is_empty() && case.income.is_none() {
-        Stage::Accepted
-    } else {
-        Stage::Visited
-    };
 }
