@@ -17,6 +17,7 @@ use crate::evaluation::explanation::{self, ExplainOptions};
 use crate::evaluation::{self, EvaluateOptions};
 use crate::intake::State;
 use crate::purge;
+use crate::readiness::{ReadinessOptions, readiness};
 use crate::replay::{self, ReplayOptions};
 use crate::run::{self, RunOptions, side_words};
 
@@ -42,6 +43,13 @@ enum Command {
     Worker,
     /// 进度 | Say what was accepted and what is missing
     Status(ExchangeOptions),
+    /// 报送情况 | Who has delivered what, in time or late, how fresh, and what was refused
+    Readiness {
+        #[command(flatten)]
+        exchange: ExchangeOptions,
+        #[command(flatten)]
+        options: ReadinessOptions,
+    },
     /// 评估 | Precision, recall and F1 of the last run against a file of true pairs
     Evaluate {
         #[command(flatten)]
@@ -110,6 +118,10 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Status(options) => {
             let desk = Desk::with(home, options.exchange, State::look(home.state()))?;
             desk.status(&console)
+        }
+        Command::Readiness { exchange, options } => {
+            let desk = Desk::with(home, exchange.exchange, State::look(home.state()))?;
+            readiness(home, &desk, &console, &options)
         }
         Command::Evaluate { exchange, options } => {
             let desk = Desk::with(home, exchange.exchange, State::look(home.state()))?;

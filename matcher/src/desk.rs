@@ -122,6 +122,7 @@ impl Desk {
                 )),
                 Err(Problem::Refused { place, refusal }) => {
                     rejected += 1;
+                    ledger.refuse(&digest, file.header.from.0.as_str(), &clock.now(), &refusal)?;
                     let problem = Problem::Refused { place, refusal };
                     console.note(&format!("{problem} (exit code {})", problem.exit_code()));
                 }

@@ -34,6 +34,40 @@ pub struct Accepted {
     pub snapshot: String,
 }
 
+/// An accepted delivery, superseded and purged ones too.
+pub struct Delivery {
+    /// Dataset that was encoded.
+    pub dataset: String,
+    /// Register in whose context.
+    pub register: String,
+    /// When it was accepted, UTC.
+    pub accepted: String,
+    /// Day for which the data hold.
+    pub as_of: String,
+}
+
+impl Delivery {
+    /// Day on which it was accepted.
+    pub fn day(&self) -> &str {
+        self.accepted.split('T').next().unwrap_or_default()
+    }
+}
+
+/// A file that was refused.
+#[derive(serde::Serialize)]
+pub struct Refused {
+    /// SHA-256 of its header, hexadecimal.
+    pub header_sha256: String,
+    /// Who its header says sent it.
+    pub sender: String,
+    /// Day of the refusal.
+    pub day: String,
+    /// Exit code.
+    pub code: u8,
+    /// Reason in words.
+    pub why: String,
+}
+
 /// The ledger of one matcher.
 pub struct Ledger {
     connection: Connection,
@@ -70,6 +104,13 @@ impl Ledger {
                      header_sha256 TEXT PRIMARY KEY,
                      purged TEXT NOT NULL,
                      reason TEXT NOT NULL
+                 ) STRICT;
+                 CREATE TABLE IF NOT EXISTS refusal (
+                     header_sha256 TEXT PRIMARY KEY,
+                     sender TEXT NOT NULL,
+                     refused TEXT NOT NULL,
+                     code INTEGER NOT NULL,
+                     why TEXT NOT NULL
                  ) STRICT;
                  CREATE TABLE IF NOT EXISTS log (
                      place INTEGER PRIMARY KEY,
@@ -396,6 +437,75 @@ impl Ledger {
                 },
             )
         })
+    }
+
+    /// Every delivery that was accepted under an agreement, in its order.
+    pub fn deliveries(&self, agreement: &Agreement) -> Result<Vec<Delivery>, Problem> {
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT dataset, register, accepted, as_of FROM message WHERE agreement = ?1 AND epoch = ?2
+                 ORDER BY accepted, sender, seq",
+            )
+            .map_err(|error| failed(&error))?;
+        let place = params![agreement.digest().to_hex(), agreement.epoch().0];
+        let rows = statement
+            .query_map(place, |row| {
+                Ok(Delivery {
+                    dataset: row.get(0)?,
+                    register: row.get(1)?,
+                    accepted: row.get(2)?,
+                    as_of: row.get(3)?,
+                })
+            })
+            .map_err(|error| failed(&error))?;
+        rows.collect::<Result<_, _>>()
+            .map_err(|error| failed(&error))
+    }
+
+    /// Notes a file that was refused; who sent it is what its header claims.
+    pub fn refuse(
+        &self,
+        header_sha256: &[u8; 32],
+        sender: &str,
+        now: &str,
+        refusal: &Refusal,
+    ) -> Result<(), Problem> {
+        self.connection
+            .execute(
+                "INSERT OR IGNORE INTO refusal VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    hex(header_sha256),
+                    sender,
+                    now,
+                    refusal.exit_code(),
+                    refusal.headline_zh()
+                ],
+            )
+            .map(|_| ())
+            .map_err(|error| failed(&error))
+    }
+
+    /// Files that were refused, in the order of the days.
+    pub fn refusals(&self) -> Result<Vec<Refused>, Problem> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT header_sha256, sender, refused, code, why FROM refusal ORDER BY refused, header_sha256")
+            .map_err(|error| failed(&error))?;
+        let rows = statement
+            .query_map([], |row| {
+                let refused: String = row.get(2)?;
+                Ok(Refused {
+                    header_sha256: row.get(0)?,
+                    sender: row.get(1)?,
+                    day: refused.chars().take(10).collect(),
+                    code: row.get(3)?,
+                    why: row.get(4)?,
+                })
+            })
+            .map_err(|error| failed(&error))?;
+        rows.collect::<Result<_, _>>()
+            .map_err(|error| failed(&error))
     }
 
     /// The latest accepted submission of every dataset and register under an agreement, in name order.

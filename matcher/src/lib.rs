@@ -37,6 +37,7 @@ pub mod log;
 pub mod merge;
 pub mod plan;
 pub mod purge;
+mod readiness;
 pub mod refine;
 pub mod replay;
 pub mod run;

@@ -9,6 +9,7 @@ mod log;
 mod malformed;
 mod one_error;
 mod openings;
+mod readiness;
 mod refine;
 mod risk;
 mod snapshots;

@@ -3,67 +3,11 @@
 //! Invariant under test: docs/DESK.md, "Township sheets". LibreOffice's part: tests/sheets/roundtrip.py.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use calamine::{Data, Reader, open_workbook_auto};
+use hedui_tests::workbook::Book;
 use serde_json::Value;
 
 use super::{cases, desk, must, object};
-
-/// Cells of all sheets as text, to be changed and written by another program than the one that made them.
-struct Book(Vec<(String, Vec<Vec<String>>)>);
-
-impl Book {
-    fn open(path: &Path) -> Self {
-        let mut book = open_workbook_auto(path).expect("workbook");
-        let text = |cell: &Data| match cell {
-            Data::Empty => String::new(),
-            other => other.to_string(),
-        };
-        let names = book.sheet_names();
-        let sheets = names.into_iter().map(|name| {
-            let range = book.worksheet_range(&name).expect("sheet");
-            let rows = range
-                .rows()
-                .map(|row| row.iter().map(text).collect())
-                .collect();
-            (name, rows)
-        });
-        Self(sheets.collect())
-    }
-
-    fn sheet(&mut self, name: &str) -> &mut Vec<Vec<String>> {
-        &mut self.0.iter_mut().find(|(n, _)| n == name).expect("sheet").1
-    }
-
-    /// Fills in a row that holds `number` in its first cell.
-    fn fill(&mut self, sheet: &str, row_of: impl Fn(&[String]) -> bool, cells: &[(&str, &str)]) {
-        let rows = self.sheet(sheet);
-        let heads = rows[1].clone();
-        let row = rows
-            .iter_mut()
-            .skip(2)
-            .find(|row| row_of(row))
-            .expect("row");
-        for (head, text) in cells {
-            let at = heads.iter().position(|h| h == head).expect("column");
-            row[at] = (*text).to_owned();
-        }
-    }
-
-    fn write(&self, path: &Path) {
-        let mut book = rust_xlsxwriter::Workbook::new();
-        for (name, rows) in &self.0 {
-            let sheet = book.add_worksheet().set_name(name).expect("name");
-            for (row, cells) in (0..).zip(rows) {
-                for (column, cell) in (0..).zip(cells) {
-                    sheet.write_string(row, column, cell).expect("cell");
-                }
-            }
-        }
-        book.save(path).expect("saved");
-    }
-}
 
 /// What a township fills in for a case that it finds true.
 const TRUE: [(&str, &str); 10] = [

@@ -310,44 +310,47 @@ pub fn clues(site: &Site) -> Done {
     site.must("hedui-agent", "minzheng", &args, &[0])
 }
 
-/// The clue desk takes the clues over, hands them down and reports; its reports lie in `reports/`.
-pub fn desk(site: &Site) -> Done {
-    let day = "2016-07-01";
-    let must = |user: &str, args: &[&str]| {
-        let done = site.desk(user, day, args);
-        assert!(
-            done.code == 0,
-            "hedui-desk {args:?}: {}\n{}",
-            done.stdout,
-            done.stderr
-        );
-        done
-    };
-    must(
-        "lead",
-        &[
-            "new",
-            "--practice",
-            "--office",
-            "远安县民政局",
-            "--title",
-            "李审核",
-        ],
-    );
+/// A desk for practice with a lead and a clerk.
+pub fn open_desk(site: &Site) {
     let passphrase = site.passphrase.to_string_lossy().into_owned();
+    let new = [
+        "new",
+        "--practice",
+        "--office",
+        "远安县民政局",
+        "--title",
+        "李敏",
+    ];
+    at_desk(site, "lead", &new);
     let add = [
         "user",
         "add",
         "clerk",
         "--title",
-        "王经办",
+        "王强",
         "--new-passphrase-file",
         &passphrase,
     ];
-    must("lead", &add);
-    must("clerk", &["take", "clues/clues.json"]);
-    must("clerk", &["assign", "--all"]);
-    must("clerk", &["report", "--out", "reports"])
+    at_desk(site, "lead", &add);
+}
+
+/// The clue desk takes the clues over, hands them down and reports; its reports lie in `reports/`.
+pub fn desk(site: &Site) -> Done {
+    open_desk(site);
+    at_desk(site, "clerk", &["take", "clues/clues.json"]);
+    at_desk(site, "clerk", &["assign", "--all"]);
+    at_desk(site, "clerk", &["report", "--out", "reports"])
+}
+
+fn at_desk(site: &Site, user: &str, args: &[&str]) -> Done {
+    let done = site.desk(user, "2016-07-01", args);
+    assert!(
+        done.code == 0,
+        "hedui-desk {args:?}: {}\n{}",
+        done.stdout,
+        done.stderr
+    );
+    done
 }
 
 /// All files below a folder, in name order.

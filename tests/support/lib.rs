@@ -12,3 +12,5 @@ pub mod parties;
 pub mod received;
 pub mod run;
 pub mod score;
+pub mod workbook;
+pub mod year;

@@ -165,3 +165,46 @@ fn every_test_that_the_threat_model_names_is_there() {
         assert!(all.contains(&format!("fn {name}()")), "no test `{name}`");
     }
 }
+
+/// The list of dependencies names every direct one with the version that is locked.
+#[test]
+fn the_dependency_list_is_what_is_locked() {
+    let read = |name: &str| fs::read_to_string(workspace().join(name)).expect("file");
+    let (manifest, lock, list) = (
+        read("Cargo.toml"),
+        read("Cargo.lock"),
+        read("docs/DEPENDENCIES.md"),
+    );
+    let section = manifest
+        .split("[workspace.dependencies]")
+        .nth(1)
+        .and_then(|rest| rest.split("\n[").next())
+        .expect("dependencies");
+    let mut seen = 0;
+    for line in section.lines() {
+        let Some((name, rest)) = line.split_once(" = ") else {
+            continue;
+        };
+        if line.starts_with('#') || rest.contains("path = ") {
+            continue;
+        }
+        let renamed = rest
+            .split("package = \"")
+            .nth(1)
+            .and_then(|r| r.split('"').next());
+        let name = renamed.unwrap_or(name);
+        let row = list
+            .lines()
+            .find(|row| row.starts_with(&format!("| {name} | ")))
+            .unwrap_or_else(|| panic!("{name} is not in docs/DEPENDENCIES.md"));
+        let version = row.split(" | ").nth(1).expect("version");
+        let locked = format!("name = \"{name}\"\nversion = \"{version}\"");
+        assert!(
+            lock.contains(&locked),
+            "{name}: {version} is not what is locked"
+        );
+        seen += 1;
+    }
+    let rows = list.lines().filter(|l| l.starts_with("| ")).count() - 1;
+    assert_eq!(rows, seen, "the list names what is no direct dependency");
+}

@@ -228,6 +228,33 @@ pub fn unit_of(roll: &Roll, person: usize, local: &[LocalValue]) -> String {
     }
 }
 
+/// How well a row speaks for its unit, lowest first, and its township and village.
+type Ranked = ((bool, u64), (String, String));
+
+/// Township and village of every unit: of its applicant's row, else of its first. Somebody who owes support and lives
+/// elsewhere is looked into where the unit is.
+pub fn places_of(roll: &Roll) -> BTreeMap<String, (String, String)> {
+    let mut best: BTreeMap<String, Ranked> = BTreeMap::new();
+    for (at, person) in roll.persons.iter().enumerate() {
+        for (row, local) in person.rows.iter().zip(&person.local) {
+            let text = |name: &str| local_text(roll, local, name).unwrap_or_default();
+            let rank = (text("role") != "applicant", *row);
+            let place = || (text("township").to_owned(), text("village").to_owned());
+            let unit = unit_of(roll, at, local);
+            match best.get_mut(&unit) {
+                Some(known) if known.0 <= rank => {}
+                Some(known) => *known = (rank, place()),
+                None => {
+                    best.insert(unit, (rank, place()));
+                }
+            }
+        }
+    }
+    best.into_iter()
+        .map(|(unit, (_, place))| (unit, place))
+        .collect()
+}
+
 /// Text of a local column.
 pub fn local_text<'a>(roll: &Roll, local: &'a [LocalValue], name: &str) -> Option<&'a str> {
     let at = roll.local_names.iter().position(|n| n == name)?;

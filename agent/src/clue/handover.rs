@@ -11,7 +11,7 @@ use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::message::result::Outcome;
 
-use super::evaluate::{Findings, categories, local_text, unit_of};
+use super::evaluate::{Findings, categories, unit_of};
 use super::sheet::{Line, Source};
 use crate::mapping::translate::LocalValue;
 
@@ -129,11 +129,11 @@ pub(super) fn write_units(path: &Path, source: &Source<'_>) -> Result<(), Proble
             .chain(others.iter().map(|(_, name)| name.as_str()));
         writer.write_record(head).map_err(failed)?;
         for (name, unit) in &units {
-            let text = |wanted: &str| local_text(roll, unit.local, wanted).unwrap_or_default();
+            let (township, village) = source.places.get(name).cloned().unwrap_or_default();
             let mut row = vec![
                 name.clone(),
-                text("township").to_owned(),
-                text("village").to_owned(),
+                township,
+                village,
                 unit.rows.len().to_string(),
                 unit.registers.len().to_string(),
             ];

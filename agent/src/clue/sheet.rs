@@ -75,6 +75,8 @@ pub struct Source<'a> {
     pub evidence: &'a [Evidence],
     /// Registers of the result, as the matcher counts them.
     pub registers: &'a [Register],
+    /// Township and village of every unit.
+    pub places: &'a BTreeMap<String, (String, String)>,
     /// Period in the reports.
     pub period: &'a str,
 }
@@ -98,6 +100,7 @@ impl Source<'_> {
                 .unwrap_or_default()
                 .to_owned()
         };
+        let place = self.places.get(&finding.unit);
         let shown = |kinds: &[FieldKind]| {
             let fields = self.agreement.fields().iter().zip(&person.shown);
             let words: Vec<&str> = fields
@@ -110,8 +113,12 @@ impl Source<'_> {
             number: finding.number.clone(),
             category: finding.category.clone(),
             unit: finding.unit.clone(),
-            township: text("township"),
-            village: text("village"),
+            township: place
+                .map(|(township, _)| township.clone())
+                .unwrap_or_default(),
+            village: place
+                .map(|(_, village)| village.clone())
+                .unwrap_or_default(),
             name: shown(&[FieldKind::CnName, FieldKind::PersonName]),
             id: shown(&[FieldKind::CnResidentId]),
             role: self.rules.word(&text("role")),
@@ -251,13 +258,11 @@ fn cells(line: &Line) -> [String; 16] {
 pub fn by_township(source: &Source<'_>, findings: &[Finding]) -> BTreeMap<(String, String), u64> {
     let mut counts = BTreeMap::new();
     for finding in findings {
-        let Some(exhibit) = finding.exhibits.first() else {
-            continue;
+        let place = source.places.get(&finding.unit);
+        let township = match place {
+            Some((township, _)) if !township.is_empty() => township.clone(),
+            _ => "未注明".to_owned(),
         };
-        let local = &source.roll.persons[exhibit.person].local[exhibit.roll_row];
-        let township = local_text(source.roll, local, "township")
-            .unwrap_or("未注明")
-            .to_owned();
         *counts
             .entry((finding.category.clone(), township))
             .or_default() += 1;

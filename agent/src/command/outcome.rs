@@ -21,7 +21,7 @@ use hedui_protocol::refusal::Refusal;
 use super::agreement::COUNTY_RULES;
 use super::mailbox::{send_tickets, tickets_of};
 use super::post::{ExchangeOptions, received};
-use crate::clue::evaluate::{Findings, Period, categories, evaluate};
+use crate::clue::evaluate::{Findings, Period, categories, evaluate, places_of};
 use crate::clue::rules::Rules;
 use crate::clue::sheet;
 use crate::clusters;
@@ -167,7 +167,9 @@ pub fn results(
             today: today.replace('-', "").parse().unwrap_or(0),
         };
         let findings = evaluate(&agreement, &rules, &roll, &opened.evidence, &period)?;
+        let places = places_of(&roll);
         let source = sheet::Source {
+            places: &places,
             agreement: &agreement,
             rules: &rules,
             roll: &roll,

@@ -56,6 +56,12 @@ impl Clock {
             .unwrap_or(0)
     }
 
+    /// Days from a day `YYYY-MM-DD` to today; `None` if it is no day.
+    pub fn days_since(&self, day: &str) -> Option<i64> {
+        let day = NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()?;
+        Some(self.day.signed_duration_since(day).num_days())
+    }
+
     /// `days` after today as `YYYY-MM-DD`.
     pub fn after(&self, days: u32) -> String {
         let later = self

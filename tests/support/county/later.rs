@@ -3,12 +3,13 @@
 //! every delta that touches the roll stands in `truth/quarters.csv`.
 //! Sizes: shared evidence on county registers (eight to eleven payments per resident and year).
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use super::County;
 use super::dice::Dice;
-use super::registers::{cells, dashed, empty, house, vehicle};
+use super::registers::{Register, cells, dashed, empty, house, vehicle};
 use super::write::{file_name, one};
 
 /// Quarters after the snapshot, first month of each.
@@ -24,11 +25,19 @@ pub const QUARTERS: [(&str, u32); 6] = [
 /// Persons of the roll per quarter and kind who get a row that makes a new clue.
 const NEW_CLUES: usize = 3;
 
-/// Writes `quarters/<quarter>/` with the new rows of four registers, and the truth about them.
-pub fn quarters(county: &County, seed: u64, folder: &Path) -> io::Result<()> {
+/// New rows of one quarter and the truth about those that touch the roll.
+pub struct Delta {
+    /// Quarter.
+    pub quarter: &'static str,
+    /// New rows by register.
+    pub registers: BTreeMap<&'static str, Register>,
+    /// Register, unit and person of every new row of somebody on the roll.
+    pub truth: Vec<(&'static str, usize, usize)>,
+}
+
+/// New rows of every quarter after the snapshot.
+pub fn deltas(county: &County, seed: u64) -> Vec<Delta> {
     let mut dice = Dice::new(seed ^ 0x5155_4152);
-    let mut truth = csv::Writer::from_path(folder.join("truth/quarters.csv"))?;
-    truth.write_record(["quarter", "register", "unit", "person"])?;
     let people = &county.people;
     let living: Vec<usize> = (0..people.all.len())
         .filter(|p| people.all[*p].died == 0 && !people.all[*p].outsider && people.age(*p) >= 18)
@@ -44,10 +53,9 @@ pub fn quarters(county: &County, seed: u64, folder: &Path) -> io::Result<()> {
         .flat_map(|unit| unit.persons.iter().chain(&unit.supporters).chain(&unit.kin))
         .copied()
         .collect();
-    for (quarter, first) in QUARTERS {
-        let target = folder.join("quarters").join(quarter);
-        std::fs::create_dir_all(&target)?;
+    let quarter = |(quarter, first): (&'static str, u32)| {
         let mut registers = empty();
+        let mut truth = Vec::new();
         // Per 10,000 residents and quarter: vehicles 55, houses 25, deaths 21.
         for (name, rate) in [("jidongche", 55), ("budongchan", 25), ("siwang", 21)] {
             let Some(register) = registers.get_mut(name) else {
@@ -73,12 +81,33 @@ pub fn quarters(county: &County, seed: u64, folder: &Path) -> io::Result<()> {
                 };
                 register.write(people, person, &facts, &mut dice);
                 if planted {
-                    let number = &county.units[unit].number;
-                    truth.write_record([quarter, name, number, &person.to_string()])?;
+                    truth.push((name, unit, person));
                 }
             }
             register.shuffle(&mut dice);
+        }
+        Delta {
+            quarter,
+            registers,
+            truth,
+        }
+    };
+    QUARTERS.into_iter().map(quarter).collect()
+}
+
+/// Writes `quarters/<quarter>/` with the new rows of three registers, and the truth about them.
+pub fn quarters(county: &County, seed: u64, folder: &Path) -> io::Result<()> {
+    let mut truth = csv::Writer::from_path(folder.join("truth/quarters.csv"))?;
+    truth.write_record(["quarter", "register", "unit", "person"])?;
+    for delta in deltas(county, seed) {
+        let target = folder.join("quarters").join(delta.quarter);
+        std::fs::create_dir_all(&target)?;
+        for register in delta.registers.values().filter(|r| !r.rows.is_empty()) {
             one(register, register.format, &target.join(file_name(register)))?;
+        }
+        for (name, unit, person) in &delta.truth {
+            let number = &county.units[*unit].number;
+            truth.write_record([delta.quarter, name, number, &person.to_string()])?;
         }
     }
     truth.flush()

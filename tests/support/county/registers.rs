@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::dice::Dice;
-use super::errors::{Change, Class, Ident, distort};
+use super::errors::{Change, Class, Ident, distort, ident};
 use super::people::People;
 
 /// An identity column of a register.
@@ -108,6 +108,16 @@ impl Register {
         if twice {
             self.push(person, &ident, facts, changes);
         }
+    }
+
+    /// Brings a row's identity cells back to what is true, as its keeper does when a correction is asked for.
+    pub fn correct(&mut self, people: &People, at: usize) {
+        let row = &mut self.rows[at];
+        let ident = ident(people, row.person);
+        for (cell, (_, part)) in row.cells.iter_mut().zip(self.idents) {
+            *cell = text(*part, &ident);
+        }
+        row.changes.clear();
     }
 
     /// Brings the rows into an order that says nothing.

@@ -110,7 +110,11 @@ fn trouble(row: &Row, why: String, conflict: bool) -> Trouble {
         },
         row: row.row,
         what: row.number.clone(),
-        why,
+        // A refusal names the case itself; the list does already.
+        why: match why.strip_prefix(&format!("{}: ", row.number)) {
+            Some(rest) => rest.to_owned(),
+            None => why,
+        },
         conflict,
     }
 }

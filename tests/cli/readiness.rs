@@ -1,0 +1,83 @@
+//! Who has delivered what: in time, late, missing, overdue, refused. In: two deliveries and a broken file. Out: passes, or a
+//! standing that is not what happened. Invariant under test: a refused file is listed with its reason, and nothing of it
+//! counts as delivered. Specification: docs/OPERATIONS.md, "Readiness".
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::{assert_refused, sealed, site};
+
+#[test]
+fn deliveries_are_in_time_late_missing_or_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut site = site(folder.path());
+    let say = |site: &hedui_tests::run::Site, due: &[&str]| -> Value {
+        let args = [&["readiness", "--json"], due].concat();
+        let done = site.must("hedui-matcher", "centre", &args, &[0]);
+        serde_json::from_str(&done.stdout).expect("one JSON object")
+    };
+    let standing = |said: &Value, name: &str| {
+        let lines = said["datasets"].as_array().expect("list");
+        let line = lines.iter().find(|l| l["dataset"] == name).expect("line");
+        line["standing"].as_str().expect("word").to_owned()
+    };
+    site.must(
+        "hedui-agent",
+        "office",
+        &["submit", "roll.csv", "--dataset", "roll"],
+        &[0],
+    );
+    site.must(
+        "hedui-agent",
+        "police",
+        &["submit", "register.csv", "--dataset", "police"],
+        &[0],
+    );
+    site.must("hedui-matcher", "centre", &["readiness"], &[0]);
+    // Lying in the folder is not delivered: the matcher has taken nothing in.
+    let before = say(&site, &["--due", "2026-01-01"]);
+    assert_eq!(
+        (standing(&before, "roll"), standing(&before, "police")),
+        ("overdue".into(), "overdue".into())
+    );
+    assert_eq!(
+        standing(&say(&site, &["--due", "2026-01-09"]), "police"),
+        "missing"
+    );
+    // A byte of the register's delivery is turned on its way.
+    let file = sealed(&site, "submission-police").remove(0);
+    let good = fs::read(&file).expect("file");
+    let mut bad = good.clone();
+    let last = bad.len() - 1;
+    bad[last] ^= 1;
+    fs::write(&file, bad).expect("file");
+    let intake = site.run("hedui-matcher", "centre", &["intake"]);
+    assert_eq!(intake.code, 1, "{}{}", intake.stdout, intake.stderr);
+    let after = say(
+        &site,
+        &["--due", "2026-01-02", "--due", "police=2026-01-09"],
+    );
+    assert_eq!(
+        (standing(&after, "roll"), standing(&after, "police")),
+        ("delivered".into(), "missing".into())
+    );
+    let refused = after["refused"].as_array().expect("list");
+    assert_eq!(refused.len(), 1);
+    assert_eq!(
+        (&refused[0]["sender"], &refused[0]["code"]),
+        (&Value::from("police"), &Value::from(20))
+    );
+    fs::write(&file, good).expect("file");
+    site.today = "2026-01-11".to_owned();
+    site.must("hedui-matcher", "centre", &["intake"], &[0]);
+    let late = say(&site, &["--due", "2026-01-09"]);
+    assert_eq!(
+        (standing(&late, "roll"), standing(&late, "police")),
+        ("delivered".into(), "late".into())
+    );
+    for due in ["2026-13-01", "polize=2026-01-01", "police="] {
+        let done = site.run("hedui-matcher", "centre", &["readiness", "--due", due]);
+        assert_refused(&done, &[64, 10], due);
+    }
+}
