@@ -81,3 +81,31 @@ fn deliveries_are_in_time_late_missing_or_refused() {
         assert_refused(&done, &[64, 10], due);
     }
 }
+
+#[test]
+fn the_same_data_are_delivered_anew_once_the_matcher_has_deleted_them() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut site = site(folder.path());
+    let round = |site: &hedui_tests::run::Site| {
+        site.must(
+            "hedui-agent",
+            "office",
+            &["submit", "roll.csv", "--dataset", "roll"],
+            &[0],
+        );
+        site.must(
+            "hedui-agent",
+            "police",
+            &["submit", "register.csv", "--dataset", "police"],
+            &[0],
+        );
+        site.must("hedui-matcher", "centre", &["run"], &[0]);
+        sealed(site, "submission-police").len()
+    };
+    assert_eq!(round(&site), 1);
+    assert_eq!(round(&site), 1, "the same delivery keeps its number");
+    // Retention is ninety days: on the ninety-second the tables are gone, and with them what the old message said.
+    site.today = "2026-04-04".to_owned();
+    assert_eq!(round(&site), 2);
+    site.must("hedui-agent", "office", &["results"], &[0]);
+}

@@ -293,11 +293,19 @@ fn claim(
     let subject = format!("{line}/{}/{}", draft.kind.word(), draft.about);
     let reply = draft.in_reply_to.map(|r| r.0).unwrap_or_default();
     let content = hex(&sha256(&[&draft.to.key_id().0, &reply, &draft.content]));
-    // Only the latest content of a subject keeps its number: going back to an older one is a new message.
+    // Only the latest content of a subject keeps its number: going back to an older one is a new message. So is the same
+    // content once its receiver has deleted what it had of it, and would refuse the old message.
+    let is_kept = |claim: &Claim| {
+        let age = claim
+            .created
+            .get(..10)
+            .and_then(|day| clock.days_since(day));
+        age.is_none_or(|days| days <= i64::from(agreement.text().retention_days))
+    };
     if let Some(claim) = claims
         .latest
         .get(&subject)
-        .filter(|claim| claim.content == content)
+        .filter(|claim| claim.content == content && is_kept(claim))
     {
         return Ok(claim.clone());
     }

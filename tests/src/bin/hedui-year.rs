@@ -135,7 +135,7 @@ fn main() {
         );
         defects = now;
         println!(
-            "{period}: {fresh} new, {again} known untrue, {count} figures reckoned again, {now} cells of the roll to correct; \
+            "{period}: {fresh} new, {again} known untrue, {count} figures reckoned again, {now} cells of the forestry register to correct; \
              compared in {compared_in:.1} s, worked in {:.1} s",
             started.elapsed().as_secs_f64() - compared_in
         );
@@ -152,9 +152,9 @@ fn main() {
     );
 }
 
-/// Cells of the roll that its own check calls damaged, masked, fillers or contradictory.
+/// Cells of the forestry register, kept by village clerks, that its own check calls damaged, masked, fillers or contradictory.
 fn defects_of(site: &Site) -> u64 {
-    let mapping = county_run::mapping_of(site, "dibao");
+    let mapping = county_run::mapping_of(site, "linye");
     let args = [
         "check",
         &mapping,
@@ -162,7 +162,7 @@ fn defects_of(site: &Site) -> u64 {
         "county/gazetteer.csv",
         "--json",
     ];
-    let done = site.must("hedui-agent", "minzheng", &args, &[0, 1]);
+    let done = site.must("hedui-agent", "linye", &args, &[0, 1]);
     let report: Value = serde_json::from_str(&done.stdout).expect("JSON");
     let fields = report["fields"].as_array().expect("fields");
     let of = |field: &Value| -> u64 {
