@@ -364,3 +364,14 @@ impl std::ops::Deref for InForce {
 #[cfg(test)]
 #[path = "agreement_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "limit_tests.rs"]
+mod limit_tests;
+
+#[cfg(test)]
+#[path = "rule_tests.rs"]
+mod rule_tests;
+
+#[cfg(test)]
+pub(crate) mod sample;
