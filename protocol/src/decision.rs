@@ -286,6 +286,125 @@ mod tests {
         assert!(!p.admits(&pair(1 | 32, 0), 63) && !p.admits(&pair(1, 32), 63));
     }
 
+    fn pair(agree: u16, differ: u16, outcome: Outcome, weight: Option<i16>) -> Pair {
+        Pair {
+            roll: Handle([1; 16]),
+            register: Handle([2; 16]),
+            agree,
+            differ,
+            outcome,
+            weight,
+        }
+    }
+
+    #[test]
+    fn bits_are_hundredths_within_a_row() {
+        for (bits, hundredths) in [
+            (4.3, 430),
+            (-3.0, -300),
+            (0.005, 1),
+            (0.004, 0),
+            (1e9, i16::MAX),
+            (-1e9, i16::MIN),
+        ] {
+            assert_eq!(centibits(bits), hundredths, "{bits}");
+        }
+    }
+
+    /// What is open after the keys is refined: on one key, on two where class A differs, a conflict where that is agreed.
+    #[test]
+    fn what_the_keys_leave_open_is_a_candidate() {
+        let mut p = policy(0);
+        for (agree, differ, candidate) in [
+            (2, 0, true),
+            (2, 8, true),
+            (16, 0, true),
+            (32, 0, true),
+            (0, 0, false),
+            (1, 0, false),
+            (2 | 8, 0, false),
+            (1, 2, false),
+            (16, 1, false),
+            (16 | 32, 1, true),
+        ] {
+            let found = p.is_candidate(agree, differ);
+            assert_eq!(found, candidate, "{agree:b} {differ:b}");
+        }
+        p.confirm_conflicts = true;
+        assert!(p.is_candidate(1, 2) && !p.is_candidate(1, 0));
+        p.refined = None;
+        assert!(!p.is_candidate(2, 0) && p.refine(430, 2, 0).is_none());
+    }
+
+    /// Each bound is reached at exactly its weight; two different identifiers are never overruled.
+    #[test]
+    fn weights_decide_from_their_bounds_on() {
+        let p = policy(0);
+        use Outcome::{IdentityConflict, Match, Review};
+        for (weight, agree, differ, outcome) in [
+            (430, 2, 0, Some(Match)),
+            (429, 2, 0, Some(Review)),
+            (-300, 2, 0, Some(Review)),
+            (-301, 2, 0, None),
+            (430, 2 | 16, 1, Some(Review)),
+            (430, 1, 2, Some(Match)),
+            (429, 1, 2, Some(IdentityConflict)),
+            (-301, 1, 2, Some(IdentityConflict)),
+        ] {
+            let found = p.refine(weight, agree, differ);
+            assert_eq!(found, outcome, "{weight} {agree:b} {differ:b}");
+        }
+        assert!(p.has_class_a(1) && p.has_class_a(3) && !p.has_class_a(2) && !p.has_class_a(0));
+        assert_eq!((p.lowered(1), p.lowered(2)), (IdentityConflict, Review));
+    }
+
+    /// A received pair is one that the rule gives, or the lesser outcome in place of a match.
+    #[test]
+    fn a_received_pair_is_what_the_rule_gives() {
+        let mut p = policy(0);
+        p.confirm_conflicts = true;
+        use Outcome::{IdentityConflict, Match, Review};
+        for (agree, differ, outcome, weight, admitted) in [
+            (1, 0, Match, None, true),
+            (1, 0, Review, None, true),
+            (1, 0, IdentityConflict, None, false),
+            (1, 2, IdentityConflict, None, true),
+            (1, 2, Match, None, false),
+            (2, 0, Review, None, true),
+            (2, 0, Match, None, false),
+            (0, 0, Review, None, false),
+            // Both agrees and differs; not of this record.
+            (1 | 2, 2, Match, None, false),
+            (1 | 64, 0, Match, None, false),
+            (1, 64, Match, None, false),
+            // Likeness without the block, of either kind.
+            (1 | 32, 0, Match, None, false),
+            (1, 32, Match, None, false),
+            (1 | 8 | 32, 0, Match, None, true),
+            (2, 0, Match, Some(430), true),
+            (2, 0, Review, Some(430), true),
+            (2, 0, IdentityConflict, Some(430), false),
+            (2, 0, Match, Some(429), false),
+            (2, 0, Review, Some(429), true),
+            (2, 0, Review, Some(-301), false),
+            (1, 2, Match, Some(430), true),
+            (1, 2, IdentityConflict, Some(430), true),
+            (1, 2, Review, Some(430), false),
+            (1, 2, IdentityConflict, Some(0), true),
+            // Nothing was open.
+            (1, 0, Match, Some(430), false),
+            (2, 2, Match, Some(430), false),
+        ] {
+            let found = p.admits(&pair(agree, differ, outcome, weight), 63);
+            assert_eq!(
+                found, admitted,
+                "{agree:b} {differ:b} {outcome:?} {weight:?}"
+            );
+        }
+        p.confirm_conflicts = false;
+        assert!(!p.admits(&pair(1, 2, Match, Some(430)), 63));
+    }
+
     /// More agreement never makes a pair less of a match while class A is absent (no non-monotone surprise).
     #[test]
     fn agreement_is_monotone_without_class_a() {

@@ -125,3 +125,6 @@ pub fn parse_small_body<M: DeserializeOwned>(
     }
     parse_manifest(what, rest)
 }
+
+#[cfg(test)]
+mod message_tests;
