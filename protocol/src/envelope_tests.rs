@@ -228,3 +228,16 @@ fn a_checkpoint_in_a_header_is_the_matchers() {
     assert_eq!(ask(&to, 8, 1), 27, "another agreement's");
     assert_eq!(ask(&to, 7, 2), 27, "another epoch's");
 }
+
+/// The randomness of the encapsulation never repeats within one envelope.
+#[test]
+fn drawn_bytes_do_not_repeat() {
+    let mut rng = SeedRng::new(&Secret::new([1; 32]));
+    let mut drawn = [[0; 64]; 2];
+    for part in &mut drawn {
+        rng.try_fill_bytes(part).unwrap();
+    }
+    let blocks = drawn.as_flattened().chunks(32);
+    let distinct: std::collections::BTreeSet<&[u8]> = blocks.collect();
+    assert_eq!(distinct.len(), 4);
+}

@@ -270,4 +270,67 @@ mod tests {
         let many = text.replace("threshold 2 of 3", "threshold 2 of 4000000000");
         assert!(EpochRecord::parse(&many).is_err());
     }
+
+    /// One record that every custodian signed, in any number of copies; two records are refused whoever signed them.
+    #[test]
+    fn an_epoch_is_confirmed_by_every_custodian_for_one_record() {
+        use crate::secret::Secret;
+        let agreement = Agreement::from_text(crate::agreement::sample::sample()).unwrap();
+        let custodians = agreement.custodians().into_iter().cloned();
+        let record = |group: u8| EpochRecord {
+            agreement: agreement.digest(),
+            epoch: agreement.epoch(),
+            needed: 2,
+            shares: custodians
+                .clone()
+                .zip([[1; 32], [2; 32], [3; 32]])
+                .collect(),
+            group: [group; 32],
+        };
+        let signed = |record: &EpochRecord, at: u8| {
+            let name = Name::new(&format!("c{at}")).unwrap();
+            let identity = Identity::from_seed(name, &Secret::new([at + 2; 64]));
+            record.render() + &record.sign(&identity)
+        };
+        let (one, other) = (record(9), record(8));
+        let gather = |texts: &[String]| ConfirmedEpoch::gather(&agreement, texts);
+        let all = [
+            signed(&one, 1),
+            signed(&one, 2),
+            signed(&one, 3),
+            signed(&one, 3),
+        ];
+        assert!(gather(&all).is_ok_and(|epoch| *epoch.record() == one));
+        let code = |texts: &[String]| gather(texts).err().map(|refusal| refusal.exit_code());
+        assert_eq!(code(&all[..2]), Some(23));
+        assert_eq!(code(&[]), Some(23));
+        let mixed = [signed(&one, 1), signed(&one, 2), signed(&other, 3)];
+        assert_eq!(code(&mixed), Some(10));
+        for (what, code) in [
+            (
+                EpochRecord {
+                    needed: 3,
+                    ..record(9)
+                },
+                10,
+            ),
+            (
+                EpochRecord {
+                    epoch: Epoch(2),
+                    ..record(9)
+                },
+                16,
+            ),
+            (
+                EpochRecord {
+                    agreement: AgreementDigest([0; 32]),
+                    ..record(9)
+                },
+                15,
+            ),
+        ] {
+            let refusal = EpochRecord::signed(&agreement, &signed(&what, 1)).err();
+            assert_eq!(refusal.map(|refusal| refusal.exit_code()), Some(code));
+        }
+    }
 }

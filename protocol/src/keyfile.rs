@@ -193,4 +193,30 @@ mod tests {
             Some(Refusal::Malformed { .. })
         ));
     }
+
+    /// The cost of a received file is bounded in each of its numbers before any work is done.
+    #[test]
+    fn the_cost_of_a_key_file_is_bounded() {
+        let text = |cost: &str| {
+            let (salt, nonce, sealed) = ("00".repeat(16), "00".repeat(12), "00".repeat(80));
+            format!(
+                "{MAGIC}\nparty a\nargon2id {cost}\nsalt {salt}\nnonce {nonce}\nsealed {sealed}\n"
+            )
+        };
+        for good in ["19456 1 1", "1048576 16 16", "65536 3 4"] {
+            assert!(claimed_name(&text(good)).is_ok(), "{good}");
+        }
+        for bad in [
+            "19455 1 1",
+            "1048577 1 1",
+            "65536 0 4",
+            "65536 17 4",
+            "65536 3 0",
+            "65536 3 17",
+            "65536 3",
+            "65536 3 4 5",
+        ] {
+            assert!(claimed_name(&text(bad)).is_err(), "{bad}");
+        }
+    }
 }

@@ -180,3 +180,66 @@ impl KeyInput {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agreement::sample::sample;
+    use crate::field::Gazetteer;
+
+    fn person(raw: [&str; 5]) -> (Agreement, Person) {
+        let agreement = Agreement::from_text(sample()).unwrap();
+        let fields = agreement.fields().iter().zip(raw);
+        let cells = fields.map(|(field, raw)| field.kind.normalise(raw, &Gazetteer::default()));
+        let person = Person::new(&agreement, cells.collect());
+        (agreement, person)
+    }
+
+    /// A field that is missing is filled from the one it derives from; one that is there stays as it is.
+    #[test]
+    fn gaps_are_filled_by_what_they_derive_from() {
+        let id = "422725196408150014";
+        for (birth, filled) in [
+            ("", "19640815"),
+            ("1964-13-40", "19640815"),
+            ("1970-01-01", "19700101"),
+        ] {
+            let (_, person) = person([id, birth, "", "", ""]);
+            assert_eq!(person.cells()[1].value.as_deref(), Some(filled), "{birth}");
+        }
+        let (_, without) = person(["", "", "张伟", "", ""]);
+        assert!(without.cells()[1].value.is_none());
+    }
+
+    /// A person has a key if every part has a text on that side, and as many inputs as the parts have texts together.
+    #[test]
+    fn a_person_has_a_key_if_every_part_is_there() {
+        let held = |raw: [&str; 5], key: usize, side: Side| {
+            let (agreement, person) = person(raw);
+            let key = &agreement.match_keys()[key];
+            let inputs = KeyInput::all(agreement.digest(), agreement.epoch(), key, &person, side);
+            assert_eq!(key.is_in(&person, side), !inputs.is_empty());
+            inputs.len()
+        };
+        let (right, slip) = ("422725196408150014", "422725196408150015");
+        let whole = [right, "", "张伟", "张", "13807171234"];
+        assert_eq!(held(whole, 0, Side::Register), 1);
+        assert_eq!(held(whole, 3, Side::Roll), 1);
+        assert!(held(whole, 1, Side::Roll) > 170 && held(whole, 1, Side::Register) == 0);
+        let slipped = [slip, "", "张伟", "", ""];
+        assert_eq!(held(slipped, 1, Side::Register), 1);
+        assert_eq!(
+            (
+                held(slipped, 1, Side::Roll),
+                held(slipped, 0, Side::Register)
+            ),
+            (0, 0)
+        );
+        assert_eq!(held(["", "1964-08-15", "", "", ""], 3, Side::Register), 0);
+        assert_eq!(held([right, "", "", "", ""], 1, Side::Roll), 0);
+        let (agreement, _) = person(whole);
+        let part = &agreement.match_keys()[2].parts[0];
+        let none = part.of(&[]);
+        assert!(none.is_none() && part.all_of(&[], Side::Roll).is_empty());
+    }
+}

@@ -297,3 +297,6 @@ impl Form {
 #[cfg(test)]
 #[path = "field_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod edge_tests;

@@ -172,9 +172,9 @@ mod tests {
             tokens: TokenKind::Bigrams,
         };
         let mut encoder = BlockEncoder::new(1024, &[field]);
-        let mut out = vec![0; 16];
+        let mut out = vec![0; encoder.words()];
         let cell = kind.normalise(raw, &Gazetteer::default());
-        assert!(encoder.encode(&Secret::new([key; 32]), &[cell], &mut out));
+        assert!(out.len() == 16 && encoder.encode(&Secret::new([key; 32]), &[cell], &mut out));
         out
     }
 

@@ -436,4 +436,20 @@ mod tests {
         assert_ne!(once, many);
         assert!(!encoder.encode(&cells(["", "", ""]), &mut once));
     }
+
+    /// Invented records have about the bits of real ones, are the same for one seed and unlike for two.
+    #[test]
+    fn invented_records_have_bits_of_their_own() {
+        let mut encoder = RecordEncoder::new(Secret::new([7; 32]), 1024, &FIELDS);
+        let mut made = |seed: u8| {
+            let mut out = vec![u64::MAX; 16];
+            encoder.encode_invented(&[seed; 32], &mut out);
+            out
+        };
+        let (one, other) = (made(1), made(2));
+        assert!(one == made(1) && one != other);
+        let ones = |words: &[u64]| words.iter().map(|word| word.count_ones()).sum::<u32>();
+        // Ten tokens of 15, 20 and 10 positions: 450, of which some meet.
+        assert!((250..=450).contains(&ones(&one)) && (250..=450).contains(&ones(&other)));
+    }
 }

@@ -341,4 +341,14 @@ mod tests {
         assert!(all == Tokens::together(&other, &one).iter().collect::<Vec<_>>());
         assert_eq!(all, ["_l", "_l#", "i_", "in", "li", "li#", "n_"]);
     }
+
+    /// Every character has as many tokens of shape as every other, whatever the number of its components.
+    #[test]
+    fn every_character_counts_the_same_by_its_shape() {
+        for point in (0x4e00..0x9fa6).step_by(7) {
+            let mut tokens = Tokens::default();
+            shapes(char::from_u32(point).unwrap(), &mut tokens);
+            assert_eq!(tokens.len(), SHAPE_TOKENS, "{point:x}");
+        }
+    }
 }

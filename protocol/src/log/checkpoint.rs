@@ -234,4 +234,37 @@ mod tests {
         let later = Checkpoint::sign(&matcher, &origin, 6, [9; 32]);
         assert_eq!(later.cosigned(&note, witness.card(), &origin), None);
     }
+
+    /// A log is as long as the limit at most, whoever signs for more.
+    #[test]
+    fn a_checkpoint_is_of_a_log_within_the_limit() {
+        let matcher = party("centre", 1);
+        let origin = Origin::new(AgreementDigest([7; 32]), Epoch(3), &matcher.card().name);
+        let most = LOG_ENTRIES_MAX as u64;
+        for (size, holds) in [(most, true), (most + 1, false)] {
+            let checkpoint = Checkpoint::sign(&matcher, &origin, size, [9; 32]);
+            let note = checkpoint.render(matcher.card(), &origin);
+            assert_eq!(checkpoint.holds(matcher.card(), &origin), holds);
+            let read = Checkpoint::parse(&note, matcher.card(), &origin);
+            assert_eq!(read.is_some(), holds);
+            assert!(format!("{checkpoint:?}").starts_with(&format!("Checkpoint({size} 0909")));
+        }
+    }
+
+    /// Every line of a note is somebody's signature, with a name that can be one.
+    #[test]
+    fn every_line_of_a_note_is_a_signature() {
+        let matcher = party("centre", 1);
+        let origin = Origin::new(AgreementDigest([7; 32]), Epoch(3), &matcher.card().name);
+        let note = Checkpoint::sign(&matcher, &origin, 5, [9; 32]).render(matcher.card(), &origin);
+        let with = |name: &str, bytes: &[u8]| {
+            let line = format!("{SIGNATURE}{name} {}\n", Base64::encode_string(bytes));
+            Checkpoint::parse(&(note.clone() + &line), matcher.card(), &origin).is_some()
+        };
+        assert!(with("audit", &[1, 2, 3, 4, 5]));
+        assert!(!with("audit", &[1, 2, 3, 4]), "a key without a signature");
+        assert!(!with("audit", &[1, 2, 3]) && !with("", &[1; 68]) && !with("a+b", &[1; 68]));
+        let twice = note.clone() + note.split_once("\n\n").unwrap().1;
+        assert!(Checkpoint::parse(&twice, matcher.card(), &origin).is_none());
+    }
 }

@@ -164,4 +164,18 @@ mod tests {
         changed[1] ^= 1;
         assert!(read_bundle(&changed, 44).is_none());
     }
+
+    /// What is looked for is this event of this message, not either.
+    #[test]
+    fn an_entry_is_found_by_its_event_and_message() {
+        let mut log = entries(3);
+        log[1].header_sha256 = log[0].header_sha256;
+        log[1].event = Event::Accepted;
+        let (first, last) = (log[0].header_sha256, log[2].header_sha256);
+        assert_eq!(position(&log, Event::Sent, &first), Some(0));
+        assert_eq!(position(&log, Event::Accepted, &first), Some(1));
+        assert_eq!(position(&log, Event::Sent, &last), Some(2));
+        assert_eq!(position(&log, Event::Accepted, &last), None);
+        assert_eq!(position(&log, Event::Sent, &[0; 32]), None);
+    }
 }
