@@ -22,3 +22,6 @@ pub mod lock;
 pub mod oprf;
 pub mod vault;
 pub mod witness;
+
+#[cfg(test)]
+mod store_tests;

@@ -142,3 +142,32 @@ fn bytes_of(text: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         .then_some(bytes)
         .ok_or_else(|| Refusal::malformed("ceremony message", "its package is not hexadecimal"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_rest_and_come_back_whole() {
+        let packages: Packages = [(1, vec![7; 3]), (258, Vec::new()), (9, vec![1; 300])]
+            .map(|(index, bytes)| (index, bytes.into()))
+            .into();
+        let bytes = packed(&packages);
+        assert_eq!(bytes.len(), 3 * 4 + 303);
+        assert_eq!(bytes[..7], [0, 1, 0, 3, 7, 7, 7]);
+        assert!(unpacked(&bytes).is_ok_and(|back| back == packages));
+        let whole = [0, 7, 311, bytes.len()];
+        for len in 0..bytes.len() {
+            assert_eq!(
+                unpacked(&bytes[..len]).is_ok(),
+                whole.contains(&len),
+                "{len}"
+            );
+        }
+        assert_eq!(bytes_of("00ff10").unwrap()[..], [0, 255, 16]);
+        assert!(bytes_of("").unwrap().is_empty());
+        for bad in ["0", "00f", "0g", "00 f", "+1"] {
+            assert!(bytes_of(bad).is_err(), "{bad}");
+        }
+    }
+}

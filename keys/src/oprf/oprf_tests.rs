@@ -355,3 +355,71 @@ fn evaluations_belong_to_their_chunk_and_key() {
     assert_eq!(shares[0].evaluate(&[]).err(), Some(OprfError::Chunk));
     assert_eq!(BlindedChunk::decode(&many).err(), Some(OprfError::Chunk));
 }
+
+/// What custodians see is neither the value nor twice the same: it depends on the blinding key, and padding looks alike.
+#[test]
+fn blinded_elements_hide_the_value() {
+    let (one, other) = (
+        BlindKey::new(&Secret::new([1; 32])),
+        BlindKey::new(&Secret::new([2; 32])),
+    );
+    let blinded = one.blind_chunk(&[b"a", b"b"]);
+    assert_eq!(blinded, one.blind_chunk(&[b"a", b"b"]));
+    let bare = super::suite::hash_to_group(Mode::Voprf, b"a");
+    let bare = (bare + bare).compress().to_bytes();
+    let mut all = vec![bare, blinded[0], blinded[1]];
+    all.extend(other.blind_chunk(&[b"a", b"b"]));
+    all.extend([one.padding(0), one.padding(1), other.padding(0)]);
+    let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(distinct.len(), all.len());
+    assert!(all.iter().all(|element| decode(element, 0).is_ok()));
+}
+
+#[test]
+fn a_share_is_sealed_and_split_as_it_is() {
+    let share = Share::new(Zeroizing::new(random(5)));
+    assert!(*share.scalar() == random(5) && share.expose() == random(5).as_bytes());
+    let back = Share::from_bytes(share.expose()).unwrap();
+    assert_eq!(back.public(), share.public());
+}
+
+/// Points, bytes and evaluations of a batch are as many, or nothing is proved.
+#[test]
+fn a_proof_is_of_as_many_elements_as_were_evaluated() {
+    let key = random(6);
+    let public = RistrettoPoint::mul_base(&key).compress().to_bytes();
+    let points = [
+        RistrettoPoint::mul_base(&random(7)),
+        RistrettoPoint::mul_base(&random(8)),
+    ];
+    let bytes = points.map(|point| point.compress().to_bytes());
+    let answers = points.map(|point| (key * point).compress().to_bytes());
+    let prove = |points: usize, of: usize, answered: usize| {
+        let blinded = Elements {
+            points: &points_of(&bytes)[..points],
+            bytes: &bytes[..of],
+        };
+        proof::prove(
+            Mode::Voprf,
+            &key,
+            &public,
+            blinded,
+            (&answers[..answered], None),
+            |_, _| random(9),
+        )
+    };
+    assert!(prove(2, 2, 2).is_ok());
+    for (points, of, answered) in [(1, 2, 2), (2, 1, 2), (2, 2, 1)] {
+        assert!(
+            prove(points, of, answered).is_err(),
+            "{points} {of} {answered}"
+        );
+    }
+}
+
+fn points_of(bytes: &[[u8; 32]]) -> Vec<RistrettoPoint> {
+    bytes
+        .iter()
+        .map(|bytes| decode(bytes, 0).unwrap())
+        .collect()
+}
