@@ -117,6 +117,9 @@ fn numbers_are_admitted_up_to_their_limits() {
             ("no such day", |t| t.valid_from = "2015-02-29".to_owned()),
             ("short", |t| t.valid_from = "2016-1-01".to_owned()),
             ("other shape", |t| t.valid_from = "16-2001-01".to_owned()),
+            ("dashes elsewhere", |t| {
+                t.valid_from = "20160-1-01".to_owned()
+            }),
             ("longer", |t| t.valid_from = "2016-01-01-".to_owned()),
         ],
     );

@@ -108,6 +108,8 @@ fn names_lose_notes_and_nothing_else() {
         ("户主张三", None),
         ("张三户主", Some("张三")),
         ("又名", None),
+        ("·张三", Some("张三")),
+        ("阿依··古丽·", Some("阿依·古丽")),
     ] {
         assert_eq!(value(FieldKind::CnName, raw).as_deref(), name, "{raw}");
     }
@@ -166,6 +168,8 @@ fn codes_and_numbers_keep_remnants_of_their_length() {
             "{hidden}"
         );
     }
+    let id = value(FieldKind::CnResidentId, "422725(19640815):0014");
+    assert_eq!(id.as_deref(), Some("422725196408150014"));
     for (len, kept) in [(13, false), (14, true), (17, true), (18, true), (19, false)] {
         let digits = "4227251964081500159".get(..len).unwrap();
         assert_eq!(

@@ -87,6 +87,12 @@ fn a_submission_has_the_tables_of_the_agreement() {
     assert_eq!(places[6..], rest);
     assert_eq!(roll.tables.len(), 7);
     assert_eq!(roll.tables[1].rows, 180 * 4096);
+    let alike = changed(|text| {
+        let likeness = "scope = 'register'\nthreshold = '0.85'\n[[field]]\nfield = 'phone'\n";
+        text.likeness = Some(crate::agreement::strict::parse("likeness", likeness).unwrap());
+    });
+    let filters = expected(&alike.unwrap(), true).pop();
+    assert_eq!(filters, Some(("filters".to_owned(), 16 + 128)));
     let bytes = Layout::new(HEAD, &own.tables).unwrap().body_bytes;
     for (sender, bytes, word) in [
         ("police", bytes, "not the sender's"),
