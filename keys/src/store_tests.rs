@@ -19,11 +19,11 @@ use crate::custodian::ledger::{DESTROYED, DESTROYED_UNHELD, Event, Ledger, MADE}
 use crate::kit_store::KitStore;
 use crate::vault::{Vault, place};
 
-fn identity(name: &str, seed: u8) -> Identity {
+pub(crate) fn identity(name: &str, seed: u8) -> Identity {
     Identity::from_seed(Name::new(name).unwrap(), &Secret::new([seed; 64]))
 }
 
-fn in_force(epoch: u32) -> InForce {
+pub(crate) fn in_force(epoch: u32) -> InForce {
     let mut toml = format!(
         "version = 1\nname = 'demo'\npurpose = 'test'\nlegal_basis = 'test'\nepoch = {epoch}\n\
          valid_from = '2016-01-01'\nvalid_until = '2016-12-31'\n"

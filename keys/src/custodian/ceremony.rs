@@ -545,3 +545,7 @@ pub fn no_custodian(name: &Name) -> Problem {
         "see the roles in `hedui-agent agreement show`",
     )
 }
+
+#[cfg(test)]
+#[path = "ceremony_tests.rs"]
+mod tests;
