@@ -112,7 +112,7 @@ fn numbers_are_admitted_up_to_their_limits() {
         })],
     );
     refused(
-        "valid_from",
+        "`valid_from` is not a date",
         &[
             ("no such day", |t| t.valid_from = "2015-02-29".to_owned()),
             ("short", |t| t.valid_from = "2016-1-01".to_owned()),

@@ -178,4 +178,15 @@ mod tests {
         assert_eq!(position(&log, Event::Accepted, &last), None);
         assert_eq!(position(&log, Event::Sent, &[0; 32]), None);
     }
+
+    /// The longest bundle is read, and none is longer.
+    #[test]
+    fn the_longest_bundle_is_as_long_as_its_limit() {
+        let mut log = entries(TILE);
+        log.iter_mut()
+            .for_each(|entry| entry.event = Event::Accepted);
+        let bytes = &files(&log)[0].bytes;
+        assert_eq!(bytes.len(), BUNDLE_BYTES_MAX);
+        assert_eq!(read_bundle(bytes, TILE).unwrap(), log);
+    }
 }

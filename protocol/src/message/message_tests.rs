@@ -3,6 +3,7 @@
 //! Invariant under test: what is read has the tables, rows and bytes that the agreement says, at most; SPEC.md, "Bodies".
 
 use super::evaluation::{AnswerManifest, RequestManifest, chunks};
+use super::kit::{KIT_BYTES, Kit};
 use super::payload::{FactValue, Facts, class_of, room_of};
 use super::refine::{self, Answering};
 use super::result::{Outcome, Pair, payload_table};
@@ -11,8 +12,9 @@ use super::*;
 use crate::agreement::Agreement;
 use crate::agreement::sample::{changed, name, sample};
 use crate::agreement::text::FactKind;
-use crate::ids::Handle;
+use crate::ids::{DatasetNumber, Handle};
 use crate::primitive::{hex, sha256};
+use crate::secret::Secret;
 
 /// Bytes of a head, whatever they are.
 const HEAD: u64 = 100;
@@ -407,4 +409,22 @@ fn a_row_of_a_result_is_read_as_it_was_written() {
         wrong[at] = byte;
         assert!(Pair::decode(&wrong).is_err(), "{at}");
     }
+}
+
+#[test]
+fn a_kit_is_as_long_as_it_says() {
+    let kit = Kit {
+        register: DatasetNumber(258),
+        register_secret: Secret::new([3; 32]),
+        shared_secret: Secret::new([4; 32]),
+    };
+    let bytes = kit.encode();
+    assert_eq!(
+        (bytes.len(), bytes[..3].to_vec()),
+        (KIT_BYTES, vec![1, 2, 3])
+    );
+    let back = Kit::decode(&bytes).unwrap();
+    assert!(back.encode() == bytes && back.register == DatasetNumber(258));
+    let longer = [&bytes[..], &[0]].concat();
+    assert!(Kit::decode(&bytes[1..]).is_err() && Kit::decode(&longer).is_err());
 }
