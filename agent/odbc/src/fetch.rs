@@ -13,8 +13,7 @@ use hedui_edge::{Console, Problem, files};
 use odbc_api::buffers::TextRowSet;
 use odbc_api::parameter::InputParameter;
 use odbc_api::{
-    Connection, ConnectionOptions, Cursor, Environment, IntoParameter,
-    escape_attribute_value,
+    Connection, ConnectionOptions, Cursor, Environment, IntoParameter, escape_attribute_value,
 };
 use zeroize::Zeroizing;
 
