@@ -26,6 +26,7 @@ pub mod clue;
 pub mod clusters;
 pub mod command;
 pub mod commitment;
+pub mod correction;
 pub mod encode;
 pub mod evaluation;
 pub mod extsort;

@@ -4,6 +4,7 @@
 
 mod audit;
 mod authorisation;
+mod corrections;
 mod likeness;
 mod log;
 mod malformed;

@@ -3,7 +3,7 @@
 //! matcher, tickets from the roll owner; a file that does not verify is named and passed over.
 //! Specification: docs/OPERATIONS.md.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -18,14 +18,13 @@ use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::MANIFEST_BYTES_MAX;
 use hedui_protocol::log::checkpoint::Origin;
 use hedui_protocol::message::receipt::Receipt;
-use hedui_protocol::message::result::Outcome;
-use hedui_protocol::message::ticket::{Ticket, Tickets};
+use hedui_protocol::message::ticket::Tickets;
 use hedui_protocol::message::{manifest_bytes, parse_small_body};
 use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
 
 use super::post::{ExchangeOptions, HANDLE_MAP, handle_map_path, received};
-use crate::clue::evaluate::key_names;
+use crate::correction::ByRegister;
 use crate::record::Pseudonyms;
 use crate::results::Opened;
 use crate::roll;
@@ -52,56 +51,20 @@ pub struct HandlesOptions {
     out: PathBuf,
 }
 
-/// Tickets by register.
-pub type ByRegister = BTreeMap<Name, Vec<Ticket>>;
-
-/// Tickets for the owners of registers: identity conflicts, and matches although the IDs differ.
-pub fn tickets_of(agreement: &InForce, opened: &Opened) -> ByRegister {
-    let a_keys: u16 = agreement
-        .match_keys()
-        .iter()
-        .filter(|key| key.class == hedui_protocol::agreement::text::KeyClass::A)
-        .fold(0, |bits, key| bits | 1 << (key.number - 1));
-    let mut by_register = ByRegister::new();
-    for item in &opened.evidence {
-        let conflict = item.outcome == Outcome::IdentityConflict;
-        if conflict || (item.outcome == Outcome::Match && item.differ & a_keys != 0) {
-            let names = |bits| {
-                key_names(agreement, bits)
-                    .iter()
-                    .filter_map(|name| Name::new(name))
-                    .collect()
-            };
-            by_register
-                .entry(item.register.clone())
-                .or_default()
-                .push(Ticket {
-                    handle: item.handle.to_hex(),
-                    agree: names(item.agree),
-                    differ: names(item.differ),
-                });
-        }
-    }
-    for tickets in by_register.values_mut() {
-        tickets.sort_by(|a, b| a.handle.cmp(&b.handle));
-        tickets.dedup_by(|a, b| a.handle == b.handle);
-    }
-    by_register
-}
-
 /// Tickets of one register that are sent without further question.
 const USUAL_TICKETS: usize = 20;
 
-/// Sends tickets. A register with more than twenty of them, and more than one per twenty matches, gets none: a
+/// Sends tickets; gives those that were sent, by register. A register with more than twenty of them, and more than one per twenty matches, gets none: a
 /// department that pairs true numbers with invented names would learn from them who is on the roll.
 pub fn send_tickets(
     home: &HomeOptions,
     identity: &Identity,
     agreement: &InForce,
     folder: &Path,
-    (by_register, opened): (ByRegister, &Opened),
+    (by_register, opened, due): (ByRegister, &Opened, &str),
     console: &Console,
-) -> Result<(), Problem> {
+) -> Result<BTreeMap<String, Vec<String>>, Problem> {
+    let mut told = BTreeMap::new();
     for (register, tickets) in by_register {
         let matches = opened
             .manifest
@@ -123,8 +86,11 @@ pub fn send_tickets(
         let Some(owner) = owner.filter(|card| card.name != identity.card().name) else {
             continue;
         };
+        let handles = tickets.iter().map(|ticket| ticket.handle.clone()).collect();
+        told.insert(register.to_string(), handles);
         let body = manifest_bytes(&Tickets {
             register: register.clone(),
+            due: Some(due.to_owned()),
             tickets,
         })?;
         let draft = Draft {
@@ -139,7 +105,7 @@ pub fn send_tickets(
         let mut body = std::io::Cursor::new(&body[..]);
         exchange::send(identity, agreement, folders, &clock, &draft, &mut body, len)?;
     }
-    Ok(())
+    Ok(told)
 }
 
 /// `tickets`: which own rows should be checked, and why.
@@ -150,7 +116,7 @@ pub fn tickets(
 ) -> Result<(), Problem> {
     let agreement = home.in_force()?;
     let identity = home.identity()?;
-    let mut lines: BTreeSet<(String, String, String, String)> = BTreeSet::new();
+    let mut lines: BTreeMap<[String; 4], String> = BTreeMap::new();
     let folder = &options.exchange.exchange;
     let expected = (MessageType::Ticket, &agreement.roll().owner);
     let mut unknown = 0;
@@ -177,12 +143,18 @@ pub fn tickets(
                 |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(" ");
             unknown += usize::from(known.is_none());
             for row in known.into_iter().flatten() {
-                lines.insert((
+                let line = [
                     list.register.to_string(),
                     format!("{row:>10}"),
                     words(&ticket.agree),
                     words(&ticket.differ),
-                ));
+                ];
+                // The same row asked for twice: the first day holds.
+                let due = list.due.clone().unwrap_or_default();
+                let known = lines.entry(line).or_insert_with(|| due.clone());
+                if due < *known {
+                    *known = due;
+                }
             }
         }
     }
@@ -190,11 +162,17 @@ pub fn tickets(
         let mut writer = csv::Writer::from_writer(out);
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
         writer
-            .write_record(["数据 register", "行号 row", "一致 agrees", "不一致 differs"])
+            .write_record([
+                "数据 register",
+                "行号 row",
+                "一致 agrees",
+                "不一致 differs",
+                "期限 due",
+            ])
             .map_err(failed)?;
-        for (register, row, agree, differ) in &lines {
+        for ([register, row, agree, differ], due) in &lines {
             writer
-                .write_record([register, row.trim(), agree, differ])
+                .write_record([register, row.trim(), agree, differ, due])
                 .map_err(failed)?;
         }
         writer

@@ -19,12 +19,13 @@ use hedui_protocol::message::result::Outcome;
 use hedui_protocol::refusal::Refusal;
 
 use super::agreement::COUNTY_RULES;
-use super::mailbox::{send_tickets, tickets_of};
+use super::mailbox::send_tickets;
 use super::post::{ExchangeOptions, received};
 use crate::clue::evaluate::{Findings, Period, categories, evaluate, places_of};
 use crate::clue::rules::Rules;
 use crate::clue::sheet;
 use crate::clusters;
+use crate::correction::{Corrections, Standing, tickets_of};
 use crate::evaluation::Workshop;
 use crate::evaluation::tokens::Evaluated;
 use crate::matches;
@@ -51,6 +52,9 @@ pub struct ResultsOptions {
     /// Send correction tickets to the owners of registers; each tells it that this person is on the roll
     #[arg(long)]
     send_tickets: bool,
+    /// Days in which departments are asked to correct what tickets name
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    ticket_days: u32,
     /// Print the shipped rule file for the seven categories and stop
     #[arg(long)]
     print_county_rules: bool,
@@ -126,21 +130,36 @@ pub fn results(
     }
     let tickets = tickets_of(&agreement, &opened);
     let count_of = tickets.values().map(Vec::len).sum::<usize>();
+    let clock = home.clock()?;
+    let mut corrections = Corrections::open(&state, &agreement)?;
+    let held = opened.manifest.registers.iter().map(|r| &r.name);
+    let held: Vec<&str> = held
+        .filter(|name| !opened.outdated.contains(name))
+        .map(Name::as_str)
+        .collect();
+    corrections.take(&held, &tickets, &today);
     if options.send_tickets {
-        send_tickets(
+        let due = clock.after(options.ticket_days);
+        let told = send_tickets(
             home,
             &identity,
             &agreement,
             &options.exchange.exchange,
-            (tickets, &opened),
+            (tickets, &opened, &due),
             console,
         )?;
+        for (register, handles) in told {
+            corrections.tell(&register, &handles, &today, &due);
+        }
     } else if count_of > 0 {
         console.note(&format!(
             "有 {count_of} 条核改单未发出 correction tickets not sent: 每发一条，该部门即知此人在名册上 each one tells the \
              department that this person is on the roll; send them with --send-tickets"
         ));
     }
+    corrections.save(&state, &agreement)?;
+    let standing = corrections.standing(&agreement, &clock);
+    print_corrections(console, &standing);
     let mut summary = serde_json::json!({
         "matches": count(&opened, Outcome::Match),
         "reviews": count(&opened, Outcome::Review),
@@ -148,6 +167,7 @@ pub fn results(
         "clusters_of_several_persons": shared,
         "tickets": count_of,
         "tickets_sent": options.send_tickets,
+        "corrections": standing,
         "canary_alarms": opened.canary_alarm_count,
         "vanished": gone,
         "unguarded": opened.unguarded.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
@@ -370,6 +390,36 @@ fn print_registers(console: &Console, agreement: &InForce, opened: &Opened) {
             names.join(", ")
         ));
     }
+}
+
+/// What became of the tickets of earlier results and of this one.
+fn print_corrections(console: &Console, standing: &[Standing]) {
+    if standing.is_empty() {
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "核改 corrections",
+        "单位 owner",
+        "未改 open",
+        "已通知 told",
+        "超期 overdue",
+        "已改 corrected",
+        "按期 in time",
+    ]);
+    for line in standing {
+        table.add_row([
+            line.title.clone(),
+            line.owner.clone(),
+            line.open.to_string(),
+            line.told.to_string(),
+            line.overdue.to_string(),
+            line.corrected.to_string(),
+            line.in_time.to_string(),
+        ]);
+    }
+    console.say(&table.to_string());
 }
 
 fn print_findings(console: &Console, rules: &Rules, findings: &Findings) {

@@ -13,6 +13,9 @@ use crate::ids::Name;
 pub struct Tickets {
     /// Register whose rows are meant.
     pub register: Name,
+    /// Day `YYYY-MM-DD` by which the roll's owner asks for them; absent: none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
     /// One entry per record.
     pub tickets: Vec<Ticket>,
 }

@@ -1,0 +1,217 @@
+//! Correction tickets (谁录入谁负责谁修改) and what became of them. In: every result, in their order. Out: tickets; per register:
+//! asked, open, overdue, corrected. Invariant: holds the register's own pseudonyms, kinds of evidence and days, no person;
+//! a ticket ends only when a later result of its register holds the contradiction no more.
+//! Specification: docs/OPERATIONS.md, "Corrections".
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use hedui_edge::clock::Clock;
+use hedui_edge::{Problem, files};
+use hedui_protocol::agreement::{Agreement, InForce};
+use hedui_protocol::ids::Name;
+use hedui_protocol::message::result::Outcome;
+use hedui_protocol::message::ticket::Ticket;
+use serde::{Deserialize, Serialize};
+
+use crate::clue::evaluate::key_names;
+use crate::results::Opened;
+
+/// Tickets by register.
+pub type ByRegister = BTreeMap<Name, Vec<Ticket>>;
+
+/// Tickets for the owners of registers: identity conflicts, and matches although the IDs differ.
+pub fn tickets_of(agreement: &InForce, opened: &Opened) -> ByRegister {
+    let a_keys: u16 = agreement
+        .match_keys()
+        .iter()
+        .filter(|key| key.class == hedui_protocol::agreement::text::KeyClass::A)
+        .fold(0, |bits, key| bits | 1 << (key.number - 1));
+    let mut by_register = ByRegister::new();
+    for item in &opened.evidence {
+        let conflict = item.outcome == Outcome::IdentityConflict;
+        if conflict || (item.outcome == Outcome::Match && item.differ & a_keys != 0) {
+            let names = |bits| {
+                key_names(agreement, bits)
+                    .iter()
+                    .filter_map(|name| Name::new(name))
+                    .collect()
+            };
+            by_register
+                .entry(item.register.clone())
+                .or_default()
+                .push(Ticket {
+                    handle: item.handle.to_hex(),
+                    agree: names(item.agree),
+                    differ: names(item.differ),
+                });
+        }
+    }
+    for tickets in by_register.values_mut() {
+        tickets.sort_by(|a, b| a.handle.cmp(&b.handle));
+        tickets.dedup_by(|a, b| a.handle == b.handle);
+    }
+    by_register
+}
+
+/// One contradiction between the roll and a register's record.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// Match keys that differ, in words of the agreement.
+    differ: Vec<String>,
+    /// Day on which a result first held it.
+    found: String,
+    /// Day on which its owner was told; absent if it was not.
+    told: Option<String>,
+    /// Day by which it was to be corrected.
+    due: Option<String>,
+    /// Day from which results hold it no more.
+    gone: Option<String>,
+}
+
+/// Everything asked of registers under one agreement and epoch.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Corrections {
+    /// By register, then by the record's pseudonym.
+    asked: BTreeMap<String, BTreeMap<String, Asked>>,
+}
+
+/// How a register stands.
+#[derive(Default, Serialize)]
+pub struct Standing {
+    /// Register.
+    pub register: String,
+    /// Its title.
+    pub title: String,
+    /// Its owner.
+    pub owner: String,
+    /// Contradictions that results hold.
+    pub open: u64,
+    /// Those of them of which the owner was told.
+    pub told: u64,
+    /// Those that should have been corrected by now.
+    pub overdue: u64,
+    /// Those that results hold no more.
+    pub corrected: u64,
+    /// Corrected in time, of those with a day.
+    pub in_time: u64,
+}
+
+impl Corrections {
+    /// Reads what is kept of an agreement and epoch; nothing at first.
+    pub fn open(state: &Path, agreement: &InForce) -> Result<Self, Problem> {
+        let path = path(state, agreement);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(&files::read_state(&path)?).map_err(|_| {
+            Problem::data(
+                format!("{}: 核改记录已损坏 the record of corrections is damaged", path.display()),
+                "请从备份恢复，或移走该文件重新开始 restore it from a backup, or move it away to begin anew",
+            )
+        })
+    }
+
+    /// Writes it.
+    pub fn save(&self, state: &Path, agreement: &InForce) -> Result<(), Problem> {
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+        files::write_bytes(&path(state, agreement), &json)
+    }
+
+    /// Takes up what a result holds: new contradictions, those that are gone, those that came back. A register that the
+    /// result does not hold says nothing of its tickets.
+    pub fn take(&mut self, held: &[&str], tickets: &ByRegister, today: &str) {
+        for register in held {
+            let now = tickets.iter().find(|(name, _)| name.as_str() == *register);
+            let now: BTreeMap<&str, Vec<String>> = now
+                .into_iter()
+                .flat_map(|(_, list)| list)
+                .map(|t| {
+                    (
+                        t.handle.as_str(),
+                        t.differ.iter().map(ToString::to_string).collect(),
+                    )
+                })
+                .collect();
+            let known = self.asked.entry((*register).to_owned()).or_default();
+            for (handle, asked) in known.iter_mut() {
+                match now.get(handle.as_str()) {
+                    Some(differ) => {
+                        asked.differ.clone_from(differ);
+                        asked.gone = None;
+                    }
+                    None if asked.gone.is_none() => asked.gone = Some(today.to_owned()),
+                    None => {}
+                }
+            }
+            for (handle, differ) in now {
+                known.entry(handle.to_owned()).or_insert_with(|| Asked {
+                    differ,
+                    found: today.to_owned(),
+                    told: None,
+                    due: None,
+                    gone: None,
+                });
+            }
+        }
+        self.asked.retain(|_, tickets| !tickets.is_empty());
+    }
+
+    /// Notes that a register's owner was told of these tickets; the first day counts.
+    pub fn tell(&mut self, register: &str, handles: &[String], today: &str, due: &str) {
+        let Some(known) = self.asked.get_mut(register) else {
+            return;
+        };
+        for handle in handles {
+            if let Some(asked) = known.get_mut(handle)
+                && asked.told.is_none()
+            {
+                asked.told = Some(today.to_owned());
+                asked.due = Some(due.to_owned());
+            }
+        }
+    }
+
+    /// Where every register stands.
+    pub fn standing(&self, agreement: &InForce, clock: &Clock) -> Vec<Standing> {
+        let today = clock.today();
+        let line = |(register, tickets): (&String, &BTreeMap<String, Asked>)| {
+            let dataset = agreement
+                .registers()
+                .find(|dataset| dataset.name.as_str() == register);
+            let mut standing = Standing {
+                register: register.clone(),
+                title: dataset.map(Agreement::title_of_dataset).unwrap_or_default(),
+                owner: dataset.map(|d| d.owner.to_string()).unwrap_or_default(),
+                ..Standing::default()
+            };
+            for asked in tickets.values() {
+                match &asked.gone {
+                    None => {
+                        standing.open += 1;
+                        standing.told += u64::from(asked.told.is_some());
+                        standing.overdue +=
+                            u64::from(asked.due.as_ref().is_some_and(|due| today > *due));
+                    }
+                    Some(gone) => {
+                        standing.corrected += 1;
+                        standing.in_time +=
+                            u64::from(asked.due.as_ref().is_some_and(|due| gone <= due));
+                    }
+                }
+            }
+            standing
+        };
+        self.asked.iter().map(line).collect()
+    }
+}
+
+fn path(state: &Path, agreement: &InForce) -> PathBuf {
+    state.join(format!(
+        "corrections-{}.json",
+        hedui_keys::vault::place(agreement)
+    ))
+}
