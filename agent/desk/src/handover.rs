@@ -175,8 +175,16 @@ pub fn read(path: &Path) -> Result<Handover, Problem> {
 
 /// Reads the bytes of the file.
 pub fn parse(bytes: &[u8]) -> Result<Handover, String> {
-    let file: File = serde_json::from_slice(bytes)
-        .map_err(|error| format!("(line {}, column {})", error.line(), error.column()))?;
+    let file: File = serde_json::from_slice(bytes).map_err(|error| {
+        // Only what is missing is named: other reasons may quote a value.
+        let text = error.to_string();
+        let missing = text
+            .split(" at line")
+            .next()
+            .filter(|what| what.starts_with("missing field"));
+        let what = missing.map(|what| format!("{what}, ")).unwrap_or_default();
+        format!("({what}line {}, column {})", error.line(), error.column())
+    })?;
     if file.schema != SCHEMA {
         return Err(format!(
             "(schema {}, this desk reads {SCHEMA})",

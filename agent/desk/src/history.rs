@@ -21,7 +21,7 @@ const FILE: &str = "desk.sqlite";
 /// "HdDk": what `file` and this program know the file by.
 const APPLICATION_ID: i64 = 0x4864_446b;
 /// Fewest hexadecimal digits by which an entry is named.
-const HEAD_DIGITS_MIN: usize = 16;
+pub const HEAD_DIGITS_MIN: usize = 16;
 /// Version of the tables.
 const VERSION: i64 = 1;
 

@@ -10,6 +10,7 @@ use super::DeskOptions;
 use crate::case::Case;
 use crate::day::Day;
 use crate::event::{Body, Event};
+use crate::history::HEAD_DIGITS_MIN;
 use crate::income::yuan;
 use crate::report::figures::township_of;
 use crate::words::{Kind, Stage};
@@ -242,7 +243,7 @@ fn event_line(event: &Event) -> String {
         Body::Concluded { conclusion, .. } => {
             format!("{}：{}", conclusion.outcome.zh(), conclusion.reason)
         }
-        Body::Told { until, how, .. } => format!("{how}，{until} 前可申辩"),
+        Body::Told { until, how, .. } => format!("{how}，至 {until} 可以申辩"),
         Body::Objected { who, grounds, .. } => format!("{who}：{grounds}"),
         Body::Settled { upheld, reason, .. } => {
             format!("{}：{reason}", if *upheld { "维持" } else { "撤销认定" })
@@ -323,10 +324,20 @@ pub fn verify(
     let desk = options.open()?;
     let (seq, head) = desk.head();
     if let Some(wanted) = &command.head
+        && wanted.len() < HEAD_DIGITS_MIN
+    {
+        return Err(Problem::usage(
+            format!(
+                "摘要值至少填 {HEAD_DIGITS_MIN} 位 give at least {HEAD_DIGITS_MIN} digits of the hash"
+            ),
+            "报表页脚印有 16 位 reports print sixteen",
+        ));
+    }
+    if let Some(wanted) = &command.head
         && !desk.holds(wanted)
     {
         return Err(Problem::data(
-            "台账中没有该校验码对应的记录：台账被截短或替换 the history does not hold this hash: it was cut back or replaced",
+            "台账中没有该摘要值对应的记录：台账被截短或替换 the history does not hold this hash: it was cut back or replaced",
             "请保留现有文件并从备份恢复 keep the folder as it is and restore a backup",
         ));
     }
