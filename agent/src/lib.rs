@@ -38,6 +38,7 @@ pub mod quality;
 pub mod quality_report;
 pub mod record;
 pub mod refine;
+pub mod rehearsal;
 pub mod results;
 pub mod risk;
 pub mod roll;

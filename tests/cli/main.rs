@@ -12,6 +12,7 @@ mod one_error;
 mod openings;
 mod readiness;
 mod refine;
+mod rehearsal;
 mod risk;
 mod snapshots;
 

@@ -17,6 +17,7 @@ use crate::intake::{self, Job, Prepared};
 use crate::mapping::{Mapping, guess};
 use crate::quality_report;
 use crate::record::Pseudonyms;
+use crate::rehearsal::{self, Rehearsal};
 use crate::risk::{self, Structure};
 use crate::source::{self, SourceSpec};
 
@@ -176,6 +177,48 @@ fn ask_for(question: &str, columns: &[String]) -> Result<Option<String>, Problem
         )
         .map_err(wrap)?;
     }
+}
+
+/// Options of `rehearse`.
+#[derive(Args)]
+pub struct RehearseOptions {
+    /// The department's mapping; of its data file only the head is read
+    mapping: PathBuf,
+    /// Words that all parties of this practice have agreed on
+    #[arg(long, value_name = "WORDS")]
+    seed: String,
+    /// Rows to invent
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rows: u64,
+    /// Folder for the invented file and its mapping
+    #[arg(long, value_name = "DIR", default_value = "rehearsal")]
+    out: PathBuf,
+}
+
+/// `rehearse`: invented persons in the department's own columns.
+pub fn rehearse(
+    home: &HomeOptions,
+    console: &Console,
+    options: &RehearseOptions,
+) -> Result<(), Problem> {
+    let agreement = home.read_agreement()?;
+    let mapping = Mapping::read(&options.mapping)?;
+    let rehearsal = Rehearsal {
+        agreement: &agreement,
+        mapping: &mapping,
+        mapping_file: &options.mapping,
+        seed: &options.seed,
+        rows: options.rows,
+    };
+    let written = rehearsal::write(&rehearsal, &options.out)?;
+    console.say(&format!(
+        "{} 行虚构数据 invented rows → {}\n下一步 next: hedui-agent check {}",
+        options.rows,
+        options.out.display(),
+        written.display()
+    ));
+    console.object(&serde_json::json!({ "rows": options.rows, "mapping": written }));
+    Ok(())
 }
 
 /// Options of `check`.

@@ -38,6 +38,8 @@ enum Command {
     Map(data::MapOptions),
     /// 数据质量 | Report what should be corrected, before anything leaves
     Check(data::CheckOptions),
+    /// 演练 | Invent persons in this department's own columns, to practise with before any real data
+    Rehearse(data::RehearseOptions),
     /// 报送 | Encode a dataset and seal it for the matcher, as far as custodians have answered
     Submit(submit::SubmitOptions),
     /// 请求计算 | Ask custodians to evaluate a dataset's new values, submit nothing
@@ -75,6 +77,7 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Agreement(command) => agreement::run(home, &console, &command),
         Command::Map(options) => data::map(home, &console, &options),
         Command::Check(options) => data::check(home, &console, &options),
+        Command::Rehearse(options) => data::rehearse(home, &console, &options),
         Command::Submit(options) => deliver(home, &console, &options, Reach::Submit),
         Command::Prepare(options) => deliver(home, &console, &options, Reach::Prepare),
         Command::Finish(options) => deliver(home, &console, &options, Reach::Finish),
