@@ -76,6 +76,8 @@ struct Asked {
 pub struct Corrections {
     /// By register, then by the record's pseudonym.
     asked: BTreeMap<String, BTreeMap<String, Asked>>,
+    /// The owner's own name of each register's data when a result last held it.
+    snapshots: BTreeMap<String, String>,
 }
 
 /// How a register stands.
@@ -87,15 +89,15 @@ pub struct Standing {
     pub title: String,
     /// Its owner.
     pub owner: String,
-    /// Contradictions that results hold.
+    /// Contradictions that the latest result of the register holds.
     pub open: u64,
     /// Those of them of which the owner was told.
     pub told: u64,
     /// Those that should have been corrected by now.
     pub overdue: u64,
-    /// Those that results hold no more.
+    /// Those that a later delivery of the register shows no more.
     pub corrected: u64,
-    /// Corrected in time, of those with a day.
+    /// Gone in time, of those with a day.
     pub in_time: u64,
 }
 
@@ -121,10 +123,11 @@ impl Corrections {
         files::write_bytes(&path(state, agreement), &json)
     }
 
-    /// Takes up what a result holds: new contradictions, those that are gone, those that came back. A register that the
-    /// result does not hold says nothing of its tickets.
-    pub fn take(&mut self, held: &[&str], tickets: &ByRegister, today: &str) {
-        for register in held {
+    /// Takes up what a result holds: new contradictions, those that are gone, those that came back. `held` are the registers
+    /// that the result answers for, each with its owner's name of its data: where those have not changed, a contradiction
+    /// that is gone went by the roll, and is not the owner's doing.
+    pub fn take(&mut self, held: &[(&str, &str)], tickets: &ByRegister, today: &str) {
+        for (register, snapshot) in held {
             let now = tickets.iter().find(|(name, _)| name.as_str() == *register);
             let now: BTreeMap<&str, Vec<String>> = now
                 .into_iter()
@@ -136,7 +139,14 @@ impl Corrections {
                     )
                 })
                 .collect();
+            let before = self
+                .snapshots
+                .insert((*register).to_owned(), (*snapshot).to_owned());
+            let is_new_data = before.as_deref() != Some(*snapshot);
             let known = self.asked.entry((*register).to_owned()).or_default();
+            known.retain(|handle, asked| {
+                is_new_data || asked.gone.is_some() || now.contains_key(handle.as_str())
+            });
             for (handle, asked) in known.iter_mut() {
                 match now.get(handle.as_str()) {
                     Some(differ) => {
@@ -158,6 +168,22 @@ impl Corrections {
             }
         }
         self.asked.retain(|_, tickets| !tickets.is_empty());
+    }
+
+    /// Those of a register's tickets of which its owner was not told yet.
+    pub fn untold(&self, register: &str, tickets: &[Ticket]) -> Vec<Ticket> {
+        let told = |ticket: &&Ticket| {
+            let asked = self
+                .asked
+                .get(register)
+                .and_then(|known| known.get(&ticket.handle));
+            asked.is_some_and(|asked| asked.told.is_some())
+        };
+        tickets
+            .iter()
+            .filter(|ticket| !told(ticket))
+            .cloned()
+            .collect()
     }
 
     /// Notes that a register's owner was told of these tickets; the first day counts.

@@ -47,9 +47,17 @@ pub fn write(rehearsal: &Rehearsal<'_>, folder: &Path) -> Result<std::path::Path
     let source = mapping.source_path(rehearsal.mapping_file);
     let head = source::read_header(&source, &mapping.source)?.columns;
     mapping.check(rehearsal.agreement, &head)?;
-    files::private_folder(folder)?;
     let name = format!("演练-{}.csv", dataset.name);
     let path = folder.join(&name);
+    if path.exists() {
+        return Err(Problem::data(
+            format!("{} 已存在 exists already", path.display()),
+            "换一个 --out choose another --out",
+        ));
+    }
+    if !folder.exists() {
+        files::private_folder(folder)?;
+    }
     files::deliver(&path, |out| {
         let mut writer = csv::Writer::from_writer(out);
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
@@ -69,7 +77,7 @@ pub fn write(rehearsal: &Rehearsal<'_>, folder: &Path) -> Result<std::path::Path
                 100,
             ) < HELD;
             if held {
-                let cells = row(rehearsal, dataset, &places, person);
+                let cells = row(rehearsal, dataset, (&places, head.len()), person);
                 writer.write_record(&cells).map_err(failed)?;
                 written += 1;
             }
@@ -194,10 +202,10 @@ impl Invented<'_> {
 fn row(
     rehearsal: &Rehearsal<'_>,
     dataset: &Dataset,
-    places: &BTreeMap<&str, usize>,
+    (places, width): (&BTreeMap<&str, usize>, usize),
     person: u64,
 ) -> Vec<String> {
-    let mut cells = vec![String::new(); places.len()];
+    let mut cells = vec![String::new(); width];
     let mut put = |column: &Column, text: String| {
         // A value of several columns stands in the first; a column of two fields keeps what came first.
         let place = column

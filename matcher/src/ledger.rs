@@ -68,6 +68,9 @@ pub struct Refused {
     pub why: String,
 }
 
+/// Refused files that are remembered.
+const REFUSALS_KEPT: u32 = 200;
+
 /// The ledger of one matcher.
 pub struct Ledger {
     connection: Connection,
@@ -428,6 +431,12 @@ impl Ledger {
                     ],
                 )
                 .map_err(|error| failed(&error))?;
+            self.connection
+                .execute(
+                    "DELETE FROM refusal WHERE header_sha256 = ?1",
+                    params![hex(header_sha256)],
+                )
+                .map_err(|error| failed(&error))?;
             let (event, header_sha256) = (Event::Accepted, *header_sha256);
             self.note(
                 agreement,
@@ -481,6 +490,14 @@ impl Ledger {
                     refusal.exit_code(),
                     refusal.headline_zh()
                 ],
+            )
+            .map_err(|error| failed(&error))?;
+        // Whoever can write to the exchange folder can lay down any number of files: the newest are kept.
+        self.connection
+            .execute(
+                "DELETE FROM refusal WHERE header_sha256 NOT IN (
+                     SELECT header_sha256 FROM refusal ORDER BY refused DESC, header_sha256 LIMIT ?1)",
+                params![REFUSALS_KEPT],
             )
             .map(|_| ())
             .map_err(|error| failed(&error))

@@ -22,6 +22,15 @@ pub(crate) struct ReadinessOptions {
     /// Day by which registers are due: DAY for all, or REGISTER=DAY for one (repeat)
     #[arg(long, value_name = "DAY")]
     due: Vec<String>,
+    /// Only what was accepted from this day on counts: the first day of the campaign
+    #[arg(long, value_name = "DAY", value_parser = day_of)]
+    since: Option<String>,
+}
+
+fn day_of(text: &str) -> Result<String, String> {
+    Clock::new(Some(text))
+        .map(|clock| clock.today())
+        .map_err(|_| "不是日期，请写作 2016-07-01 not a day: write YYYY-MM-DD".to_owned())
 }
 
 /// Where a register stands.
@@ -76,7 +85,10 @@ pub(crate) fn readiness(
     let clock = home.clock()?;
     let due = due_days(&desk.agreement, &options.due)?;
     let ledger = desk.state.ledger()?;
-    let deliveries = ledger.deliveries(&desk.agreement)?;
+    let mut deliveries = ledger.deliveries(&desk.agreement)?;
+    if let Some(since) = &options.since {
+        deliveries.retain(|delivery| delivery.day() >= since.as_str());
+    }
     let lines = lines(&desk.agreement, &deliveries, &due, &clock);
     let refusals = ledger.refusals()?;
     let mut table = comfy_table::Table::new();
@@ -177,7 +189,13 @@ fn lines(
             };
             let whole = contexts.len() >= wanted;
             let limit = due.get(dataset.name.as_str()).or_else(|| due.get(""));
-            let first = own.first().map(|d| d.day().to_owned());
+            // The roll was there when its last register had it.
+            let firsts = contexts.iter().filter_map(|context| {
+                own.iter()
+                    .find(|d| d.register == *context)
+                    .map(|d| d.day().to_owned())
+            });
+            let first = firsts.max();
             let today = clock.today();
             let standing = match (whole, limit) {
                 (true, Some(limit)) if first.as_ref().is_some_and(|day| day > limit) => {

@@ -417,6 +417,7 @@ impl Book {
             cases: handover.found.len() as u64,
         }];
         let mut seen = BTreeSet::new();
+        let mut issued = BTreeSet::new();
         for found in &handover.found {
             let key = key(&found.unit, &found.category, found.kind);
             let earlier = self.latest.get(&key).and_then(|all| all.last());
@@ -426,14 +427,18 @@ impl Book {
                 continue;
             }
             // Numbers are short: two matters may happen to have one.
-            let taken = self.cases.get(&found.number);
-            let other =
-                taken.is_some_and(|c| c.new.unit != found.unit || c.new.category != found.category);
-            let number = if other {
-                format!("{}-2", found.number)
-            } else {
-                found.number.clone()
+            let is_other = |number: &str| {
+                issued.contains(number)
+                    || self.cases.get(number).is_some_and(|c| {
+                        c.new.unit != found.unit || c.new.category != found.category
+                    })
             };
+            let mut number = found.number.clone();
+            let mut next = 2;
+            while is_other(&number) {
+                number = format!("{}-{next}", found.number);
+                next += 1;
+            }
             let issue = |continues: Option<String>| Body::Issued {
                 case: NewCase {
                     number: number.clone(),
@@ -447,7 +452,7 @@ impl Book {
                     continues,
                 },
             };
-            bodies.push(match earlier {
+            let body = match earlier {
                 None => issue(None),
                 Some(case) => {
                     let changed = !same(case.exhibits(), &found.exhibits);
@@ -462,7 +467,11 @@ impl Book {
                         issue(Some(case.number().to_owned()))
                     }
                 }
-            });
+            };
+            if let Body::Issued { case } = &body {
+                issued.insert(case.number.clone());
+            }
+            bodies.push(body);
         }
         for (key, numbers) in &self.latest {
             let case = numbers.last().and_then(|number| self.cases.get(number));
@@ -470,6 +479,7 @@ impl Book {
                 && !seen.contains(key)
                 && case.last_found < handover.period
                 && (case.is_open() || !case.is_gone())
+                && was_compared(case, handover)
             {
                 bodies.push(Body::NotFound {
                     number: case.number().to_owned(),
@@ -503,6 +513,23 @@ fn key(unit: &str, category: &str, kind: Kind) -> (String, String, bool) {
         category.to_owned(),
         kind == Kind::IncomeTask,
     )
+}
+
+/// Whether a handover could have held a case: its category is in the rules still, and every register that it rests on was
+/// compared. A department that delivered nothing says nothing about its clues.
+fn was_compared(case: &Case, handover: &Handover) -> bool {
+    let held = |name: &str| {
+        handover
+            .registers
+            .iter()
+            .any(|register| register.name == name)
+    };
+    let category = case.is_task() || handover.categories.contains(&case.new.category);
+    category
+        && case
+            .exhibits()
+            .iter()
+            .all(|exhibit| held(&exhibit.register))
 }
 
 /// Looked into and found untrue on this very evidence: nobody is visited twice for it.

@@ -9,7 +9,7 @@ use crate::day::Day;
 use crate::event::{Act, Conclusion, NewCase, Visit};
 use crate::handover::Exhibit;
 use crate::income::{Contribution, IncomeForm};
-use crate::words::{Kind, Stage};
+use crate::words::{Kind, Measure, Outcome, Stage};
 
 /// An objection.
 #[derive(Clone)]
@@ -161,7 +161,25 @@ impl Case {
             .map(|(_, act)| act)
     }
 
-    /// Whether an earlier conclusion, which fell, took something away.
+    /// Whether a conclusion that fell had taken something away that nobody has given back since.
+    pub fn owes_restoring(&self) -> bool {
+        let last = self
+            .acts
+            .iter()
+            .rposition(|(_, act)| act.measure == Measure::Restore);
+        let since = self.acts.iter().skip(last.map_or(0, |at| at + 1));
+        let mut fallen =
+            since.filter(|(round, act)| *round < self.round && act.measure.is_adverse());
+        // A new conclusion may carry the same measure; only what it could not carry must go back.
+        let ends = |measure: Measure| matches!(measure, Measure::Cancel | Measure::Remove);
+        match self.conclusion.as_ref().map(|(c, _)| c.outcome) {
+            Some(Outcome::Confirmed) => false,
+            Some(Outcome::Partly) => fallen.any(|(_, act)| ends(act.measure)),
+            _ => fallen.next().is_some(),
+        }
+    }
+
+    /// Whether there is something to give back at all.
     pub fn has_fallen_acts(&self) -> bool {
         self.acts
             .iter()

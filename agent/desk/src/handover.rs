@@ -229,29 +229,33 @@ pub fn parse(bytes: &[u8]) -> Result<Handover, String> {
     })
 }
 
-/// Tasks may share unit and category with a clue, and then its number: the kind is part of the key.
-fn put(found: &mut BTreeMap<(Kind, String), Found>, kind: Kind, line: Line) -> Result<(), String> {
+/// One finding per kind, unit and category; tasks may share unit and category with a clue, and then its number.
+fn put(
+    found: &mut BTreeMap<(Kind, String, String), Found>,
+    kind: Kind,
+    line: Line,
+) -> Result<(), String> {
     let plain = line.number.len() == 8 && line.number.bytes().all(|b| b.is_ascii_hexdigit());
     if !plain {
         return Err("(a number is not 8 hexadecimal digits)".to_owned());
     }
     let number = match kind {
         Kind::IncomeTask => format!("{}-t", line.number),
-        Kind::Clue | Kind::Review => line.number.clone(),
+        Kind::Clue | Kind::Review => line.number,
     };
     let entry = found
-        .entry((kind, number.clone()))
+        .entry((kind, line.unit.clone(), line.category.clone()))
         .or_insert_with(|| Found {
-            number,
+            number: number.clone(),
             kind,
-            category: line.category.clone(),
-            unit: line.unit.clone(),
-            township: line.township.clone(),
-            village: line.village.clone(),
+            category: line.category,
+            unit: line.unit,
+            township: line.township,
+            village: line.village,
             exhibits: Vec::new(),
         });
-    if entry.unit != line.unit || entry.category != line.category {
-        return Err("(two findings have one number)".to_owned());
+    if entry.number != number {
+        return Err("(one finding has two numbers)".to_owned());
     }
     // One person may be on several rows of the roll: the same evidence is shown once.
     if !entry.exhibits.contains(&line.exhibit) {
@@ -300,7 +304,15 @@ pub(crate) mod tests {
             digest: format!("digest-{period}-{}", units.len()),
             categories: vec!["有车享受社会救助".to_owned()],
             ground: None,
-            registers: Vec::new(),
+            registers: vec![RegisterSummary {
+                name: "jidongche".to_owned(),
+                title: "机动车".to_owned(),
+                owner: "gongan".to_owned(),
+                as_of: String::new(),
+                matches: 0,
+                reviews: 0,
+                conflicts: 0,
+            }],
             found: found.collect(),
         }
     }

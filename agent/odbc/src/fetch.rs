@@ -13,13 +13,16 @@ use hedui_edge::{Console, Problem, files};
 use odbc_api::buffers::TextRowSet;
 use odbc_api::parameter::InputParameter;
 use odbc_api::{
-    Connection, ConnectionOptions, Cursor, Environment, IntoParameter, escape_attribute_value,
+    Connection, ConnectionOptions, Cursor, DataType, Environment, IntoParameter,
+    escape_attribute_value,
 };
 use zeroize::Zeroizing;
 
 use crate::query::{CELL_BYTES_MAX, COLUMNS_MAX, Source};
 use crate::resume::{Files, Point};
 
+/// Room for one batch, in bytes.
+const BATCH_BYTES_MAX: usize = 128 << 20;
 /// What was written is made durable after so long, or so many rows, whichever comes first.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 const CHECKPOINT_ROWS: u64 = 100_000;
@@ -81,7 +84,11 @@ pub fn fetch(console: &Console, options: &Options<'_>) -> Result<(), Problem> {
     }
     let key = point.as_ref().map(|point| point.key.clone());
     let statement = source.statement(point.is_some());
-    let number = key.as_deref().and_then(|key| key.parse::<i64>().ok());
+    // Bound as what the column is: a text of digits is ordered as text.
+    let number = point
+        .as_ref()
+        .filter(|point| point.number)
+        .and_then(|point| point.key.parse::<i64>().ok());
     let cursor = match (key, number) {
         (None, _) => connection.execute(&statement, (), None),
         (Some(_), Some(number)) => connection.execute(&statement, &number, None),
@@ -132,22 +139,52 @@ fn connect<'a>(
         text.push_str(";PWD=");
         text.push_str(&escape_attribute_value(&secret));
     }
-    // The server hands over a part at a time, instead of all rows before the first.
-    if !text.to_ascii_lowercase().contains("usedeclarefetch") && is_postgres(&text) {
-        text.push_str(&format!(
-            ";UseDeclareFetch=1;Fetch={};ReadOnly=1",
-            source.batch_rows
-        ));
+    let open = |text: &str| {
+        environment
+            .connect_with_connection_string(text, ConnectionOptions::default())
+            .map_err(|error| failed(&error))
+    };
+    let connection = open(&text)?;
+    let told = source
+        .connection
+        .to_ascii_lowercase()
+        .contains("usedeclarefetch");
+    let system = connection
+        .database_management_system_name()
+        .unwrap_or_default();
+    if told || !is_postgres(&system) {
+        return Ok(connection);
     }
-    environment
-        .connect_with_connection_string(&text, ConnectionOptions::default())
-        .map_err(|error| failed(&error))
+    // This driver takes all rows before it hands over the first, unless it is told to take a part at a time.
+    drop(connection);
+    text.push_str(&format!(
+        ";UseDeclareFetch=1;Fetch={};ReadOnly=1",
+        source.batch_rows
+    ));
+    open(&text)
 }
 
-/// Whether the driver is PostgreSQL's or of its lineage (Kingbase).
-fn is_postgres(connection: &str) -> bool {
-    let lower = connection.to_lowercase();
-    lower.contains("postgres") || lower.contains("psqlodbc") || lower.contains("kingbase")
+/// Whether the database is PostgreSQL or of its lineage (Kingbase).
+fn is_postgres(system: &str) -> bool {
+    let lower = system.to_lowercase();
+    lower.contains("postgres") || lower.contains("kingbase")
+}
+
+/// Whether the key is a whole number in the database, so that it is compared as one.
+fn is_whole_number(cursor: &mut impl Cursor, at: usize) -> Result<bool, Problem> {
+    let column = u16::try_from(at + 1).unwrap_or(u16::MAX);
+    let kind = cursor
+        .col_data_type(column)
+        .map_err(|error| failed(&error))?;
+    Ok(matches!(
+        kind,
+        DataType::TinyInt
+            | DataType::SmallInt
+            | DataType::Integer
+            | DataType::BigInt
+            | DataType::Numeric { scale: 0, .. }
+            | DataType::Decimal { scale: 0, .. }
+    ))
 }
 
 fn count(connection: &Connection<'_>, source: &Source) -> Result<u64, Problem> {
@@ -172,17 +209,38 @@ struct Out {
     last: Vec<u8>,
     saved: Instant,
     saved_rows: u64,
+    number: bool,
+    head: Vec<String>,
 }
 
 impl Out {
     /// The part, cut back to the point, or new with the head.
-    fn open(files: &Files, point: Option<Point>, head: &[String]) -> Result<Self, Problem> {
+    fn open(
+        files: &Files,
+        point: Option<Point>,
+        (number, head): (bool, &[String]),
+    ) -> Result<Self, Problem> {
         let wrap = |error| Problem::io(&files.part, error);
+        let busy = || {
+            Problem::not_yet(
+                "另一个取数正在进行 another fetch of this table is under way",
+                "等它结束后再执行 wait until it has ended",
+            )
+        };
         let mut options = File::options();
-        options.write(true).create(true).truncate(point.is_none());
+        options.write(true);
+        if point.is_none() {
+            if File::open(&files.part).is_ok_and(|old| old.try_lock().is_err()) {
+                return Err(busy());
+            }
+            // The point of an earlier fetch must not outlive its part; the part is made anew, so that no link leads elsewhere.
+            files.forget();
+            options.create_new(true);
+        }
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&files.part).map_err(wrap)?;
+        file.try_lock().map_err(|_| busy())?;
         if let Some(point) = &point {
             file.set_len(point.bytes).map_err(wrap)?;
             file.seek(SeekFrom::End(0)).map_err(wrap)?;
@@ -200,6 +258,8 @@ impl Out {
                 .unwrap_or_default(),
             saved: Instant::now(),
             saved_rows: 0,
+            number,
+            head: head.to_vec(),
         })
     }
 
@@ -212,7 +272,7 @@ impl Out {
         let bytes = file.metadata().map_err(wrap)?.len();
         let key = String::from_utf8_lossy(&self.last).into_owned();
         if self.rows > 0 {
-            files.write(self.rows, bytes, &key)?;
+            files.write(self.rows, bytes, &key, (self.number, &self.head))?;
         }
         self.saved = Instant::now();
         self.saved_rows = self.rows;
@@ -241,14 +301,26 @@ fn write(
                 "请核对 [odbc] 的 key check `key` in [odbc]",
             )
         })?;
+    if let Some(point) = &point
+        && point.head != head
+    {
+        return Err(Problem::data(
+            "表的列自上次取数后有变化 the table's columns have changed since the interruption",
+            "用 --anew 重新取数 fetch it with --anew",
+        ));
+    }
+    let number = is_whole_number(&mut cursor, key_at)?;
     if head.len() > COLUMNS_MAX {
         return Err(Problem::data(
             format!("列数超过 {COLUMNS_MAX} the query has too many columns"),
             "只选需要的列 select the columns that the mapping names",
         ));
     }
-    let mut out = Out::open(beside, point, &head)?;
-    let mut buffers = TextRowSet::for_cursor(source.batch_rows, &mut cursor, Some(CELL_BYTES_MAX))
+    let mut out = Out::open(beside, point, (number, &head))?;
+    // Room for a batch is reserved at once: fewer rows at a time where there are many columns.
+    let rows_at_once =
+        (BATCH_BYTES_MAX / (head.len() * CELL_BYTES_MAX)).clamp(1, source.batch_rows);
+    let mut buffers = TextRowSet::for_cursor(rows_at_once, &mut cursor, Some(CELL_BYTES_MAX))
         .map_err(|error| failed(&error))?;
     let mut rows = cursor
         .bind_buffer(&mut buffers)
@@ -276,7 +348,20 @@ fn write(
             }
             out.last.clear();
             out.last.extend_from_slice(key);
-            let cells = (0..head.len()).map(|column| batch.at(column, row).unwrap_or_default());
+            let cell = |column| batch.at(column, row).unwrap_or_default();
+            if let Some(bad) = (0..head.len()).find(|at| std::str::from_utf8(cell(*at)).is_err()) {
+                return Err(Problem::data(
+                    format!(
+                        "第 {} 行“{}”列不是 UTF-8 column {} of row {} is not UTF-8",
+                        out.rows + 1,
+                        head[bad],
+                        head[bad],
+                        out.rows + 1
+                    ),
+                    "请在连接串或数据源中把客户端字符集设为 UTF-8 set the client's character set to UTF-8",
+                ));
+            }
+            let cells = (0..head.len()).map(cell);
             out.writer
                 .write_record(cells)
                 .map_err(|_| lost(&beside.part))?;

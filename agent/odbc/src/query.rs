@@ -155,7 +155,8 @@ fn check_query(query: &str) -> Result<(), &'static str> {
         match quote {
             Some(end) if c == end => quote = None,
             Some(_) => {}
-            None if c == '\'' || c == '"' => quote = Some(c),
+            None if matches!(c, '\'' | '"' | '`') => quote = Some(c),
+            None if c == '[' => quote = Some(']'),
             None if c == ';' => {
                 return Err(
                     "查询应为一条语句，不含分号 the query must be one statement without a semicolon",
@@ -169,9 +170,14 @@ fn check_query(query: &str) -> Result<(), &'static str> {
                     word.push(c.to_ascii_lowercase());
                 }
             }
+            // What follows a dot is a column's or a table's name, whatever it says.
+            None if c == '.' => words.push(".".to_owned()),
             None => words.push(String::new()),
         }
         before = c;
+    }
+    if quote.is_some() {
+        return Err("引号不成对 a quote is not closed");
     }
     words.retain(|word| !word.is_empty());
     if !words
@@ -197,6 +203,7 @@ mod tests {
             "with t as (select 1 as id) select * from t",
             "select 'drop; table' as word, \"update\" from t",
             "SELECT created_at, update_time FROM t WHERE deleted = 0",
+            "SELECT t.call, [update], `a;b` FROM t",
         ] {
             assert_eq!(check_query(good), Ok(()), "{good}");
         }
@@ -208,6 +215,8 @@ mod tests {
             "with x as (delete from person returning *) select * from x",
             "select 1 -- and more",
             "select 1 /* x */",
+            "select `it's` from t; delete from t",
+            "select 'open",
             "exec sp_who",
         ] {
             assert!(check_query(bad).is_err(), "{bad}");

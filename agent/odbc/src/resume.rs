@@ -22,6 +22,10 @@ pub struct Point {
     pub bytes: u64,
     /// Key of the last row.
     pub key: String,
+    /// Whether the key is a whole number in the database.
+    pub number: bool,
+    /// Names of the columns.
+    pub head: Vec<String>,
 }
 
 /// The two files of a fetch in progress.
@@ -61,21 +65,31 @@ impl Files {
     }
 
     /// Notes a point; the bytes must be on the disk already.
-    pub fn write(&self, rows: u64, bytes: u64, key: &str) -> Result<(), Problem> {
+    pub fn write(
+        &self,
+        rows: u64,
+        bytes: u64,
+        key: &str,
+        (number, head): (bool, &[String]),
+    ) -> Result<(), Problem> {
         let point = Point {
             query: self.query.clone(),
             rows,
             bytes,
             key: key.to_owned(),
+            number,
+            head: head.to_vec(),
         };
         let text = serde_json::to_string(&point)
             .map_err(|error| Problem::data(error.to_string(), "report this"))?;
         files::write_bytes(&self.point, text.as_bytes())
     }
 
-    /// Forgets the point.
+    /// Forgets the point, and the part with it.
     pub fn forget(&self) {
         remove(&self.point);
+        remove(&self.part);
+        files::sync_folder(self.part.parent().unwrap_or(Path::new(".")));
     }
 }
 

@@ -24,7 +24,7 @@ use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
 
 use super::post::{ExchangeOptions, HANDLE_MAP, handle_map_path, received};
-use crate::correction::ByRegister;
+use crate::correction::{ByRegister, Corrections};
 use crate::record::Pseudonyms;
 use crate::results::Opened;
 use crate::roll;
@@ -54,7 +54,7 @@ pub struct HandlesOptions {
 /// Tickets of one register that are sent without further question.
 const USUAL_TICKETS: usize = 20;
 
-/// Sends tickets; gives those that were sent, by register. A register with more than twenty of them, and more than one per twenty matches, gets none: a
+/// Sends the tickets of which owners were not told yet, and keeps that they are told, register by register. A register with more than twenty of them, and more than one per twenty matches, gets none: a
 /// department that pairs true numbers with invented names would learn from them who is on the roll.
 pub fn send_tickets(
     home: &HomeOptions,
@@ -62,9 +62,10 @@ pub fn send_tickets(
     agreement: &InForce,
     folder: &Path,
     (by_register, opened, due): (ByRegister, &Opened, &str),
+    corrections: &mut Corrections,
     console: &Console,
-) -> Result<BTreeMap<String, Vec<String>>, Problem> {
-    let mut told = BTreeMap::new();
+) -> Result<(), Problem> {
+    let today = home.clock()?.today();
     for (register, tickets) in by_register {
         let matches = opened
             .manifest
@@ -86,8 +87,11 @@ pub fn send_tickets(
         let Some(owner) = owner.filter(|card| card.name != identity.card().name) else {
             continue;
         };
-        let handles = tickets.iter().map(|ticket| ticket.handle.clone()).collect();
-        told.insert(register.to_string(), handles);
+        let tickets = corrections.untold(register.as_str(), &tickets);
+        if tickets.is_empty() {
+            continue;
+        }
+        let handles: Vec<String> = tickets.iter().map(|ticket| ticket.handle.clone()).collect();
         let body = manifest_bytes(&Tickets {
             register: register.clone(),
             due: Some(due.to_owned()),
@@ -104,8 +108,10 @@ pub fn send_tickets(
         let folders = (state.as_path(), folder);
         let mut body = std::io::Cursor::new(&body[..]);
         exchange::send(identity, agreement, folders, &clock, &draft, &mut body, len)?;
+        corrections.tell(register.as_str(), &handles, &today, due);
+        corrections.save(&state, agreement)?;
     }
-    Ok(told)
+    Ok(())
 }
 
 /// `tickets`: which own rows should be checked, and why.

@@ -132,32 +132,34 @@ pub fn results(
     let count_of = tickets.values().map(Vec::len).sum::<usize>();
     let clock = home.clock()?;
     let mut corrections = Corrections::open(&state, &agreement)?;
-    let held = opened.manifest.registers.iter().map(|r| &r.name);
-    let held: Vec<&str> = held
-        .filter(|name| !opened.outdated.contains(name))
-        .map(Name::as_str)
+    // Pairs that do not open are missing from the tickets: then nothing is said of what is gone.
+    let is_whole = opened.unopenable_count + opened.foreign_count + opened.impossible_count == 0;
+    let held: Vec<(&str, &str)> = opened
+        .manifest
+        .registers
+        .iter()
+        .filter(|r| is_whole && !opened.outdated.contains(&r.name))
+        .map(|r| (r.name.as_str(), r.register_snapshot.as_str()))
         .collect();
     corrections.take(&held, &tickets, &today);
+    corrections.save(&state, &agreement)?;
     if options.send_tickets {
         let due = clock.after(options.ticket_days);
-        let told = send_tickets(
+        send_tickets(
             home,
             &identity,
             &agreement,
             &options.exchange.exchange,
             (tickets, &opened, &due),
+            &mut corrections,
             console,
         )?;
-        for (register, handles) in told {
-            corrections.tell(&register, &handles, &today, &due);
-        }
     } else if count_of > 0 {
         console.note(&format!(
             "有 {count_of} 条核改单未发出 correction tickets not sent: 每发一条，该部门即知此人在名册上 each one tells the \
              department that this person is on the roll; send them with --send-tickets"
         ));
     }
-    corrections.save(&state, &agreement)?;
     let standing = corrections.standing(&agreement, &clock);
     print_corrections(console, &standing);
     let mut summary = serde_json::json!({

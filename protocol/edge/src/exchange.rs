@@ -294,8 +294,11 @@ fn claim(
     let reply = draft.in_reply_to.map(|r| r.0).unwrap_or_default();
     let content = hex(&sha256(&[&draft.to.key_id().0, &reply, &draft.content]));
     // Only the latest content of a subject keeps its number: going back to an older one is a new message. So is the same
-    // content once its receiver has deleted what it had of it, and would refuse the old message.
+    // delivery once the matcher has deleted what it had of it, and would refuse the old message.
     let is_kept = |claim: &Claim| {
+        if draft.kind != MessageType::Submission {
+            return true;
+        }
         let age = claim
             .created
             .get(..10)

@@ -195,3 +195,32 @@ fn every_change_of_the_file_is_noticed() {
         assert!(tampered(sql), "{sql}");
     }
 }
+
+#[test]
+fn a_register_that_was_not_compared_says_nothing_of_its_clues() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path(), &[("户1", "车")]);
+    let n = only(&desk);
+    let mut without = handover("2016-09", &[]);
+    without.registers.clear();
+    take(&mut desk, &without);
+    assert!(
+        !desk.book.cases[&n].is_gone(),
+        "its department delivered nothing"
+    );
+    take(&mut desk, &handover("2016-10", &[]));
+    assert!(desk.book.cases[&n].is_gone());
+}
+
+#[test]
+fn two_matters_with_one_number_are_two_cases() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path(), &[]);
+    let mut both = handover("2016-07", &[("户1", "车"), ("户2", "车"), ("户3", "车")]);
+    for found in &mut both.found {
+        found.number = "0a0a0a0a".to_owned();
+    }
+    take(&mut desk, &both);
+    let numbers: Vec<&str> = desk.book.cases.keys().map(String::as_str).collect();
+    assert_eq!(numbers, ["0a0a0a0a", "0a0a0a0a-2", "0a0a0a0a-3"]);
+}

@@ -275,3 +275,44 @@ fn a_conclusion_stands_on_the_evidence_that_was_looked_at() {
     try_as(&mut desk, "lead", "2016-10-06", said(&n, withdraw)).unwrap();
     assert!(try_as(&mut desk, "clerk", "2016-10-07", object(&n, "2016-10-07")).is_err());
 }
+
+#[test]
+fn what_an_overturned_conclusion_took_is_given_back_once_and_before_all_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path(), &[("户1", "车")]);
+    let n = only(&desk);
+    confirm(&mut desk, &n);
+    let mut go = |who: &str, on: &str, body: Body| try_as(&mut desk, who, on, body);
+    go("clerk", "2016-07-08", tell(&n)).unwrap();
+    go("clerk", "2016-07-19", acted(&n, Measure::Cancel, None)).unwrap();
+    go("clerk", "2016-07-20", object(&n, "2016-07-20")).unwrap();
+    go("lead", "2016-07-21", settle(&n, false)).unwrap();
+    // The benefit was ended, so the next comparison does not hold the case: that is no way to close it.
+    for body in desk.book.plan(&handover("2016-09", &[])) {
+        try_as(&mut desk, "clerk", "2016-10-01", body).unwrap();
+    }
+    let withdraw = |number: String, reason: String| Body::Withdrawn { number, reason };
+    assert!(try_as(&mut desk, "lead", "2016-10-01", said(&n, withdraw)).is_err());
+    try_as(
+        &mut desk,
+        "clerk",
+        "2016-10-01",
+        acted(&n, Measure::Restore, None),
+    )
+    .unwrap();
+    assert_eq!(desk.book.cases[&n].stage, Stage::Visited);
+    let reopen = |number: String, reason: String| Body::Reopened { number, reason };
+    for _ in 0..2 {
+        try_as(
+            &mut desk,
+            "clerk",
+            "2016-10-02",
+            concluded(&n, Outcome::Unfounded, BTreeMap::new()),
+        )
+        .unwrap();
+        try_as(&mut desk, "lead", "2016-10-02", said(&n, approve)).unwrap();
+        // Given back once: a later round owes nothing.
+        try_as(&mut desk, "clerk", "2016-10-02", said(&n, close)).unwrap();
+        try_as(&mut desk, "lead", "2016-10-02", said(&n, reopen)).unwrap();
+    }
+}

@@ -78,6 +78,9 @@ pub(super) fn check(case: &Case, event: &Event, around: &Around<'_>) -> Result<(
         Body::Reopened { reason, .. } => text("理由 reason", reason, REASON_CHARS_MIN),
         Body::Withdrawn { reason, .. } => {
             text("理由 reason", reason, REASON_CHARS_MIN)?;
+            if case.owes_restoring() {
+                return Err(not_restored(case));
+            }
             case.is_gone().then_some(()).ok_or_else(|| {
                 Refused::new(
                     format!(
@@ -394,9 +397,7 @@ fn check_closing(case: &Case, reason: &str, event: &Event) -> Result<(), Refused
     let ready = !adverse
         || case.is_task()
         || (case.acts_now().next().is_some() && case.may_follow(&event.day()));
-    let restored = !case.has_fallen_acts()
-        || adverse
-        || case.acts_now().any(|act| act.measure == Measure::Restore);
+    let restored = !case.owes_restoring();
     if !ready {
         return Err(Refused::new(
             format!(
@@ -407,13 +408,17 @@ fn check_closing(case: &Case, reason: &str, event: &Event) -> Result<(), Refused
         ));
     }
     if !restored {
-        return Err(Refused::new(
-            format!(
-                "{}: 被撤销的认定已有处理措施，尚未恢复 what the overturned conclusion took away is not given back",
-                case.number()
-            ),
-            "先登记恢复 record `act --measure restore` first",
-        ));
+        return Err(not_restored(case));
     }
     Ok(())
+}
+
+fn not_restored(case: &Case) -> Refused {
+    Refused::new(
+        format!(
+            "{}: 被撤销的认定已有处理措施，尚未恢复 what the overturned conclusion took away is not given back",
+            case.number()
+        ),
+        "先登记恢复 record `act --measure restore` first",
+    )
 }

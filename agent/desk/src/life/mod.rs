@@ -13,7 +13,7 @@ use crate::case::{Case, Document, Objection};
 use crate::event::{Body, Event};
 use crate::refused::Refused;
 use crate::terms::Terms;
-use crate::words::Stage;
+use crate::words::{Measure, Stage};
 
 /// What a case's next event is judged against.
 pub struct Around<'a> {
@@ -61,11 +61,14 @@ const fn stages(body: &Body) -> &'static [Stage] {
         Body::Visited { .. } => &[Assigned, Accepted, Visited, Disputed],
         Body::Computed { .. } => &[Issued, Assigned, Accepted, Visited, Disputed],
         Body::Concluded { .. } => &[Assigned, Accepted, Visited],
-        Body::SentBack { .. } => &[Concluded, Approved, Told],
+        Body::SentBack { .. } => &[Concluded, Approved, Told, Acted],
         Body::Approved { .. } => &[Concluded],
         Body::Told { .. } => &[Approved],
         Body::Objected { .. } => &[Told, Acted, Closed],
         Body::Settled { .. } => &[Disputed],
+        Body::Acted { act, .. } if matches!(act.measure, Measure::Restore) => {
+            &[Visited, Approved, Told, Acted]
+        }
         Body::Acted { .. } => &[Approved, Told, Acted],
         Body::Closed { .. } => &[Approved, Told, Acted],
         Body::Reopened { .. } => &[Closed],
@@ -96,7 +99,10 @@ fn change(case: &mut Case, event: &Event, around: &Around<'_>) {
                 case.stage = Stage::Visited;
             }
         }
-        Body::NotFound { period, .. } => case.not_found.push(period.clone()),
+        Body::NotFound { period, .. } => {
+            matters = false;
+            case.not_found.push(period.clone());
+        }
         Body::Assigned { township, due, .. } => {
             case.new.township.clone_from(township);
             case.due = Some(due.clone());
@@ -175,7 +181,8 @@ fn change(case: &mut Case, event: &Event, around: &Around<'_>) {
                 .is_some_and(|(c, _)| c.outcome.is_adverse())
                 && case.objection_until.is_none();
             // What is not adverse may be done at once; the household is told all the same.
-            if !(untold && case.stage == Stage::Approved) {
+            let waits = case.stage == Stage::Visited || (untold && case.stage == Stage::Approved);
+            if !waits {
                 case.stage = Stage::Acted;
             }
         }

@@ -129,7 +129,7 @@ fn plan(session: &Session<'_>, row: &Row, forced: &BTreeSet<String>) -> Result<P
             false,
         )));
     };
-    let said = match Said::read(row, &session.book().terms) {
+    let said = match Said::read(row, &session.book().terms, case) {
         Ok(said) => said,
         Err(why) => return Ok(Err((why, false))),
     };
@@ -171,10 +171,12 @@ struct Said {
     income: Option<(IncomeForm, Contribution)>,
     conclusion: Option<Conclusion>,
     notes: Vec<String>,
+    /// Township that has the case now.
+    township: String,
 }
 
 impl Said {
-    fn read(row: &Row, terms: &Terms) -> Result<Self, String> {
+    fn read(row: &Row, terms: &Terms, case: &Case) -> Result<Self, String> {
         let cell = |column: Column| row.cells.get(&column).cloned();
         let day = |column: Column| cell(column).and_then(|text| Day::read(&text));
         let accepted = match (day(Column::AcceptedOn), cell(Column::AcceptedBy)) {
@@ -203,6 +205,7 @@ impl Said {
             income: Self::income(row, terms)?,
             conclusion,
             notes,
+            township: case.new.township.clone(),
         })
     }
 
@@ -291,7 +294,7 @@ impl Said {
             });
         }
         if let Some((form, result)) = &self.income
-            && case.income.as_ref() != self.income.as_ref()
+            && case.income.as_ref().map(|(known, _)| known) != Some(form)
         {
             bodies.push(Body::Computed {
                 number: number.clone(),
@@ -324,13 +327,12 @@ impl Said {
                 .as_ref()
                 .is_some_and(|(d, w)| d == day && w == who),
             Body::Visited { visit, .. } => self.visit.as_ref() == Some(visit),
-            Body::Computed { form, result, .. } => self
-                .income
-                .as_ref()
-                .is_some_and(|(f, r)| f == form && r == result),
+            Body::Computed { form, .. } => self.income.as_ref().is_some_and(|(f, _)| f == form),
             Body::Concluded { conclusion, .. } => self.conclusion.as_ref() == Some(conclusion),
             Body::FoundAgain { changed, .. } => changed.is_none(),
-            Body::Noted { .. } | Body::Attached { .. } => true,
+            Body::Noted { .. } | Body::Attached { .. } | Body::NotFound { .. } => true,
+            // Handed down again to the same township, with another day.
+            Body::Assigned { township, .. } => *township == self.township,
             _ => false,
         }
     }
