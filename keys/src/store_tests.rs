@@ -23,12 +23,22 @@ pub(crate) fn identity(name: &str, seed: u8) -> Identity {
     Identity::from_seed(Name::new(name).unwrap(), &Secret::new([seed; 64]))
 }
 
+/// Everybody who signs the agreement.
+pub(crate) fn parties() -> [Identity; 4] {
+    [("office", 1), ("centre", 2), ("c1", 3), ("c2", 4)].map(|(n, s)| identity(n, s))
+}
+
 pub(crate) fn in_force(epoch: u32) -> InForce {
+    agreed(epoch, 0, "")
+}
+
+/// The same with a number of evaluations for each dataset (0: none stated) and with more lines.
+pub(crate) fn agreed(epoch: u32, evaluations: u64, more: &str) -> InForce {
     let mut toml = format!(
         "version = 1\nname = 'demo'\npurpose = 'test'\nlegal_basis = 'test'\nepoch = {epoch}\n\
          valid_from = '2016-01-01'\nvalid_until = '2016-12-31'\n"
     );
-    let parties = [("office", 1), ("centre", 2), ("c1", 3), ("c2", 4)].map(|(n, s)| identity(n, s));
+    let parties = parties();
     let roles = ["department", "matcher", "custodian", "custodian"];
     for (party, role) in parties.iter().zip(roles) {
         let card = party.card();
@@ -38,10 +48,18 @@ pub(crate) fn in_force(epoch: u32) -> InForce {
         );
     }
     toml += "[[field]]\nname = 'id'\nkind = 'cn-resident-id'\n\
-             [[match_key]]\nname = 'id'\nparts = ['id']\nclass = 'A'\n\
-             [[dataset]]\nname = 'roll'\nnumber = 1\nowner = 'office'\nkind = 'roll'\nrows_max = 9\n\
-             [[dataset]]\nname = 'cars'\nnumber = 2\nowner = 'office'\nkind = 'register'\nrows_max = 9\n\
-             [[dataset]]\nname = 'homes'\nnumber = 3\nowner = 'office'\nkind = 'register'\nrows_max = 9\n";
+             [[match_key]]\nname = 'id'\nparts = ['id']\nclass = 'A'\n";
+    for (number, (name, kind)) in (1..).zip([
+        ("roll", "roll"),
+        ("cars", "register"),
+        ("homes", "register"),
+    ]) {
+        toml += &format!(
+            "[[dataset]]\nname = '{name}'\nnumber = {number}\nowner = 'office'\nkind = '{kind}'\nrows_max = 9\n\
+             evaluations_max = {evaluations}\n"
+        );
+    }
+    toml += more;
     let agreement = Agreement::parse(&toml).unwrap();
     let signatures: String = parties.iter().map(|p| agreement.sign(p).unwrap()).collect();
     agreement.in_force(&signatures, "2016-06-30").unwrap()

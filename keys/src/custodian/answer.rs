@@ -299,3 +299,7 @@ fn at(path: &Path, problem: Problem) -> Problem {
         other => other,
     }
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

@@ -2,77 +2,13 @@
 //! of the epoch, or what was done out of turn.
 //! Invariant under test: a step waits for what it needs, and no key is made twice; SPEC.md, "Key ceremony".
 
-use std::path::Path;
-
 use frost_ristretto255::rand_core::RngCore;
-use hedui_edge::Console;
-use hedui_edge::clock::Clock;
-use hedui_protocol::agreement::InForce;
 use hedui_protocol::epoch::ConfirmedEpoch;
 
 use super::*;
 use crate::custodian::ledger::{DESTROYED, Event, MADE};
+use crate::custodian::test_site::Site;
 use crate::store_tests::{identity, in_force};
-
-struct Site {
-    folder: tempfile::TempDir,
-    agreement: InForce,
-    clock: Clock,
-    console: Console,
-    custodians: [Identity; 2],
-}
-
-impl Site {
-    fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            agreement: in_force(1),
-            clock: Clock::new(Some("2016-07-01")).unwrap(),
-            console: Console { json: true },
-            custodians: [identity("c1", 3), identity("c2", 4)],
-        }
-    }
-
-    fn exchange(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn at<T>(&self, at: usize, work: impl FnOnce(&Desk<'_>) -> T) -> T {
-        let state = self.folder.path().join(format!("state-{at}"));
-        std::fs::create_dir_all(&state).unwrap();
-        work(&Desk {
-            agreement: &self.agreement,
-            identity: &self.custodians[at],
-            index: index_of(&self.agreement, &self.custodians[at]).unwrap(),
-            state: &state,
-            exchange: self.exchange(),
-            clock: &self.clock,
-            console: &self.console,
-        })
-    }
-
-    /// What a step says: for whom it waits, that it is done, or why it cannot be.
-    fn run(&self, at: usize) -> String {
-        match self.at(at, run) {
-            Ok(Progress::Ready) => "ready".to_owned(),
-            Ok(Progress::Waiting(step, names)) => format!("{step} {}", names.join(" ")),
-            Err(problem) => problem.to_string(),
-        }
-    }
-
-    fn made() -> Self {
-        let site = Self::new();
-        let said = [0, 1, 0, 1].map(|at| site.run(at));
-        assert_eq!(said, ["1 c2", "2 c1", "ready", "ready"]);
-        site
-    }
-
-    fn record(&self, at: usize) -> std::path::PathBuf {
-        let name = &self.custodians[at].card().name;
-        self.exchange()
-            .join(file_name(&self.agreement, name.as_str()))
-    }
-}
 
 #[test]
 fn two_custodians_make_one_key_and_keep_nothing_else() {

@@ -516,3 +516,7 @@ fn agreed_record(desk: &Desk<'_>) -> Result<EpochRecord, Problem> {
         )
     })
 }
+
+#[cfg(test)]
+#[path = "command_tests.rs"]
+mod tests;

@@ -108,3 +108,7 @@ pub fn destroy(
     console.object(&serde_json::json!({"destroyed": gone > 0, "epoch": name}));
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "destroy_tests.rs"]
+mod tests;

@@ -23,3 +23,6 @@ pub mod destroy;
 pub mod ledger;
 pub mod packages;
 pub mod paper;
+
+#[cfg(test)]
+mod test_site;
