@@ -5,7 +5,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{cases, desk, must, object};
+use super::{cases, desk, must, object, users};
 use hedui_tests::run::Site;
 
 /// Starts a command and kills it after a while; whether it had ended by itself.
@@ -90,26 +90,7 @@ fn a_killed_desk_loses_nothing_and_does_nothing_by_halves() {
             && !cases(&site).is_empty()
         {
             std::fs::remove_dir_all(site.root.join("desk")).expect("removed");
-            let new = [
-                "new",
-                "--practice",
-                "--office",
-                "某县民政局",
-                "--title",
-                "李审核",
-            ];
-            must(&site, "lead", "2016-07-01", &new, &[0]);
-            let passphrase = site.passphrase.to_string_lossy().into_owned();
-            let add = [
-                "user",
-                "add",
-                "clerk",
-                "--title",
-                "王经办",
-                "--new-passphrase-file",
-                &passphrase,
-            ];
-            must(&site, "lead", "2016-07-01", &add, &[0]);
+            users(&site);
             (before, head) = entries(&site);
         }
     }

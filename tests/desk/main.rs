@@ -81,6 +81,12 @@ pub(crate) fn desk(folder: &std::path::Path) -> (Site, County) {
     let county = generate(Scale::Town, 2016);
     let text = serde_json::to_string(&handover(&county, "2016-06")).expect("JSON");
     fs::write(site.root.join("clues.json"), text).expect("handover");
+    users(&site);
+    (site, county)
+}
+
+/// An empty desk with a lead and a clerk.
+pub(crate) fn users(site: &Site) {
     let new = [
         "new",
         "--practice",
@@ -89,7 +95,7 @@ pub(crate) fn desk(folder: &std::path::Path) -> (Site, County) {
         "--title",
         "李审核",
     ];
-    must(&site, "lead", "2016-07-01", &new, &[0]);
+    must(site, "lead", "2016-07-01", &new, &[0]);
     let passphrase = site.passphrase.to_string_lossy().into_owned();
     let add = [
         "user",
@@ -100,8 +106,7 @@ pub(crate) fn desk(folder: &std::path::Path) -> (Site, County) {
         "--new-passphrase-file",
         &passphrase,
     ];
-    must(&site, "lead", "2016-07-01", &add, &[0]);
-    (site, county)
+    must(site, "lead", "2016-07-01", &add, &[0]);
 }
 
 /// Cases by number, as `list` shows them.

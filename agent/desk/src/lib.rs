@@ -13,6 +13,7 @@ pub mod handover;
 pub mod history;
 pub mod income;
 pub mod life;
+pub mod money;
 pub mod refused;
 pub mod report;
 pub mod sample;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use hedui_protocol::ids::Name;
 use serde::{Deserialize, Serialize};
 
-use crate::income;
+use crate::money::yuan;
 use crate::refused::Refused;
 use crate::words::Answer;
 
@@ -150,7 +150,7 @@ impl Terms {
 
     /// The guaranteed line in yuan, for sheets.
     pub fn line(&self) -> String {
-        income::yuan(self.income.line_fen)
+        yuan(self.income.line_fen)
     }
 }
 

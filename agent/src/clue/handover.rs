@@ -12,19 +12,21 @@ use hedui_protocol::agreement::Agreement;
 use hedui_protocol::message::result::Outcome;
 
 use super::evaluate::{Findings, categories, unit_of};
-use super::sheet::{Line, Source};
+use super::sheet::Source;
 use crate::mapping::translate::LocalValue;
 
 /// Version of `clues.json`.
 const SCHEMA: u32 = 1;
 
-/// Writes `clues.json`; the lines are those of clues, reviews and income tasks.
-pub(super) fn write_clues(
-    path: &Path,
-    source: &Source<'_>,
-    findings: &Findings,
-    [clues, reviews, tasks]: [&[Line]; 3],
-) -> Result<(), Problem> {
+/// Writes `clues.json` and `units.csv` into a folder.
+pub fn write(folder: &Path, source: &Source<'_>, findings: &Findings) -> Result<(), Problem> {
+    write_clues(&folder.join("clues.json"), source, findings)?;
+    write_units(&folder.join("units.csv"), source)
+}
+
+fn write_clues(path: &Path, source: &Source<'_>, findings: &Findings) -> Result<(), Problem> {
+    let lists = [&findings.clues, &findings.reviews, &findings.tasks];
+    let [clues, reviews, tasks] = lists.map(|list| source.lines(list));
     let registers: Vec<serde_json::Value> = source
         .registers
         .iter()
@@ -81,7 +83,7 @@ struct Unit<'a> {
 
 /// Writes `units.csv`: unit, how many rows it has, in how many registers one of them was found, and those local columns of
 /// its first row that hold numbers, days or few words.
-pub(super) fn write_units(path: &Path, source: &Source<'_>) -> Result<(), Problem> {
+fn write_units(path: &Path, source: &Source<'_>) -> Result<(), Problem> {
     let roll = source.roll;
     let mut units: BTreeMap<String, Unit<'_>> = BTreeMap::new();
     for (at, person) in roll.persons.iter().enumerate() {

@@ -4,6 +4,6 @@
 //! about a benefit. Specification: design §6; docs/OPERATIONS.md, "Clues".
 
 pub mod evaluate;
-mod handover;
+pub mod handover;
 pub mod rules;
 pub mod sheet;

@@ -17,7 +17,6 @@ use rust_xlsxwriter::{Format, FormatAlign, FormatBorder, Workbook, Worksheet, Xl
 use serde::Serialize;
 
 use super::evaluate::{Exhibit, Finding, Findings, key_names, local_text};
-use super::handover;
 use super::rules::Rules;
 use crate::results::Evidence;
 use crate::roll::Roll;
@@ -204,14 +203,7 @@ pub fn write(folder: &Path, source: &Source<'_>, findings: &Findings) -> Result<
         writer
             .flush()
             .map_err(|error| Problem::io(&csv_path, error))
-    })?;
-    handover::write_clues(
-        &folder.join("clues.json"),
-        source,
-        findings,
-        [&clues, &reviews, &tasks],
-    )?;
-    handover::write_units(&folder.join("units.csv"), source)
+    })
 }
 
 const HEADER: [&str; 16] = [

@@ -22,6 +22,7 @@ use super::agreement::COUNTY_RULES;
 use super::mailbox::send_tickets;
 use super::post::{ExchangeOptions, received};
 use crate::clue::evaluate::{Findings, Period, categories, evaluate, places_of};
+use crate::clue::handover;
 use crate::clue::rules::Rules;
 use crate::clue::sheet;
 use crate::clusters;
@@ -200,6 +201,7 @@ pub fn results(
             period: &label,
         };
         sheet::write(&options.out, &source, &findings)?;
+        handover::write(&options.out, &source, &findings)?;
         print_findings(console, &rules, &findings);
         summary["clues"] = findings.clues.len().into();
         summary["review_items"] = findings.reviews.len().into();

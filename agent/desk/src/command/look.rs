@@ -11,7 +11,7 @@ use crate::case::Case;
 use crate::day::Day;
 use crate::event::{Body, Event};
 use crate::history::HEAD_DIGITS_MIN;
-use crate::income::yuan;
+use crate::money::yuan;
 use crate::report::figures::township_of;
 use crate::words::{Kind, Stage};
 

@@ -119,7 +119,7 @@ fn day_of(text: &str) -> Result<Day, String> {
 }
 
 fn yuan_of(text: &str) -> Result<i64, String> {
-    crate::income::read_yuan(text)
+    crate::money::read_yuan(text)
         .ok_or_else(|| "不是金额，单位为元 not an amount in yuan".to_owned())
 }
 

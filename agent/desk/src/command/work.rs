@@ -13,7 +13,8 @@ use hedui_protocol::primitive::{hex, sha256};
 use super::{DeskOptions, day_of, yuan_of};
 use crate::day::Day;
 use crate::event::{Act, Body, Conclusion, Visit};
-use crate::income::{IncomeForm, compute, yuan};
+use crate::income::{IncomeForm, compute};
+use crate::money::yuan;
 use crate::words::{Answer, Measure, Method, Outcome, Stage};
 
 fn word<T: Copy>(text: &str, read: fn(&str) -> Option<T>, all: &str) -> Result<T, String> {

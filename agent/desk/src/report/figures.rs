@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::book::Book;
 use crate::case::Case;
 use crate::day::Day;
-use crate::income::yuan;
+use crate::money::yuan;
 use crate::words::{Kind, Measure, Outcome, Stage};
 
 /// Cases counted together.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::Source;
 use super::figures::{Figures, Tally, approved_outcome, chosen, percent, township_of};
 use crate::feedback;
-use crate::income::yuan;
+use crate::money::yuan;
 use crate::words::{Measure, Outcome, Stage};
 
 const STYLE: &str = "body{font-family:'Noto Sans CJK SC','Source Han Sans SC','Microsoft YaHei',SimSun,sans-serif;\

@@ -6,7 +6,7 @@ use rust_xlsxwriter::{Format, FormatAlign, FormatBorder, Workbook, Worksheet, Xl
 
 use super::Source;
 use super::figures::{Figures, Tally, approved_outcome, chosen, township_of};
-use crate::income::yuan;
+use crate::money::yuan;
 use crate::words::{Measure, Outcome, Stage};
 
 /// Formats of every sheet.

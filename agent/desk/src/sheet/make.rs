@@ -11,7 +11,7 @@ use super::{
     CASES, CHECK, Column, HELP, NUMBER, OF_CASES, OF_TASKS, QUESTION, QUESTIONS, TASKS, check_code,
 };
 use crate::case::Case;
-use crate::income::yuan;
+use crate::money::yuan;
 use crate::report::{Look, height};
 use crate::terms::Terms;
 use crate::words::{Answer, Kind, Method, Outcome};

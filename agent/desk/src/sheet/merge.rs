@@ -13,7 +13,8 @@ use crate::case::Case;
 use crate::day::Day;
 use crate::event::{Body, Conclusion, Event, Visit};
 use crate::history::{Actor, Desk, Session};
-use crate::income::{Contribution, IncomeForm, compute, read_yuan};
+use crate::income::{Contribution, IncomeForm, compute};
+use crate::money::read_yuan;
 use crate::terms::Terms;
 use crate::words::{Answer, Method, Outcome};
 
