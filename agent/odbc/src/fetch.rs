@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use hedui_edge::passphrase::PassphraseSource;
 use hedui_edge::{Console, Problem, files};
 use odbc_api::buffers::TextRowSet;
-use odbc_api::parameter::InputParameter;
 use odbc_api::{
     Connection, ConnectionOptions, Cursor, DataType, Environment, IntoParameter,
     escape_attribute_value,
@@ -92,7 +91,7 @@ pub fn fetch(console: &Console, options: &Options<'_>) -> Result<(), Problem> {
     let cursor = match (key, number) {
         (None, _) => connection.execute(&statement, (), None),
         (Some(_), Some(number)) => connection.execute(&statement, &number, None),
-        (Some(key), None) => execute_text(&connection, &statement, &key.into_parameter()),
+        (Some(key), None) => connection.execute(&statement, &key.into_parameter(), None),
     };
     let cursor = cursor.map_err(|error| failed(&error))?.ok_or_else(|| {
         Problem::data(
@@ -112,14 +111,6 @@ pub fn fetch(console: &Console, options: &Options<'_>) -> Result<(), Problem> {
         "rows": rows, "went_on_after": before, "file": source.file, "seconds": seconds, "rows_per_second": rate,
     }));
     Ok(())
-}
-
-fn execute_text<'a>(
-    connection: &'a Connection<'_>,
-    statement: &str,
-    key: &impl InputParameter,
-) -> Result<Option<odbc_api::CursorImpl<odbc_api::handles::StatementImpl<'a>>>, odbc_api::Error> {
-    connection.execute(statement, key, None)
 }
 
 fn environment() -> Result<Environment, Problem> {

@@ -10,7 +10,7 @@ mod resume;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use hedui_edge::passphrase::PassphraseSource;
 use hedui_edge::{Console, Problem, console};
 
@@ -71,7 +71,6 @@ fn run(arguments: Arguments) -> Result<(), Problem> {
         }
         Command::Drivers => fetch::drivers(&console),
         Command::Completions { shell } => {
-            debug_assert_eq!(Arguments::command().get_name(), "hedui-agent-odbc");
             console::completions::<Arguments>(shell, "hedui-agent-odbc");
             Ok(())
         }
