@@ -228,31 +228,33 @@ pub fn unit_of(roll: &Roll, person: usize, local: &[LocalValue]) -> String {
     }
 }
 
-/// How well a row speaks for its unit, lowest first, and its township and village.
-type Ranked = ((bool, u64), (String, String));
-
-/// Township and village of every unit: of its applicant's row, else of its first. Somebody who owes support and lives
-/// elsewhere is looked into where the unit is.
-pub fn places_of(roll: &Roll) -> BTreeMap<String, (String, String)> {
-    let mut best: BTreeMap<String, Ranked> = BTreeMap::new();
+/// The row that speaks for every unit, as its local columns: its applicant's, else its first. Somebody who owes support
+/// and lives elsewhere is looked into where the unit is.
+pub fn speakers_of(roll: &Roll) -> BTreeMap<String, &[LocalValue]> {
+    let mut best: BTreeMap<String, ((bool, u64), &[LocalValue])> = BTreeMap::new();
     for (at, person) in roll.persons.iter().enumerate() {
         for (row, local) in person.rows.iter().zip(&person.local) {
-            let text = |name: &str| local_text(roll, local, name).unwrap_or_default();
-            let rank = (text("role") != "applicant", *row);
-            let place = || (text("township").to_owned(), text("village").to_owned());
-            let unit = unit_of(roll, at, local);
-            match best.get_mut(&unit) {
-                Some(known) if known.0 <= rank => {}
-                Some(known) => *known = (rank, place()),
-                None => {
-                    best.insert(unit, (rank, place()));
-                }
+            let rank = (local_text(roll, local, "role") != Some("applicant"), *row);
+            let known = best
+                .entry(unit_of(roll, at, local))
+                .or_insert((rank, local));
+            if rank < known.0 {
+                *known = (rank, local);
             }
         }
     }
     best.into_iter()
-        .map(|(unit, (_, place))| (unit, place))
+        .map(|(unit, (_, local))| (unit, local))
         .collect()
+}
+
+/// Township and village of every unit, as the row says that speaks for it.
+pub fn places_of(roll: &Roll) -> BTreeMap<String, (String, String)> {
+    let place = |(unit, local)| {
+        let text = |name: &str| local_text(roll, local, name).unwrap_or_default().to_owned();
+        (unit, (text("township"), text("village")))
+    };
+    speakers_of(roll).into_iter().map(place).collect()
 }
 
 /// Text of a local column.

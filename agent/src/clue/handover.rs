@@ -11,7 +11,7 @@ use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::message::result::Outcome;
 
-use super::evaluate::{Findings, categories, unit_of};
+use super::evaluate::{Findings, categories, speakers_of, unit_of};
 use super::sheet::Source;
 use crate::mapping::translate::LocalValue;
 
@@ -82,24 +82,23 @@ struct Unit<'a> {
 }
 
 /// Writes `units.csv`: unit, how many rows it has, in how many registers one of them was found, and those local columns of
-/// its first row that hold numbers, days or few words.
+/// the row that speaks for it that hold numbers, days or few words.
 fn write_units(path: &Path, source: &Source<'_>) -> Result<(), Problem> {
     let roll = source.roll;
+    let speakers = speakers_of(roll);
     let mut units: BTreeMap<String, Unit<'_>> = BTreeMap::new();
     for (at, person) in roll.persons.iter().enumerate() {
         if person.canary.is_some() {
             continue;
         }
         for (row, local) in person.rows.iter().zip(&person.local) {
-            let unit = units.entry(unit_of(roll, at, local)).or_insert(Unit {
+            let name = unit_of(roll, at, local);
+            let local = speakers.get(&name).copied().unwrap_or(local);
+            let unit = units.entry(name).or_insert(Unit {
                 local,
                 rows: BTreeSet::new(),
                 registers: BTreeSet::new(),
             });
-            // The unit's first row of the file speaks for it.
-            if unit.rows.first().is_none_or(|first| row < first) {
-                unit.local = local;
-            }
             unit.rows.insert(*row);
         }
     }
