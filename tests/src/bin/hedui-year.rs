@@ -96,6 +96,16 @@ fn main() {
         }
         let compared_in = started.elapsed().as_secs_f64();
         let found = year::read_handover(&root.join("clues/clues.json"));
+        // Every unit of the county has an applicant, whose row describes it for spot checks.
+        let units = fs::read_to_string(root.join("clues/units.csv")).expect("units");
+        let described = units
+            .lines()
+            .skip(1)
+            .all(|line| line.contains(",applicant,"));
+        assert!(
+            described,
+            "{period}: a unit is described by another row than its applicant's"
+        );
         let mut fresh = 0;
         let mut again = 0;
         for (key, finding) in &found {
