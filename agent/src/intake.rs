@@ -14,6 +14,7 @@ use hedui_protocol::refusal::Refusal;
 use rayon::prelude::*;
 
 use crate::authorisation::Authorisations;
+use crate::content::Content;
 use crate::mapping::Mapping;
 use crate::mapping::translate::{LocalValue, Record, Translator};
 use crate::quality::Tally;
@@ -37,8 +38,11 @@ pub struct Prepared {
     pub pseudonyms: Pseudonyms,
     /// SHA-256 of the source file.
     pub source_sha256: [u8; 32],
-    /// Name of exactly these data (source and mapping), which says nothing to others; hexadecimal.
+    /// Name of exactly these data, which says nothing to others; hexadecimal. Of a roll: its file and mapping; of a register: what its
+    /// rows say, in whatever order.
     pub snapshot: String,
+    /// What the rows of a register say, in one sum.
+    pub content: Content,
 }
 
 impl Prepared {
@@ -71,6 +75,8 @@ pub struct Job<'a> {
     pub work: &'a Path,
     /// Day on which authorisations must be valid, as YYYYMMDD.
     pub today: i64,
+    /// Whether the file says what has changed since the last delivery.
+    pub of_changes: bool,
 }
 
 /// Reads, translates and spools a dataset.
@@ -86,7 +92,7 @@ pub fn prepare(
     let path = source_path(&job);
     let places = read_gazetteer(agreement, job.gazetteer)?;
     let header = source::read_header(&path, &mapping.source)?;
-    let translator = Translator::new(mapping, agreement, &places, &header.columns)?;
+    let translator = Translator::new(mapping, agreement, &places, &header.columns, job.of_changes)?;
     let authorisations = authorisations(&job, &dataset, &places, console)?;
     let unit_at = mapping.local.keys().position(|name| name == "unit");
     let mut spool = Spool::new(job.work)?;
@@ -96,7 +102,7 @@ pub fn prepare(
         "读取 reading",
         std::fs::metadata(&path).map_or(0, |m| m.len()),
     );
-    let mut rows = 0_u64;
+    let (mut rows, mut content) = (0_u64, Content::default());
     let reading = source::read(&path, &mapping.source, &mut |batch| {
         rows += batch.len() as u64;
         if rows > dataset.rows_max {
@@ -120,11 +126,21 @@ pub fn prepare(
             .map(|(record, lack)| {
                 let id = pseudonyms.person(&record.person);
                 let handle = pseudonyms.handle(dataset.name.as_str(), &id);
-                let bytes = Spooled::encode(&id, &record, keep_local);
-                (record, lack, handle, bytes)
+                let key = record.key.as_ref();
+                let key = key.map(|key| pseudonyms.row_key(dataset.name.as_str(), key));
+                let bytes = Spooled::encode(&id, &record, (keep_local, key));
+                let digest = match &bytes {
+                    Ok(bytes) if !keep_local => Content::of(&pseudonyms, bytes),
+                    _ => Content::default(),
+                };
+                (record, lack, handle, bytes, digest)
             })
             .collect();
-        for (record, lack, handle, bytes) in &records {
+        for (record, lack, handle, bytes, digest) in &records {
+            if job.of_changes {
+                check_change(record)?;
+            }
+            content.add(digest);
             tally.count(record);
             if let Some(lack) = lack {
                 tally.refuse(*lack, record.row);
@@ -176,7 +192,11 @@ pub fn prepare(
     pseudonyms.padding(&label, 0, &mut name);
     let mapping = job.mapping;
     Ok(Prepared {
-        snapshot: hex(&name),
+        snapshot: match keep_local {
+            true => hex(&name),
+            false => content.name(&pseudonyms),
+        },
+        content,
         dataset,
         mapping,
         spool,
@@ -185,6 +205,21 @@ pub fn prepare(
         pseudonyms,
         source_sha256,
     })
+}
+
+/// A row of a file of changes says which row it is about, and what becomes of that.
+fn check_change(record: &Record) -> Result<(), Problem> {
+    let lacks = match (&record.key, record.operation) {
+        (None, _) => "关键列为空 a key column is empty",
+        (_, None) => {
+            "操作列的内容不在对应表所列代码之中 its operation is none of the mapping's codes"
+        }
+        _ => return Ok(()),
+    };
+    Err(Problem::data(
+        format!("第 {} 行 row {}: {lacks}", record.row, record.row),
+        "未作任何变更；请改正该行或对应表 [changes] nothing was changed: correct the row, or [changes] in the mapping",
+    ))
 }
 
 /// The list of authorisations, if the agreement wants one of each person and this is the roll.

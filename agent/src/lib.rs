@@ -7,7 +7,8 @@
 //! | [`quality`], [`quality_report`] | what should be corrected before anything leaves? |
 //! | [`risk`] | how far can records be told apart by the pattern of their encodings? |
 //! | [`record`], [`spool`], [`intake`] | how do rows become persons without memory in proportion? |
-//! | [`encode`], [`extsort`], [`submit`] | how do persons become a submission? |
+//! | [`encode`], [`extsort`], [`padding`], [`submit`] | how do persons become a submission? |
+//! | [`content`], [`changes`] | what has changed since, and how is only that delivered? |
 //! | [`roll`], [`sealed_file`] | what does the roll owner keep to read results? |
 //! | [`commitment`] | whom has the roll been fixed to hold, and how is that shown? |
 //! | [`refine`] | how alike are two records of a candidate pair?, under a key of the pair |
@@ -22,10 +23,12 @@
 
 pub mod authorisation;
 pub mod canary;
+pub mod changes;
 pub mod clue;
 pub mod clusters;
 pub mod command;
 pub mod commitment;
+pub mod content;
 pub mod correction;
 pub mod encode;
 pub mod evaluation;
@@ -34,6 +37,7 @@ pub mod filters;
 pub mod intake;
 pub mod mapping;
 pub mod matches;
+pub mod padding;
 pub mod quality;
 pub mod quality_report;
 pub mod record;

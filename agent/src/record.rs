@@ -12,11 +12,14 @@ use hedui_protocol::limits::FACT_ROWS_MAX;
 use hedui_protocol::match_key::Person;
 use hedui_protocol::message::payload::{FactValue, Facts};
 use hedui_protocol::secret::Secret;
+use serde::{Deserialize, Serialize};
 
 use crate::mapping::translate::{LocalValue, Record};
 
 /// Local pseudonym of a person within one dataset; never leaves the agent.
 pub type PersonId = [u8; 16];
+/// Local name of a row of a dataset whose rows have keys of their own; never leaves the agent.
+pub type RowKey = [u8; 16];
 
 /// Keys of local pseudonyms, derived from the party's own secret, agreement and epoch.
 pub struct Pseudonyms {
@@ -111,6 +114,30 @@ impl Pseudonyms {
         Handle(first16(hasher))
     }
 
+    /// Local name of a row, by what its key columns say.
+    pub fn row_key(&self, dataset: &str, text: &str) -> RowKey {
+        let mut hasher = blake3::Hasher::new_keyed(self.person.expose());
+        hasher.update(b"row-key").update(dataset.as_bytes());
+        hasher.update(&[0]).update(text.as_bytes());
+        first16(hasher)
+    }
+
+    /// Local name of a match-key value.
+    pub fn value_name(&self, input: &[u8]) -> [u8; 12] {
+        let mut hasher = blake3::Hasher::new_keyed(self.person.expose());
+        hasher.update(b"value").update(&[0]).update(input);
+        let mut name = [0; 12];
+        hasher.finalize_xof().fill(&mut name);
+        name
+    }
+
+    /// Digest of what a row says, wherever it stands in its file.
+    pub fn row_digest(&self, row: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(self.content.expose());
+        hasher.update(b"row").update(&[0]).update(row);
+        *hasher.finalize().as_bytes()
+    }
+
     /// Nonce of a payload's wraps: bound to the facts, as the content key is, by a digest of its own.
     pub fn wrap_nonce(&self, handle: Handle, facts: &[u8]) -> [u8; 12] {
         let mut hasher = blake3::Hasher::new_keyed(self.content.expose());
@@ -136,6 +163,86 @@ fn first16(hasher: blake3::Hasher) -> [u8; 16] {
     out
 }
 
+/// What becomes of a row in a file of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// It is new.
+    Add,
+    /// It says something else than before.
+    Change,
+    /// It is no longer there.
+    Withdraw,
+}
+
+impl Operation {
+    const BYTES: [(Self, u8); 3] = [(Self::Add, 1), (Self::Change, 2), (Self::Withdraw, 3)];
+
+    fn byte(self) -> u8 {
+        let found = Self::BYTES.iter().find(|(operation, _)| *operation == self);
+        found.map_or(0, |(_, byte)| *byte)
+    }
+
+    fn of(byte: u8) -> Option<Self> {
+        let found = Self::BYTES.iter().find(|(_, known)| *known == byte);
+        found.map(|(operation, _)| *operation)
+    }
+}
+
+/// Bits of a row's number that are its place in its file; above them stands the number of the file of changes, 0 for a whole one.
+const ROW_BITS: u32 = 40;
+
+/// Number of a row of a file of changes.
+pub fn row_of_changes(file: u64, row: u64) -> u64 {
+    file << ROW_BITS | row & ((1 << ROW_BITS) - 1)
+}
+
+/// A row's number as its department reads it: `17`, or `变更2:17` for row 17 of the second file of changes.
+pub fn row_words(row: u64) -> String {
+    match row >> ROW_BITS {
+        0 => row.to_string(),
+        file => format!("变更{file}:{}", row & ((1 << ROW_BITS) - 1)),
+    }
+}
+
+/// First byte of what follows the facts of a row with a key of its own.
+const KEYED: u8 = 3;
+/// Bytes of a spooled row before its person: pseudonym and row number.
+const ROW_HEAD: usize = 16 + 8;
+
+/// Splits a spooled row of a keyed dataset into what it says, its key and its operation.
+pub fn split_keyed(bytes: &[u8]) -> Option<(&[u8], RowKey, Option<Operation>)> {
+    let (row, trailer) = bytes.split_at_checked(bytes.len().checked_sub(18)?)?;
+    let (&[KEYED], rest) = trailer.split_first_chunk::<1>()? else {
+        return None;
+    };
+    let (key, rest) = rest.split_first_chunk::<16>()?;
+    Some((row, *key, rest.first().copied().and_then(Operation::of)))
+}
+
+/// Local pseudonym of the person of a spooled row.
+pub fn person_of(row: &[u8]) -> PersonId {
+    row.first_chunk::<16>().copied().unwrap_or_default()
+}
+
+/// What a spooled row says, its place in the file left out; the key trailer is to be split off before.
+pub fn said_by(row: &[u8]) -> &[u8] {
+    row.get(ROW_HEAD..).unwrap_or_default()
+}
+
+/// Number of a spooled row.
+pub fn number_of(row: &[u8]) -> u64 {
+    let number = row.get(16..).and_then(|rest| rest.first_chunk::<8>());
+    number.map_or(0, |number| u64::from_be_bytes(*number))
+}
+
+/// Gives a spooled row another number.
+pub fn renumber(row: &mut [u8], number: u64) {
+    if let Some(place) = row.get_mut(16..ROW_HEAD) {
+        place.copy_from_slice(&number.to_be_bytes());
+    }
+}
+
 /// A row of the spool: person, row number, facts, and for the roll what stays local.
 pub struct Spooled {
     /// Local pseudonym.
@@ -153,8 +260,12 @@ pub struct Spooled {
 }
 
 impl Spooled {
-    /// Serialises a record; `keep_local` for the roll.
-    pub fn encode(id: &PersonId, record: &Record, keep_local: bool) -> Result<Vec<u8>, CodecError> {
+    /// Serialises a record; `keep_local` for the roll, `key` where rows have keys.
+    pub fn encode(
+        id: &PersonId,
+        record: &Record,
+        (keep_local, key): (bool, Option<RowKey>),
+    ) -> Result<Vec<u8>, CodecError> {
         let mut out = Vec::with_capacity(256);
         out.extend_from_slice(id);
         out.extend_from_slice(&record.row.to_be_bytes());
@@ -179,6 +290,10 @@ impl Spooled {
             for text in &record.shown {
                 put_short_bytes(&mut out, text.as_bytes(), "field")?;
             }
+        } else if let Some(key) = key {
+            out.push(KEYED);
+            out.extend_from_slice(&key);
+            out.push(record.operation.map_or(0, Operation::byte));
         }
         Ok(out)
     }
@@ -193,7 +308,9 @@ impl Spooled {
             .map(|_| read_fact(&mut reader))
             .collect::<Result<_, _>>()?;
         let (mut local, mut shown) = (Vec::new(), Vec::new());
-        if !reader.rest().is_empty() {
+        if reader.rest().first() == Some(&KEYED) {
+            reader.take(18, "row key")?;
+        } else if !reader.rest().is_empty() {
             loop {
                 match reader.u8("local column")? {
                     0 => break,
@@ -305,7 +422,7 @@ pub struct Grouped {
     pub person: Person,
     /// Rows in the source.
     pub rows: Vec<u64>,
-    /// Facts of the rows, in row order; equal rows counted once.
+    /// Facts of the rows, ascending; equal rows counted once.
     pub facts: Facts,
     /// Local columns per row (roll).
     pub local: Vec<Vec<LocalValue>>,
@@ -323,12 +440,7 @@ pub fn group<K: Ord>(mut records: Vec<Spooled>, key: impl Fn(&PersonId) -> K) ->
         match out.last_mut().filter(|last| last.id == record.id) {
             Some(last) => {
                 last.rows.push(record.row);
-                // Rows without any identifier all fall into one record: the bound keeps that linear.
-                if last.facts.rows.len() >= FACT_ROWS_MAX {
-                    last.facts.rows_left_out = last.facts.rows_left_out.saturating_add(1);
-                } else if !last.facts.rows.contains(&record.facts) {
-                    last.facts.rows.push(record.facts);
-                }
+                last.facts.rows.push(record.facts);
                 last.local.push(record.local);
             }
             None => out.push(Grouped {
@@ -344,6 +456,14 @@ pub fn group<K: Ord>(mut records: Vec<Spooled>, key: impl Fn(&PersonId) -> K) ->
                 canary: None,
             }),
         }
+    }
+    for person in &mut out {
+        let facts = &mut person.facts;
+        facts.rows.sort_unstable();
+        facts.rows.dedup();
+        let left_out = facts.rows.len().saturating_sub(FACT_ROWS_MAX);
+        facts.rows_left_out = u16::try_from(left_out).unwrap_or(u16::MAX);
+        facts.rows.truncate(FACT_ROWS_MAX);
     }
     out
 }

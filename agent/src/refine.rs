@@ -18,7 +18,8 @@ use hedui_protocol::match_key::{KeyPart, Person};
 use hedui_protocol::message::refine::{PAIR_ROW_BYTES, row_bytes};
 use rayon::prelude::*;
 
-use crate::record::{Grouped, Pseudonyms, put_person, read_cells};
+use crate::changes::kept::{Changed, Head};
+use crate::record::{Grouped, Pseudonyms, put_person, read_cells, said_by};
 use crate::{canary, sealed_file};
 
 const PURPOSE: &str = "delivered persons";
@@ -57,11 +58,11 @@ pub fn load(
     path: &Path,
     identity: &Identity,
     agreement: &InForce,
-    wanted: &BTreeSet<Handle>,
+    (wanted, since): (&BTreeSet<Handle>, Option<&(Head, Changed)>),
     canaries: &BTreeMap<Handle, u16>,
 ) -> Result<(String, BTreeMap<Handle, Person>), Problem> {
     let (mut count, mut padding) = (0, wanted.clone());
-    let snapshot = delivered(path, identity, &mut |handle, _| {
+    let snapshot = delivered(path, identity, since, &mut |handle, _| {
         padding.remove(&handle);
         count += 1;
         Ok(())
@@ -73,7 +74,7 @@ pub fn load(
         stand_ins.entry(number).or_default().push(handle);
     }
     let (mut number, mut persons) = (0, BTreeMap::new());
-    delivered(path, identity, &mut |handle, rest| {
+    delivered(path, identity, since, &mut |handle, rest| {
         let own = wanted.get(&handle).into_iter();
         let others = stand_ins.get(&number).into_iter().flatten();
         for handle in own.chain(others) {
@@ -103,22 +104,53 @@ fn damaged() -> Problem {
 /// Takes a record of a delivery: handle and cells.
 type TakeRecord<'a> = dyn FnMut(Handle, &[u8]) -> Result<(), Problem> + 'a;
 
-/// Hands over every record of a delivery; returns the name of the delivered data.
+/// Hands over every record of a delivery, in the order of handles, with what has been changed since; returns the name of the data.
 fn delivered(
     path: &Path,
     identity: &Identity,
+    since: Option<&(Head, Changed)>,
     take: &mut TakeRecord<'_>,
 ) -> Result<String, Problem> {
     let mut snapshot = None;
+    let mut changes = BTreeMap::new().into_iter().peekable();
+    let is_other = |handle: &Handle, applies: bool| {
+        applies && since.is_some_and(|(_, changed)| changed.records.contains_key(handle))
+    };
+    let mut applies = false;
     sealed_file::read(path, identity, PURPOSE, |record| {
-        let Some(_) = &snapshot else {
-            snapshot = Some(String::from_utf8(record.to_vec()).map_err(|_| damaged())?);
+        if snapshot.is_none() {
+            let of_file = String::from_utf8(record.to_vec()).map_err(|_| damaged())?;
+            let own = since.filter(|(head, _)| head.snapshot == of_file);
+            snapshot = Some(own.map_or(of_file, |(_, changed)| changed.snapshot.clone()));
+            if let Some((_, changed)) = own {
+                applies = true;
+                changes = cells_of(changed).into_iter().peekable();
+            }
             return Ok(());
-        };
+        }
         let (handle, rest) = record.split_first_chunk::<16>().ok_or_else(damaged)?;
-        take(Handle(*handle), rest)
+        let handle = Handle(*handle);
+        while let Some((earlier, cells)) = changes.next_if(|(next, _)| *next < handle) {
+            take(earlier, cells)?;
+        }
+        if is_other(&handle, applies) {
+            return match changes.next_if(|(next, _)| *next == handle) {
+                Some((_, cells)) => take(handle, cells),
+                None => Ok(()),
+            };
+        }
+        take(handle, rest)
     })?;
+    changes.try_for_each(|(handle, cells)| take(handle, cells))?;
     snapshot.ok_or_else(damaged)
+}
+
+/// Cells of the records that changes brought; a spooled row has them behind pseudonym and number.
+fn cells_of(changed: &Changed) -> BTreeMap<Handle, &[u8]> {
+    let records = changed.records.iter();
+    records
+        .filter_map(|(handle, rows)| Some((*handle, said_by(&rows.first()?.bytes))))
+        .collect()
 }
 
 /// Handles of the canaries of one side, by their numbers.

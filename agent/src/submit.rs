@@ -3,7 +3,6 @@
 //! bytes for the same input on any number of threads.
 //! Specification: protocol/SPEC.md, "Submission".
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -16,8 +15,10 @@ use hedui_protocol::field::{self, Normal};
 use hedui_protocol::filter::harden;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::{PAYLOAD_CLASSES, RECORDS_WEIGHED_LEAST};
+use hedui_protocol::lock::Token;
+use hedui_protocol::match_key::KeyInput;
 use hedui_protocol::message::submission::{
-    Manifest, PRESENCE, PRESENCE_ROW_BYTES, TAG_ROW_BYTES, expected, fan_out_of,
+    Manifest, PRESENCE_ROW_BYTES, TAG_ROW_BYTES, expected, fan_out_of,
 };
 use hedui_protocol::message::{Table, manifest_bytes, payload};
 use hedui_protocol::primitive::{Sha256, hex};
@@ -27,6 +28,7 @@ use crate::canary;
 use crate::encode::{Encoder, TooCommon, facts_of, row};
 use crate::extsort::{Row, Sorter};
 use crate::filters::POOL_MOST;
+use crate::padding::{self, Counts};
 use crate::record::Grouped;
 use crate::usual::{Usual, class_at};
 
@@ -49,6 +51,15 @@ pub struct Built {
     pub too_common_counts: Vec<u64>,
     /// Those records.
     pub too_common: TooCommon,
+}
+
+/// The lock of canaries, whose tokens need none.
+pub struct Nobody;
+
+impl Lock for Nobody {
+    fn token(&self, _: &KeyInput) -> Option<Token> {
+        None
+    }
 }
 
 /// Builds the body of a submission.
@@ -105,6 +116,7 @@ pub fn build(
             &canary::stamp(is_roll, as_of, snapshot),
             usual.bitmap,
         ),
+        base: None,
         tables,
     };
     let mut body = Body::new(work)?;
@@ -117,7 +129,7 @@ pub fn build(
         too_common_counts.push((too_common.len() - before) as u64);
     }
     if !too_common.is_empty() {
-        counts.recount(encoder, &too_common, parts)?;
+        recount(encoder, &mut counts, &too_common, parts)?;
     }
     write_records(
         encoder,
@@ -139,49 +151,24 @@ pub fn build(
     })
 }
 
-struct Counts {
-    persons: u64,
-    /// How many records have which keys.
-    presence: BTreeMap<u16, u64>,
-    classes: [u64; PAYLOAD_CLASSES.len()],
-    /// Rows of every table of tags and of the presence table, padding included.
-    rows: u64,
-    /// Rows of the payload tables, padding included; none for the roll.
-    payload_rows: Vec<u64>,
-}
-
-impl Counts {
-    /// Counts bitmaps again without the values that are too common, so that padding looks like what is left.
-    fn recount(
-        &mut self,
-        encoder: &Encoder<'_>,
-        too_common: &TooCommon,
-        parts: &mut Parts<'_>,
-    ) -> Result<(), Problem> {
-        self.presence.clear();
-        parts(&mut |persons, _| {
-            let bitmaps: Vec<u16> = persons
-                .par_iter()
-                .map(|p| encoder.bitmap(p, too_common))
-                .collect();
-            for bitmap in bitmaps {
-                *self.presence.entry(bitmap).or_default() += 1;
-            }
-            Ok(())
-        })
-    }
-
-    /// The bitmap of the record that a random number points at.
-    fn bitmap(&self, draw: u64) -> u16 {
-        let mut left = draw % self.persons.max(1);
-        for (bitmap, count) in &self.presence {
-            match left.checked_sub(*count) {
-                Some(rest) => left = rest,
-                None => return *bitmap,
-            }
+/// Counts bitmaps again without the values that are too common, so that padding looks like what is left.
+fn recount(
+    encoder: &Encoder<'_>,
+    counts: &mut Counts,
+    too_common: &TooCommon,
+    parts: &mut Parts<'_>,
+) -> Result<(), Problem> {
+    counts.presence.clear();
+    parts(&mut |persons, _| {
+        let bitmaps: Vec<u16> = persons
+            .par_iter()
+            .map(|p| encoder.bitmap(p, too_common))
+            .collect();
+        for bitmap in bitmaps {
+            *counts.presence.entry(bitmap).or_default() += 1;
         }
-        0
-    }
+        Ok(())
+    })
 }
 
 /// First pass: tags of all persons into one sorter per match key, padded.
@@ -193,13 +180,7 @@ fn sort_tags(
 ) -> Result<(Vec<Sorter>, Counts), Problem> {
     let keys = encoder.agreement.match_keys();
     let mut sorters: Vec<Sorter> = keys.iter().map(|_| Sorter::new(work)).collect();
-    let mut counts = Counts {
-        persons: 0,
-        presence: BTreeMap::new(),
-        classes: [0; PAYLOAD_CLASSES.len()],
-        rows: 0,
-        payload_rows: Vec::new(),
-    };
+    let mut counts = Counts::default();
     parts(&mut |persons, lock| {
         counts.persons += persons.len() as u64;
         let rows: Vec<_> = persons
@@ -220,19 +201,11 @@ fn sort_tags(
         }
         Ok(())
     })?;
-    let classes: &[u64] = if is_roll { &[] } else { &counts.classes };
-    (counts.rows, counts.payload_rows) = Manifest::rows(counts.persons, classes);
+    counts.close(is_roll);
     for (sorter, key) in sorters.iter_mut().zip(keys) {
-        let table = format!("{}/{}", encoder.register, Manifest::tag_table(key.number));
-        let fan_out = u64::from(encoder.fan_out(key));
-        for index in counts.persons..counts.rows {
-            let handle = encoder.pseudonyms.padding_handle(encoder.register, index);
-            for value in 0..fan_out {
-                let mut tag = [0; 16];
-                let place = index * fan_out + value;
-                encoder.pseudonyms.padding(&table, place, &mut tag);
-                sorter.push(row(tag, handle))?;
-            }
+        for index in counts.padding() {
+            let mut rows = padding::tag_rows(encoder, key, index);
+            rows.try_for_each(|row| sorter.push(row))?;
         }
     }
     Ok((sorters, counts))
@@ -427,46 +400,23 @@ fn write_records(
     })?;
     padding.rest(body)?;
     if let (Some(words), Some(mut records)) = (words, encoder.record_encoder()) {
-        let filler = counts.persons..counts.rows;
-        let mut rows: Vec<_> = filler
+        let mut rows: Vec<_> = counts
+            .padding()
             .map(|index| encoder.filter_padding(&mut records, index, &pool))
             .collect();
         rows.sort_unstable_by(|a, b| b.cmp(a));
         append_padded(filters, (16 + words * 8, counts.persons), rows, body)?;
     }
-    // Padding records get their payloads class by class: every one of them in exactly one table.
-    let mut first = counts.persons;
-    for (at, table) in payloads.into_iter().enumerate() {
-        let (rows, all) = (counts.classes[at], counts.payload_rows[at]);
-        let filler = first..first + (all - rows);
-        first = filler.end;
-        append_payloads(encoder, table, PAYLOAD_CLASSES[at], rows, filler, body)?;
+    for (at, (table, class)) in payloads.into_iter().zip(PAYLOAD_CLASSES).enumerate() {
+        let width = payload::row_bytes(class, encoder.releases.len());
+        let mut padding: Vec<Vec<u8>> = counts
+            .payload_padding(at)
+            .map(|index| padding::payload_row(encoder, class, index))
+            .collect();
+        padding.sort_unstable_by(|a, b| b.cmp(a));
+        append_padded(table, (width, counts.classes[at]), padding, body)?;
     }
     Ok(())
-}
-
-/// Appends a payload table, its padding rows merged in by handle.
-fn append_payloads(
-    encoder: &Encoder<'_>,
-    table: Body,
-    class: usize,
-    rows: u64,
-    filler: std::ops::Range<u64>,
-    body: &mut Body,
-) -> Result<(), Problem> {
-    let width = payload::row_bytes(class, encoder.releases.len());
-    let name = format!("{}/{}", encoder.register, payload::table_name(class));
-    let mut padding: Vec<Vec<u8>> = filler
-        .map(|index| {
-            let mut row = vec![0; width];
-            encoder.pseudonyms.padding(&name, index, &mut row);
-            let handle = encoder.pseudonyms.padding_handle(encoder.register, index);
-            row[..16].copy_from_slice(&handle.0);
-            row
-        })
-        .collect();
-    padding.sort_unstable_by(|a, b| b.cmp(a));
-    append_padded(table, (width, rows), padding, body)
 }
 
 /// Appends a table of `rows` rows of a width, its padding (last first) merged in by handle.
@@ -497,29 +447,16 @@ fn append_padded(
         .try_for_each(|filler| body.write(&filler))
 }
 
-/// Presence rows that only pad, in handle order. Their bitmaps are drawn from those of the real records, so
-/// that a register without telephones has padding without telephones.
+/// Presence rows that only pad, the last handle first.
 struct Padding {
     rows: Vec<[u8; PRESENCE_ROW_BYTES]>,
 }
 
 impl Padding {
     fn new(encoder: &Encoder<'_>, counts: &Counts) -> Self {
-        let table = format!("{}/{PRESENCE}", encoder.register);
-        let persons = counts.persons;
-        let mut rows: Vec<_> = (persons..counts.rows)
-            .map(|index| {
-                let mut random = [0; 8];
-                encoder.pseudonyms.padding(&table, index, &mut random);
-                let handle = encoder.pseudonyms.padding_handle(encoder.register, index);
-                let mut row = [0; PRESENCE_ROW_BYTES];
-                row[..16].copy_from_slice(&handle.0);
-                let draw = random
-                    .iter()
-                    .fold(0, |n: u64, byte| n << 8 | u64::from(*byte));
-                row[16..18].copy_from_slice(&counts.bitmap(draw).to_be_bytes());
-                row
-            })
+        let mut rows: Vec<_> = counts
+            .padding()
+            .map(|index| counts.presence_row(encoder, index))
             .collect();
         rows.sort_unstable_by(|a, b| b.cmp(a));
         Self { rows }
@@ -541,7 +478,7 @@ impl Padding {
 }
 
 /// A temporary file that is written front to back and hashed on the way.
-struct Body {
+pub(crate) struct Body {
     writer: BufWriter<File>,
     file: Scratch,
     path: PathBuf,
@@ -550,7 +487,7 @@ struct Body {
 }
 
 impl Body {
-    fn new(work: &Path) -> Result<Self, Problem> {
+    pub(crate) fn new(work: &Path) -> Result<Self, Problem> {
         let file = files::temporary(work)?;
         let path = file.path().to_path_buf();
         let handle = file
@@ -567,7 +504,7 @@ impl Body {
         })
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Problem> {
         self.bytes += bytes.len() as u64;
         self.hash.update(bytes);
         self.writer
@@ -575,7 +512,7 @@ impl Body {
             .map_err(|error| Problem::io(&self.path, error))
     }
 
-    fn finish(mut self) -> Result<(Scratch, u64, [u8; 32]), Problem> {
+    pub(crate) fn finish(mut self) -> Result<(Scratch, u64, [u8; 32]), Problem> {
         self.writer
             .flush()
             .map_err(|error| Problem::io(&self.path, error))?;

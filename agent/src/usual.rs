@@ -32,7 +32,6 @@ impl Usual {
         too_common: &TooCommon,
         parts: &mut Parts<'_>,
     ) -> Result<Self, Problem> {
-        let policy = Policy::new(encoder.agreement);
         let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
         let mut classes = [0; PAYLOAD_CLASSES.len()];
         parts(&mut |persons, _| {
@@ -46,16 +45,26 @@ impl Usual {
             }
             Ok(())
         })?;
+        Ok(Self::among(encoder, &counts, classes))
+    }
+
+    /// The same from counts over all records of a side.
+    pub fn among(
+        encoder: &Encoder<'_>,
+        counts: &BTreeMap<u16, u64>,
+        classes: [u64; PAYLOAD_CLASSES.len()],
+    ) -> Self {
+        let policy = Policy::new(encoder.agreement);
         let all: u64 = counts.values().sum();
         let decides = |bitmap: u16| policy.decide(bitmap, 0) == Some(Outcome::Match);
-        let usual = counts.into_iter().max_by_key(|(bitmap, count)| {
+        let usual = counts.iter().max_by_key(|(bitmap, count)| {
             let often = count.saturating_mul(20) >= all;
-            (often && decides(*bitmap), *bitmap != 0, *count)
+            (often && decides(**bitmap), **bitmap != 0, **count)
         });
-        Ok(Self {
-            bitmap: usual.map_or(0, |(bitmap, _)| bitmap),
+        Self {
+            bitmap: usual.map_or(0, |(bitmap, _)| *bitmap),
             classes,
-        })
+        }
     }
 
     /// Bytes of facts of canary `place` of `all`: their payloads fall into the classes as those of the records do.

@@ -166,8 +166,8 @@ impl Desk {
     fn purge(&self, home: &HomeOptions, console: &Console) -> Result<(), Problem> {
         let ledger = self.state.ledger()?;
         let clock = home.clock()?;
-        let done = purge::purge(&self.state, &ledger, &clock, None)?;
-        self.log(&ledger, &clock.now()).publish()?;
+        let done = purge::purge(&self.state, ledger, &clock, None)?;
+        self.log(ledger, &clock.now()).publish()?;
         console.say(&format!(
             "已清除 deleted: {} 份到期或被替代的数据 submissions, {} 次旧比对 runs",
             done.submissions, done.runs

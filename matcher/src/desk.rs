@@ -33,7 +33,7 @@ impl Desk {
     pub fn open(home: &HomeOptions, exchange: PathBuf) -> Result<Self, Problem> {
         let desk = Self::with(home, exchange, State::open(home.state())?)?;
         let now = home.clock()?.now();
-        desk.log(&desk.state.ledger()?, &now).recover()?;
+        desk.log(desk.state.ledger()?, &now).recover()?;
         Ok(desk)
     }
 
@@ -84,7 +84,7 @@ impl Desk {
         files: &[PathBuf],
     ) -> Result<usize, Problem> {
         let (ledger, clock) = (self.state.ledger()?, home.clock()?);
-        let intake = self.intake(&ledger, &clock);
+        let intake = self.intake(ledger, &clock);
         for path in files {
             let manifest = intake.accept(path)?;
             console.say(&format!(
@@ -98,7 +98,7 @@ impl Desk {
     /// Takes in everything new in the exchange folder; refused files are listed and left where they are.
     pub fn intake_all(&self, home: &HomeOptions, console: &Console) -> Result<usize, Problem> {
         let (ledger, clock) = (self.state.ledger()?, home.clock()?);
-        let intake = self.intake(&ledger, &clock);
+        let intake = self.intake(ledger, &clock);
         let found = exchange::addressed_to(&self.exchange, &self.identity.card().name)?;
         let bar = console.progress("接收 intake", found.len() as u64);
         let mut rejected = 0;

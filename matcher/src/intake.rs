@@ -3,6 +3,7 @@
 //! in one rename, the ledger entry follows, the receipt last, so a crash at any point loses nothing that
 //! was acknowledged. Specification: protocol/SPEC.md, "Matcher".
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -15,12 +16,13 @@ use hedui_protocol::header::{Header, MessageType};
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Name, RequestId};
 use hedui_protocol::message::receipt::Receipt;
-use hedui_protocol::message::submission::Manifest;
+use hedui_protocol::message::submission::{Manifest, PRESENCE, PRESENCE_ROW_BYTES};
 use hedui_protocol::message::{Layout, Table, manifest_bytes, manifest_len, parse_manifest};
 use hedui_protocol::primitive::{hex, sha256, unhex};
 use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
+use crate::changes;
 use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::segment;
@@ -31,6 +33,7 @@ pub struct State {
     pub folder: PathBuf,
     /// Whether only what was is computed again: nothing is sent, asked, logged or published.
     replay: bool,
+    ledger: OnceCell<Ledger>,
     _guard: Option<files::Guard>,
 }
 
@@ -41,6 +44,7 @@ impl State {
         let state = Self {
             folder,
             replay: false,
+            ledger: OnceCell::new(),
             _guard: Some(guard),
         };
         for path in [
@@ -60,6 +64,7 @@ impl State {
         Self {
             folder,
             replay: false,
+            ledger: OnceCell::new(),
             _guard: None,
         }
     }
@@ -91,9 +96,13 @@ impl State {
         self.folder.join("work")
     }
 
-    /// The ledger.
-    pub fn ledger(&self) -> Result<Ledger, Problem> {
-        Ledger::open(&self.folder.join("ledger.sqlite"))
+    /// The ledger; opened once, because opening and closing write to the disk.
+    pub fn ledger(&self) -> Result<&Ledger, Problem> {
+        if let Some(ledger) = self.ledger.get() {
+            return Ok(ledger);
+        }
+        let ledger = Ledger::open(&self.folder.join("ledger.sqlite"))?;
+        Ok(self.ledger.get_or_init(|| ledger))
     }
 }
 
@@ -146,8 +155,9 @@ impl Intake<'_> {
         let mut body = BufReader::with_capacity(1 << 20, opened.reopen().map_err(wrap)?);
         let (manifest, layout) = self.read_manifest(&mut body, &header).map_err(at)?;
         self.ledger.check_order(&header, &manifest).map_err(at)?;
+        let base = self.base(&header, &manifest).map_err(at)?;
         let receipt = self.receipt(&header, &digest, &manifest)?;
-        self.keep(&mut body, &layout, &digest, &receipt)
+        self.keep(&mut body, &layout, &digest, (&receipt, base.as_deref()))
             .map_err(at)?;
         self.ledger.accept(
             self.agreement,
@@ -220,7 +230,7 @@ impl Intake<'_> {
         body: &mut BufReader<File>,
         layout: &Layout,
         digest: &[u8; 32],
-        receipt: &[u8],
+        (receipt, base): (&[u8], Option<&Path>),
     ) -> Result<(), Problem> {
         let wrap = |error| Problem::io(&self.state.folder, error);
         let target = self.state.segments().join(hex(digest));
@@ -232,6 +242,30 @@ impl Intake<'_> {
         }
         let part = target.with_extension("part");
         files::private_folder(&part)?;
+        let filled = self.fill(&part, body, layout, base).and_then(|()| {
+            files::write_bytes(&part.join(RECEIPT), receipt)?;
+            files::settle(&part)
+        });
+        if let Err(problem) = filled {
+            // Nothing of a refused file stays.
+            let _ = fs::remove_dir_all(&part);
+            return Err(problem);
+        }
+        fs::rename(&part, &target).map_err(wrap)?;
+        // The ledger may name the folder only once its name survives a power cut.
+        files::sync_folder(&self.state.segments());
+        Ok(())
+    }
+
+    /// Writes the tables into a folder, checked as they come.
+    fn fill(
+        &self,
+        part: &Path,
+        body: &mut BufReader<File>,
+        layout: &Layout,
+        base: Option<&Path>,
+    ) -> Result<(), Problem> {
+        let wrap = |error| Problem::io(&self.state.folder, error);
         let pepper = self.identity.local_key(&[b"pepper"]);
         for (table, offset) in &layout.tables {
             body.seek(SeekFrom::Start(*offset)).map_err(wrap)?;
@@ -248,11 +282,26 @@ impl Intake<'_> {
                 keep_sorted(&path, body, table.rows, table.width as usize)?;
             }
         }
-        files::write_bytes(&part.join(RECEIPT), receipt)?;
-        fs::rename(&part, &target).map_err(wrap)?;
-        // The ledger may name the folder only once its name survives a power cut.
-        files::sync_folder(&self.state.segments());
-        Ok(())
+        match base {
+            Some(base) => changes::check(base, part, self.agreement),
+            None => Ok(()),
+        }
+    }
+
+    /// Folder of the delivery that a submission changes, if it is not whole: here, the sender's, and of the size that these
+    /// changes need.
+    fn base(&self, header: &Header, manifest: &Manifest) -> Result<Option<PathBuf>, Problem> {
+        let Some(base) = manifest.base() else {
+            return Ok(None);
+        };
+        if !self.ledger.is_base(header, manifest)? {
+            return Err(Refusal::MissingBase.into());
+        }
+        let folder = self.state.segments().join(hex(&base));
+        let presence = folder.join(PRESENCE);
+        let meta = fs::metadata(&presence).map_err(|error| Problem::io(&presence, error))?;
+        manifest.changed_rows(self.agreement, meta.len() / PRESENCE_ROW_BYTES as u64)?;
+        Ok(Some(folder))
     }
 
     fn receipt(
@@ -355,7 +404,7 @@ fn keep_sorted(
     rows: u64,
     width: usize,
 ) -> Result<(), Problem> {
-    files::write_whole(path, |out| {
+    files::write_unseen(path, |out| {
         let wrap = |error| Problem::io(path, error);
         let mut row = vec![0; width];
         let mut last: Option<[u8; 16]> = None;

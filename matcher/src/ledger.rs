@@ -32,6 +32,8 @@ pub struct Accepted {
     pub canary: String,
     /// The owner's name of the data.
     pub snapshot: String,
+    /// Header digest of the whole delivery that it changes, if it is not whole.
+    pub base: Option<String>,
 }
 
 /// An accepted delivery, superseded and purged ones too.
@@ -53,27 +55,9 @@ impl Delivery {
     }
 }
 
-/// A file that was refused.
-#[derive(serde::Serialize)]
-pub struct Refused {
-    /// SHA-256 of its header, hexadecimal.
-    pub header_sha256: String,
-    /// Who its header says sent it.
-    pub sender: String,
-    /// Day of the refusal.
-    pub day: String,
-    /// Exit code.
-    pub code: u8,
-    /// Reason in words.
-    pub why: String,
-}
-
-/// Refused files that are remembered.
-const REFUSALS_KEPT: u32 = 200;
-
 /// The ledger of one matcher.
 pub struct Ledger {
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 impl Ledger {
@@ -100,6 +84,7 @@ impl Ledger {
                      canary TEXT NOT NULL,
                      snapshot TEXT NOT NULL,
                      receipted INTEGER NOT NULL DEFAULT 0,
+                     base TEXT NOT NULL DEFAULT '',
                      UNIQUE (agreement, epoch, sender, seq),
                      UNIQUE (agreement, epoch, sender, request)
                  ) STRICT;
@@ -132,6 +117,12 @@ impl Ledger {
                 ),
                 "begin with a new state folder: the departments' files in the exchange folder are taken in again",
             ));
+        }
+        if connection.prepare("SELECT base FROM message").is_err() {
+            // A ledger from before deliveries of changes: all that it knows are whole ones.
+            connection
+                .execute_batch("ALTER TABLE message ADD COLUMN base TEXT NOT NULL DEFAULT '';")
+                .map_err(|error| failed(&error))?;
         }
         Ok(Self { connection })
     }
@@ -371,6 +362,40 @@ impl Ledger {
         )
     }
 
+    /// Header digests of accepted changes, each with that of the delivery that it changes.
+    pub fn bases(&self) -> Result<Vec<(String, String)>, Problem> {
+        let query =
+            "SELECT header_sha256, base FROM message WHERE base <> '' ORDER BY header_sha256";
+        let mut statement = self.connection.prepare(query).map_err(|e| failed(&e))?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.and_then(Iterator::collect)
+            .map_err(|error| failed(&error))
+    }
+
+    /// Whether the tables of a whole delivery of the same sender, dataset and register, made under the same kit, are here.
+    pub fn is_base(&self, header: &Header, manifest: &Manifest) -> Result<bool, Problem> {
+        let known: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT 1 FROM message WHERE header_sha256 = ?1 AND agreement = ?2 AND epoch = ?3 AND sender = ?4
+                 AND dataset = ?5 AND register = ?6 AND kit_check = ?7 AND base = ''
+                 AND header_sha256 NOT IN (SELECT header_sha256 FROM purge)",
+                params![
+                    manifest.base,
+                    header.agreement.to_hex(),
+                    header.epoch.0,
+                    header.from.0.as_str(),
+                    manifest.dataset.as_str(),
+                    manifest.register.as_str(),
+                    manifest.kit_check,
+                ],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|error| failed(&error))?;
+        Ok(known.is_some())
+    }
+
     fn column(&self, query: &str) -> Result<Vec<String>, Problem> {
         let mut statement = self.connection.prepare(query).map_err(|e| failed(&e))?;
         let rows = statement.query_map([], |row| row.get(0));
@@ -412,7 +437,7 @@ impl Ledger {
         self.together(|| {
             self.connection
                 .execute(
-                    "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0)",
+                    "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, ?15)",
                     params![
                         hex(header_sha256),
                         header.agreement.to_hex(),
@@ -428,6 +453,7 @@ impl Ledger {
                         manifest.kit_check,
                         manifest.canary,
                         manifest.snapshot,
+                        manifest.base.as_deref().unwrap_or_default(),
                     ],
                 )
                 .map_err(|error| failed(&error))?;
@@ -472,65 +498,12 @@ impl Ledger {
             .map_err(|error| failed(&error))
     }
 
-    /// Notes a file that was refused; who sent it is what its header claims.
-    pub fn refuse(
-        &self,
-        header_sha256: &[u8; 32],
-        sender: &str,
-        now: &str,
-        refusal: &Refusal,
-    ) -> Result<(), Problem> {
-        self.connection
-            .execute(
-                "INSERT OR IGNORE INTO refusal VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    hex(header_sha256),
-                    sender,
-                    now,
-                    refusal.exit_code(),
-                    refusal.headline_zh()
-                ],
-            )
-            .map_err(|error| failed(&error))?;
-        // Whoever can write to the exchange folder can lay down any number of files: the newest are kept.
-        self.connection
-            .execute(
-                "DELETE FROM refusal WHERE header_sha256 NOT IN (
-                     SELECT header_sha256 FROM refusal ORDER BY refused DESC, header_sha256 LIMIT ?1)",
-                params![REFUSALS_KEPT],
-            )
-            .map(|_| ())
-            .map_err(|error| failed(&error))
-    }
-
-    /// Files that were refused, in the order of the days.
-    pub fn refusals(&self) -> Result<Vec<Refused>, Problem> {
-        let mut statement = self
-            .connection
-            .prepare("SELECT header_sha256, sender, refused, code, why FROM refusal ORDER BY refused, header_sha256")
-            .map_err(|error| failed(&error))?;
-        let rows = statement
-            .query_map([], |row| {
-                let refused: String = row.get(2)?;
-                Ok(Refused {
-                    header_sha256: row.get(0)?,
-                    sender: row.get(1)?,
-                    day: refused.chars().take(10).collect(),
-                    code: row.get(3)?,
-                    why: row.get(4)?,
-                })
-            })
-            .map_err(|error| failed(&error))?;
-        rows.collect::<Result<_, _>>()
-            .map_err(|error| failed(&error))
-    }
-
     /// The latest accepted submission of every dataset and register under an agreement, in name order.
     pub fn in_force(&self, agreement: &Agreement) -> Result<Vec<Accepted>, Problem> {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT header_sha256, dataset, register, as_of, kit_check, snapshot, canary FROM message AS m
+                "SELECT header_sha256, dataset, register, as_of, kit_check, snapshot, canary, base FROM message AS m
                  WHERE agreement = ?1 AND epoch = ?2
                    AND header_sha256 NOT IN (SELECT header_sha256 FROM purge) AND seq = (
                      SELECT max(seq) FROM message
@@ -551,6 +524,7 @@ impl Ledger {
                         kit_check: row.get(4)?,
                         snapshot: row.get(5)?,
                         canary: row.get(6)?,
+                        base: Some(row.get(7)?).filter(|base: &String| !base.is_empty()),
                     })
                 },
             )
@@ -565,7 +539,7 @@ fn stored(seq: u64) -> Result<i64, Problem> {
     i64::try_from(seq).map_err(|_| Refusal::malformed("envelope", "its number is too large").into())
 }
 
-fn failed(error: &rusqlite::Error) -> Problem {
+pub(crate) fn failed(error: &rusqlite::Error) -> Problem {
     Problem::data(
         format!("the ledger cannot be read or written: {error}"),
         "make room on the disk; if the file is damaged, restore it from a backup",

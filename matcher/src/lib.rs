@@ -25,7 +25,9 @@
 pub mod assignment;
 pub mod block;
 pub mod cell;
+mod changes;
 pub mod command;
+pub mod delivery;
 pub mod desk;
 pub mod draw;
 pub mod evaluation;
@@ -39,6 +41,7 @@ pub mod plan;
 pub mod purge;
 mod readiness;
 pub mod refine;
+pub mod refused;
 pub mod replay;
 pub mod run;
 pub mod segment;

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::path::Path;
 
 use hedui_edge::Problem;
 use hedui_edge::files::{self, Scratch};
@@ -22,6 +21,7 @@ use hedui_protocol::message::{Table, manifest_bytes, payload};
 use hedui_protocol::primitive::Sha256;
 
 use crate::cell::{Cell, done};
+use crate::delivery::{Delivery, select};
 use crate::intake::State;
 use crate::kept;
 use crate::plan::{Pairing, Plan};
@@ -84,11 +84,7 @@ pub fn merge(
         }
         cap_matches(agreement, pairing, &mut pairs);
         kept::keep_pairs(&plan.folder, &pairing.register, &pairs)?;
-        let payloads = payloads(
-            agreement,
-            &state.segments().join(&pairing.submission),
-            &pairs,
-        )?;
+        let payloads = payloads(agreement, &Delivery::of(state, pairing)?, &pairs)?;
         let share = Share { pairs, payloads };
         let name =
             Name::try_from(pairing.register.clone()).map_err(|why| Problem::data(why, ""))?;
@@ -177,12 +173,19 @@ fn compare_one(
     pairing: &Pairing,
     (cells, once, repeats): (&[&Cell], Option<u16>, bool),
 ) -> Result<Compared, Problem> {
-    let mut found = agreements(cells)?;
-    let folder = |header: &String| state.segments().join(header);
+    let delivery = Delivery::of(state, pairing)?;
+    let mut found = agreements(cells, pairing, &delivery)?;
     let rolls: BTreeSet<Handle> = found.keys.keys().map(|(roll, _)| *roll).collect();
     let registers: BTreeSet<Handle> = found.keys.keys().map(|(_, register)| *register).collect();
-    let left = presence(&folder(&pairing.roll).join(PRESENCE), &rolls)?;
-    let right = presence(&folder(&pairing.submission).join(PRESENCE), &registers)?;
+    let roll = state.segments().join(&pairing.roll).join(PRESENCE);
+    let (mut left, mut right) = (BTreeMap::new(), BTreeMap::new());
+    let width = PRESENCE_ROW_BYTES;
+    select(&roll, width, &rolls, |handle, row| {
+        left.insert(handle, bitmap_of(row));
+    })?;
+    delivery.select(PRESENCE, width, &registers, |handle, row| {
+        right.insert(handle, bitmap_of(row));
+    })?;
     let (mut pairs, mut candidates, mut certain) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(bit) = once {
         let is_person = |(roll, register): &(Handle, Handle)| {
@@ -291,7 +294,11 @@ pub struct Agreements {
 }
 
 /// Reads the parts; every one must be whole and the one that its receipt names.
-fn agreements(cells: &[&Cell]) -> Result<Agreements, Problem> {
+fn agreements(
+    cells: &[&Cell],
+    pairing: &Pairing,
+    delivery: &Delivery,
+) -> Result<Agreements, Problem> {
     let mut found = Agreements::default();
     for cell in cells {
         let receipt = done(cell).ok_or_else(|| {
@@ -303,17 +310,21 @@ fn agreements(cells: &[&Cell]) -> Result<Agreements, Problem> {
         if digest_of(&cell.part)? != receipt.sha256 {
             return Err(Problem::data(
                 format!("part {} is not the one that its receipt names", cell.cell),
-                "delete the run's folder and run again",
+                format!("delete {} and run again", cell.part.display()),
             ));
         }
         let file = File::open(&cell.part).map_err(|error| Problem::io(&cell.part, error))?;
         let mut reader = BufReader::with_capacity(1 << 18, file);
         let wrap = |error| Problem::io(&cell.part, error);
         let (mut roll, mut register, mut rank) = ([0; 16], [0; 16], [0; 8]);
+        let of_base = pairing.base.as_ref() == Some(&cell.right_sha256);
         for _ in 0..receipt.rows {
             reader.read_exact(&mut roll).map_err(wrap)?;
             reader.read_exact(&mut register).map_err(wrap)?;
             let pair = (Handle(roll), Handle(register));
+            if of_base && delivery.is_gone(&pair.1) {
+                continue;
+            }
             *found.keys.entry(pair).or_default() |= 1 << (cell.key - 1);
             if cell.likeness.is_some() {
                 reader.read_exact(&mut rank).map_err(wrap)?;
@@ -324,49 +335,17 @@ fn agreements(cells: &[&Cell]) -> Result<Agreements, Problem> {
     Ok(found)
 }
 
-/// Presence bitmaps of the wanted handles, read in one pass.
-fn presence(path: &Path, wanted: &BTreeSet<Handle>) -> Result<BTreeMap<Handle, u16>, Problem> {
-    let mut found = BTreeMap::new();
-    select(path, PRESENCE_ROW_BYTES, wanted, |handle, row| {
-        found.insert(handle, u16::from_be_bytes([row[16], row[17]]));
-    })?;
-    Ok(found)
-}
-
-/// Hands over the rows of a handle-sorted table whose handle is wanted.
-pub(crate) fn select(
-    path: &Path,
-    width: usize,
-    wanted: &BTreeSet<Handle>,
-    mut take: impl FnMut(Handle, &[u8]),
-) -> Result<(), Problem> {
-    let file = File::open(path).map_err(|error| Problem::io(path, error))?;
-    let rows = file
-        .metadata()
-        .map_err(|error| Problem::io(path, error))?
-        .len()
-        / width as u64;
-    let mut reader = BufReader::with_capacity(1 << 18, file);
-    let mut row = vec![0; width];
-    let mut wanted = wanted.iter().peekable();
-    for _ in 0..rows {
-        if wanted.peek().is_none() {
-            break;
-        }
-        reader
-            .read_exact(&mut row)
-            .map_err(|error| Problem::io(path, error))?;
-        let handle = Handle(row.first_chunk::<16>().copied().unwrap_or_default());
-        while wanted.next_if(|next| **next < handle).is_some() {}
-        if wanted.next_if(|next| **next == handle).is_some() {
-            take(handle, &row);
-        }
-    }
-    Ok(())
+/// Bitmap of a presence row.
+fn bitmap_of(row: &[u8]) -> u16 {
+    u16::from_be_bytes([row[16], row[17]])
 }
 
 /// Payload rows of the records whose pair agrees on a whole release set, per class.
-fn payloads(agreement: &InForce, folder: &Path, pairs: &[Pair]) -> Result<Vec<ClassRows>, Problem> {
+fn payloads(
+    agreement: &InForce,
+    delivery: &Delivery,
+    pairs: &[Pair],
+) -> Result<Vec<ClassRows>, Problem> {
     let releases: Vec<u16> = agreement
         .releases()
         .iter()
@@ -386,14 +365,9 @@ fn payloads(agreement: &InForce, folder: &Path, pairs: &[Pair]) -> Result<Vec<Cl
     for class in PAYLOAD_CLASSES {
         let mut rows = Vec::new();
         let width = payload::row_bytes(class, releases.len());
-        select(
-            &folder.join(payload::table_name(class)),
-            width,
-            &wanted,
-            |_, row| {
-                rows.push(row.to_vec());
-            },
-        )?;
+        delivery.select(&payload::table_name(class), width, &wanted, |_, row| {
+            rows.push(row.to_vec());
+        })?;
         out.push((class, rows));
     }
     Ok(out)

@@ -2,8 +2,8 @@
 //! the run's name depend on the agreement and the accepted submissions only, so a repeated command
 //! continues the same run. Specification: docs/ARCHITECTURE.md, "Cells".
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::InForce;
@@ -31,6 +31,9 @@ pub struct Pairing {
     pub roll: String,
     /// Header digest of the register's submission.
     pub submission: String,
+    /// Header digest of the whole delivery that the submission changes, if it is not whole itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// Day for which the register's data hold.
     pub as_of: String,
     /// The roll owner's name of the roll's data.
@@ -47,6 +50,8 @@ pub struct Plan {
     pub run: String,
     /// Folder of the run.
     pub folder: PathBuf,
+    /// Folders of the parts that it is made of.
+    pub parts: BTreeSet<PathBuf>,
     /// Registers with both sides, in name order.
     pub pairings: Vec<Pairing>,
     /// Registers of the agreement of which a side is missing, with that side.
@@ -77,6 +82,7 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
                 register: register.to_owned(),
                 roll: left.header_sha256.clone(),
                 submission: right.header_sha256.clone(),
+                base: right.base.clone(),
                 as_of: right.as_of.clone(),
                 snapshot: left.snapshot.clone(),
                 register_snapshot: right.snapshot.clone(),
@@ -92,120 +98,134 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
     let folder = state.runs().join(run.get(..32).unwrap_or(&run));
     files::private_folder(&folder)?;
     let mut cells = Vec::new();
+    let mut parts = BTreeSet::new();
     for pairing in &pairings {
-        cells.extend(exact_cells(state, agreement, pairing, &folder)?);
-        cells.extend(similarity_cells(state, agreement, pairing, &folder)?);
+        let submissions = pairing.base.iter().chain([&pairing.submission]);
+        for submission in submissions {
+            let sides = Sides::of(state, pairing, submission);
+            files::private_folder(&sides.parts)?;
+            cells.extend(sides.exact_cells(agreement)?);
+            cells.extend(sides.similarity_cells(agreement)?);
+            parts.insert(sides.parts);
+        }
     }
     Ok(Plan {
         run,
         folder,
+        parts,
         pairings,
         missing,
         cells,
     })
 }
 
-/// A cell of a key of a pairing over one of its tables; `what` tells the cells of the key apart.
-fn cell(
-    state: &State,
-    pairing: &Pairing,
-    folder: &Path,
-    (key, what): (u8, &str),
-    table: &str,
-) -> Cell {
-    let side = |header: &String| state.segments().join(header).join(table);
-    let name = format!("{}.{key}.{what}", pairing.register);
-    Cell {
-        version: VERSION,
-        part: folder.join(format!("{name}.part")),
-        cell: name,
-        register: pairing.register.clone(),
-        key,
-        from: 0,
-        to: u8::MAX,
-        left: side(&pairing.roll),
-        left_sha256: pairing.roll.clone(),
-        right: side(&pairing.submission),
-        right_sha256: pairing.submission.clone(),
-        likeness: None,
-    }
+/// Two sets of accepted tables that are joined, with the folder for what comes of it. The folder is named after the two, so a
+/// register whose sides have not changed is not joined again in the next run.
+struct Sides<'a> {
+    register: &'a str,
+    left: (&'a String, PathBuf),
+    right: (&'a String, PathBuf),
+    parts: PathBuf,
 }
 
-/// Cells of the joins of tags.
-fn exact_cells(
-    state: &State,
-    agreement: &InForce,
-    pairing: &Pairing,
-    folder: &Path,
-) -> Result<Vec<Cell>, Problem> {
-    let mut cells = Vec::new();
-    for key in agreement.match_keys() {
-        let table = Manifest::tag_table(key.number);
-        let whole = cell(state, pairing, folder, (key.number, "all"), &table);
-        let rows = segment::rows_count(&whole.left)? + segment::rows_count(&whole.right)?;
-        for (from, to) in ranges(rows) {
-            let what = format!("{from:03}-{to:03}");
-            let part = cell(state, pairing, folder, (key.number, &what), &table);
-            cells.push(Cell { from, to, ..part });
+impl<'a> Sides<'a> {
+    fn of(state: &State, pairing: &'a Pairing, submission: &'a String) -> Self {
+        let folder = |header: &String| state.segments().join(header);
+        let name = hex(&sha256(&[pairing.roll.as_bytes(), submission.as_bytes()]));
+        let name = format!("parts-{}", name.get(..32).unwrap_or(&name));
+        Self {
+            register: &pairing.register,
+            left: (&pairing.roll, folder(&pairing.roll)),
+            right: (submission, folder(submission)),
+            parts: state.runs().join(name),
         }
     }
-    Ok(cells)
-}
 
-/// Cells of the join of record filters, if the agreement has likeness.
-fn similarity_cells(
-    state: &State,
-    agreement: &InForce,
-    pairing: &Pairing,
-    folder: &Path,
-) -> Result<Vec<Cell>, Problem> {
-    let Some((likeness, key)) = agreement.likeness() else {
-        return Ok(Vec::new());
-    };
-    let bound = |first_block, blocks| Bound {
-        bits: likeness.sent_bits(),
-        measure: likeness.measure,
-        threshold: likeness.threshold.clone(),
-        best: likeness.best,
-        first_block,
-        blocks,
-        within: None,
-    };
-    if let Some(block) = likeness.block_key(agreement) {
-        let table = Manifest::tag_table(block.number);
-        let tags = cell(state, pairing, folder, (block.number, "all"), &table);
-        let rows = segment::rows_count(&tags.left)? + segment::rows_count(&tags.right)?;
-        let cells = ranges(rows).into_iter().map(|(from, to)| {
-            let within = BlockTables {
-                left: tags.left.clone(),
-                right: tags.right.clone(),
-            };
-            let what = format!("{from:03}-{to:03}");
-            Cell {
-                likeness: Some(Bound {
-                    within: Some(within),
-                    ..bound(0, 0)
-                }),
-                from,
-                to,
-                ..cell(state, pairing, folder, (key.number, &what), FILTERS)
-            }
-        });
-        return Ok(cells.collect());
+    /// A cell of a key over one of the tables; `what` tells the cells of the key apart.
+    fn cell(&self, (key, what): (u8, &str), table: &str) -> Cell {
+        let name = format!("{}.{key}.{what}", self.register);
+        Cell {
+            version: VERSION,
+            part: self.parts.join(format!("{name}.part")),
+            cell: name,
+            register: self.register.to_owned(),
+            key,
+            from: 0,
+            to: u8::MAX,
+            left: self.left.1.join(table),
+            left_sha256: self.left.0.clone(),
+            right: self.right.1.join(table),
+            right_sha256: self.right.0.clone(),
+            likeness: None,
+        }
     }
-    let width = (HANDLE_BYTES + likeness.bytes()) as u64;
-    let whole = cell(state, pairing, folder, (key.number, "all"), FILTERS);
-    let left = std::fs::metadata(&whole.left).map_err(|e| Problem::io(&whole.left, e))?;
-    let cells = blocks(left.len() / width)
-        .into_iter()
-        .map(|(first, blocks)| {
-            let what = format!("{first:06}");
-            Cell {
-                likeness: Some(bound(first, blocks)),
-                ..cell(state, pairing, folder, (key.number, &what), FILTERS)
+
+    /// Cells of the joins of tags.
+    fn exact_cells(&self, agreement: &InForce) -> Result<Vec<Cell>, Problem> {
+        let mut cells = Vec::new();
+        for key in agreement.match_keys() {
+            let table = Manifest::tag_table(key.number);
+            let whole = self.cell((key.number, "all"), &table);
+            let rows = segment::rows_count(&whole.left)? + segment::rows_count(&whole.right)?;
+            for (from, to) in ranges(rows) {
+                let what = format!("{from:03}-{to:03}");
+                let part = self.cell((key.number, &what), &table);
+                cells.push(Cell { from, to, ..part });
             }
-        });
-    Ok(cells.collect())
+        }
+        Ok(cells)
+    }
+
+    /// Cells of the join of record filters, if the agreement has likeness.
+    fn similarity_cells(&self, agreement: &InForce) -> Result<Vec<Cell>, Problem> {
+        let Some((likeness, key)) = agreement.likeness() else {
+            return Ok(Vec::new());
+        };
+        let bound = |first_block, blocks| Bound {
+            bits: likeness.sent_bits(),
+            measure: likeness.measure,
+            threshold: likeness.threshold.clone(),
+            best: likeness.best,
+            first_block,
+            blocks,
+            within: None,
+        };
+        if let Some(block) = likeness.block_key(agreement) {
+            let table = Manifest::tag_table(block.number);
+            let tags = self.cell((block.number, "all"), &table);
+            let rows = segment::rows_count(&tags.left)? + segment::rows_count(&tags.right)?;
+            let cells = ranges(rows).into_iter().map(|(from, to)| {
+                let within = BlockTables {
+                    left: tags.left.clone(),
+                    right: tags.right.clone(),
+                };
+                let what = format!("{from:03}-{to:03}");
+                Cell {
+                    likeness: Some(Bound {
+                        within: Some(within),
+                        ..bound(0, 0)
+                    }),
+                    from,
+                    to,
+                    ..self.cell((key.number, &what), FILTERS)
+                }
+            });
+            return Ok(cells.collect());
+        }
+        let width = (HANDLE_BYTES + likeness.bytes()) as u64;
+        let whole = self.cell((key.number, "all"), FILTERS);
+        let left = std::fs::metadata(&whole.left).map_err(|e| Problem::io(&whole.left, e))?;
+        let cells = blocks(left.len() / width)
+            .into_iter()
+            .map(|(first, blocks)| {
+                let what = format!("{first:06}");
+                Cell {
+                    likeness: Some(bound(first, blocks)),
+                    ..self.cell((key.number, &what), FILTERS)
+                }
+            });
+        Ok(cells.collect())
+    }
 }
 
 /// Cuts the blocks of the roll's filters into cells: enough for every core and for resuming, each with work of its own.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hedui_edge::clock::Clock;
 use hedui_edge::{Problem, files};
@@ -22,32 +22,43 @@ pub struct Purged {
     pub runs: usize,
 }
 
-/// Deletes the tables of submissions past their day or superseded, and of runs other than `keep`; without
-/// `keep`, of runs older than the newest only.
+/// Deletes the tables of submissions past their day or superseded, and what lies in the runs' folder but for `keep`; without `keep`,
+/// nothing there. What changes in force build on stays as long as they do.
 pub fn purge(
     state: &State,
     ledger: &Ledger,
     clock: &Clock,
-    keep: Option<&Path>,
+    keep: Option<&BTreeSet<PathBuf>>,
 ) -> Result<Purged, Problem> {
     let mut done = Purged::default();
     let superseded: BTreeSet<String> = ledger.superseded()?.into_iter().collect();
     let purged: BTreeSet<String> = ledger.purged()?.into_iter().collect();
     let today = clock.today();
+    let due = |folder: &Path| delete_after(folder).ok().filter(|day| *day < today);
+    // Changes keep their base: both are one delivery.
+    let mut bases = BTreeSet::new();
+    for (changes, base) in ledger.bases()? {
+        let folder = state.segments().join(&changes);
+        if folder.is_dir() && !superseded.contains(&changes) && due(&folder).is_none() {
+            bases.insert(base);
+        }
+    }
     for folder in folders(&state.segments())? {
         let name = folder
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
+        if bases.contains(&name) {
+            continue;
+        }
         let reason = if purged.contains(&name) {
             Some("again")
         } else if superseded.contains(&name) {
             Some("superseded")
         } else {
             // A folder without a readable receipt is being made, or was left by a crash: intake clears it.
-            let due = delete_after(&folder).ok();
-            due.filter(|day| *day < today).map(|_| "past its day")
+            due(&folder).map(|_| "past its day")
         };
         if let Some(reason) = reason {
             ledger.purge(&name, &clock.now(), reason)?;
@@ -57,7 +68,7 @@ pub fn purge(
     }
     if let Some(keep) = keep {
         for folder in folders(&state.runs())? {
-            if folder != keep {
+            if !keep.contains(&folder) {
                 fs::remove_dir_all(&folder).map_err(|error| Problem::io(&folder, error))?;
                 done.runs += 1;
             }
@@ -68,7 +79,7 @@ pub fn purge(
 }
 
 /// Folders in a folder, in name order.
-fn folders(parent: &Path) -> Result<Vec<std::path::PathBuf>, Problem> {
+fn folders(parent: &Path) -> Result<Vec<PathBuf>, Problem> {
     let entries = fs::read_dir(parent).map_err(|error| Problem::io(parent, error))?;
     let mut found: Vec<_> = entries
         .flatten()

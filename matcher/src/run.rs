@@ -119,7 +119,7 @@ impl Desk {
         let (clock, len) = (home.clock()?, merged.body_bytes);
         let ledger = self.state.ledger()?;
         let now = clock.now();
-        let log = self.log(&ledger, &now);
+        let log = self.log(ledger, &now);
         log.publish()?;
         let sent = exchange::send(
             &self.identity,
@@ -160,15 +160,12 @@ pub fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Re
     let desk = Desk::open(home, options.exchange.exchange)?;
     let rejected = desk.intake_all(home, console)?;
     let clock = home.clock()?;
-    purge::purge(&desk.state, &desk.state.ledger()?, &clock, None)?;
+    purge::purge(&desk.state, desk.state.ledger()?, &clock, None)?;
     let plan = desk.plan()?;
     // Runs of other plans are over: their parts name pairs that are no longer in force.
-    purge::purge(
-        &desk.state,
-        &desk.state.ledger()?,
-        &clock,
-        Some(&plan.folder),
-    )?;
+    let mut keep = plan.parts.clone();
+    keep.insert(plan.folder.clone());
+    purge::purge(&desk.state, desk.state.ledger()?, &clock, Some(&keep))?;
     for (register, side) in &plan.missing {
         console.say(&format!("缺 missing: {register}: {}", side_words(side)));
     }

@@ -77,13 +77,13 @@ pub fn build(
     write(path, &index, Merge::new(readers, path)?)
 }
 
-/// Writes a segment of rows that are sorted; `counts` has the rows of each first byte.
+/// Writes a segment of rows that are sorted, into a folder that is to be settled; `counts` has the rows of each first byte.
 pub fn write(
     path: &Path,
     counts: &[u64; 256],
     rows: impl Iterator<Item = Result<Row, Problem>>,
 ) -> Result<[u8; 32], Problem> {
-    files::write_whole(path, |out| {
+    files::write_unseen(path, |out| {
         let wrap = |error| Problem::io(path, error);
         let mut hash = Sha256::default();
         let mut put = |bytes: &[u8]| {

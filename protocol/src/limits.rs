@@ -64,6 +64,10 @@ pub const VALUE_CHARS_MAX: usize = 512;
 pub const LOG_ENTRIES_MAX: usize = 1 << 20;
 /// Rows of every tag table are padded to a multiple of this (security.md §6.5).
 pub const PAD_ROWS: u64 = 4096;
+/// Most records that a delivery of changes may replace, add and take away; in smaller registers a quarter of the records.
+pub const CHANGED_RECORDS_MAX: u64 = 500_000;
+/// As many it may in a register of any size.
+pub const CHANGED_RECORDS_LEAST: u64 = 1000;
 /// Most fact rows kept per record; more are counted as left out (4 KiB hold fewer anyway).
 pub const FACT_ROWS_MAX: usize = 1024;
 /// Payload tables are padded to a multiple of this many rows.

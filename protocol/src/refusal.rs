@@ -96,6 +96,9 @@ pub enum Refusal {
     /// The matcher's log is not signed by it, or contradicts what was seen of it before.
     #[error("the matcher's log cannot be trusted: {0}")]
     BadLog(String),
+    /// Changes to a delivery that is not here.
+    #[error("it changes an earlier delivery that is not here")]
+    MissingBase,
     /// The passphrase or the key file is wrong.
     #[error("the passphrase does not open this key file")]
     WrongPassphrase,
@@ -123,6 +126,7 @@ impl Refusal {
             Self::BadProof(_) => 25,
             Self::OverQuota { .. } => 26,
             Self::BadLog(_) => 27,
+            Self::MissingBase => 28,
         }
     }
 
@@ -147,6 +151,7 @@ impl Refusal {
             Self::BadProof(_) => "密钥保管方的答复未通过验证",
             Self::OverQuota { .. } => "超出本期次的计算限额",
             Self::BadLog(_) => "核对中心的公开日志前后矛盾或未经其签名",
+            Self::MissingBase => "变更所依据的上一次全量报送不在此处",
         }
     }
 
@@ -173,6 +178,7 @@ impl Refusal {
             }
             Self::OverQuota { .. } => "未作任何计算；提高限额须重新签订协议（evaluations_max）",
             Self::BadLog(_) => "请勿使用该文件，保留全部文件并报告审查方",
+            Self::MissingBase => "请接收此前的全量报送文件；已按期删除的，请对方重新全量报送",
         }
     }
 
@@ -215,6 +221,9 @@ impl Refusal {
                 "nothing was evaluated; a larger quota needs a new agreement (`evaluations_max`)"
             }
             Self::BadLog(_) => "do not use the file; keep all files and tell the reviewer",
+            Self::MissingBase => {
+                "take in the whole delivery that it changes; if that was deleted on its day, ask for a whole one"
+            }
         }
     }
 

@@ -3,57 +3,22 @@
 //! the check under test can stop it. Specification: SPEC.md, "Evaluation".
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{BufReader, Cursor};
+use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use hedui_keys::oprf::evaluate::Share;
-use hedui_protocol::agreement::Agreement;
-use hedui_protocol::envelope::{self, Checked, Expectation};
+use hedui_protocol::envelope;
 use hedui_protocol::epoch::EpochRecord;
 use hedui_protocol::header::Header;
-use hedui_protocol::identity::Identity;
-use hedui_protocol::keyfile;
 use hedui_protocol::message::result;
 use hedui_protocol::message::submission::Manifest;
 use hedui_tests::bench::oprf::scalar;
+use hedui_tests::opened::{agreement, identity, open, tables};
 use hedui_tests::run::Site;
 use zeroize::Zeroizing;
 
 use super::site::sealed;
-
-fn identity(site: &Site, party: &str) -> Identity {
-    let text = fs::read_to_string(site.home(party).join("identity.key")).expect("key file");
-    let passphrase = fs::read_to_string(&site.passphrase).expect("passphrase");
-    let opened = keyfile::open_seed(&text, passphrase.trim());
-    let (name, seed) = opened.expect("the passphrase opens it");
-    Identity::from_seed(name, &seed)
-}
-
-fn agreement(site: &Site) -> Agreement {
-    let text = fs::read_to_string(site.agreement()).expect("agreement");
-    Agreement::parse(&text).expect("agreement")
-}
-
-/// Opens a sealed file as its recipient.
-fn open(site: &Site, path: &Path, recipient: &str) -> (Header, Vec<u8>) {
-    let (agreement, me) = (agreement(site), identity(site, recipient));
-    let expected = Expectation {
-        me: me.card(),
-        agreement: agreement.digest(),
-        epoch: agreement.epoch(),
-        kinds: &[],
-        party: &|name| agreement.card(name).cloned(),
-        matcher: agreement.matcher(),
-    };
-    let file = BufReader::new(File::open(path).expect("file"));
-    let mut verified = Checked::read(file, &expected)
-        .and_then(Checked::verify)
-        .expect("it verifies");
-    let mut body = Vec::new();
-    verified.open(&me, &mut body).expect("it opens");
-    (verified.header().clone(), body)
-}
 
 /// Handles of every table of a submission.
 pub(crate) fn handles_by_table(
@@ -195,12 +160,6 @@ fn answer_of(site: &Site, custodian: &str) -> PathBuf {
 
 fn kept(path: &Path) -> PathBuf {
     path.with_extension("kept")
-}
-
-/// Where the tables of a body begin.
-fn tables(body: &[u8]) -> usize {
-    let len = body.first_chunk::<4>().expect("length");
-    4 + u32::from_be_bytes(*len) as usize
 }
 
 /// Wrong answers, one after the other in place of the true one: words of the file's name, exit code, words of

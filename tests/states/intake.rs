@@ -161,6 +161,7 @@ fn manifest(at: usize) -> Manifest {
         snapshot: content.to_string(),
         kit_check: String::new(),
         canary: String::new(),
+        base: None,
         tables: Vec::new(),
     }
 }

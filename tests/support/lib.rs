@@ -8,6 +8,7 @@ pub mod county;
 pub mod county_run;
 pub mod febrl;
 pub mod forbidden;
+pub mod opened;
 pub mod parties;
 pub mod received;
 pub mod run;

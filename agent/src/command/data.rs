@@ -63,6 +63,12 @@ pub struct DataOptions {
     /// Read this file instead of the one in the mapping
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Read this file of changes to the last delivery: what was added, changed, withdrawn ([changes] in the mapping)
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    pub(super) changes: Option<PathBuf>,
+    /// Day for which the data hold, instead of the mapping's `as_of`
+    #[arg(long, value_name = "DAY")]
+    as_of: Option<String>,
     /// Gazetteer that the agreement names
     #[arg(long, value_name = "FILE")]
     gazetteer: Option<PathBuf>,
@@ -263,7 +269,9 @@ pub(super) fn report(
     console: &Console,
 ) -> Result<(), Problem> {
     let duplicates = quality_report::duplicates(agreement, prepared)?;
-    let required = agreement.text().alone_permille_max;
+    // Few rows always stand alone: what counts is the whole delivery, which was looked at.
+    let whole = options.changes.is_none();
+    let required = agreement.text().alone_permille_max.filter(|_| whole);
     let structure = if risk || required.is_some() {
         let cap = agreement.text().multiplicity_cap as usize;
         risk::patterns(agreement, prepared)?.map(|rows| Structure::of(&rows, cap))
@@ -347,7 +355,10 @@ pub(super) fn prepare(
     console: &Console,
 ) -> Result<Prepared, Problem> {
     let mapping_file = mapping_file(agreement, options, console)?;
-    let mapping = Mapping::read(&mapping_file)?;
+    let mut mapping = Mapping::read(&mapping_file)?;
+    if let Some(day) = &options.as_of {
+        mapping.as_of.clone_from(day);
+    }
     let dataset = agreement.dataset_or_nearest(&mapping.dataset)?;
     if let Some(stated) = &options.dataset {
         let stated = agreement.dataset_or_nearest(stated)?;
@@ -370,7 +381,8 @@ pub(super) fn prepare(
         agreement,
         mapping_file: &mapping_file,
         mapping,
-        input: options.input.as_deref(),
+        input: options.changes.as_deref().or(options.input.as_deref()),
+        of_changes: options.changes.is_some(),
         gazetteer: options.gazetteer.as_deref(),
         work,
         today: home.clock()?.today().replace('-', "").parse().unwrap_or(0),

@@ -24,8 +24,9 @@ use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
 
 use super::post::{ExchangeOptions, HANDLE_MAP, handle_map_path, received};
+use crate::changes::kept::Kept;
 use crate::correction::{ByRegister, Corrections};
-use crate::record::Pseudonyms;
+use crate::record::{Pseudonyms, number_of, row_words};
 use crate::results::Opened;
 use crate::roll;
 use crate::sealed_file;
@@ -151,7 +152,7 @@ pub fn tickets(
             for row in known.into_iter().flatten() {
                 let line = [
                     list.register.to_string(),
-                    format!("{row:>10}"),
+                    format!("{:>12}", row_words(*row)),
                     words(&ticket.agree),
                     words(&ticket.differ),
                 ];
@@ -278,6 +279,17 @@ fn handle_rows(
         }
         Ok(())
     })?;
+    let kept = Kept::of(&home.state(), identity, agreement, register);
+    if let Some((_, since)) = kept.changed()? {
+        for (handle, changed) in since.records {
+            rows.remove(&handle);
+            let mut numbers: Vec<u64> = changed.iter().map(|row| number_of(&row.bytes)).collect();
+            numbers.sort_unstable();
+            if !numbers.is_empty() {
+                rows.insert(handle, numbers);
+            }
+        }
+    }
     Ok(rows)
 }
 
@@ -314,7 +326,7 @@ pub fn handles(
         writer.write_record(head).map_err(failed)?;
         for (register, map) in &maps {
             for (handle, rows) in map {
-                let rows: Vec<String> = rows.iter().map(u64::to_string).collect();
+                let rows: Vec<String> = rows.iter().map(|row| row_words(*row)).collect();
                 let record = [&handle.to_hex(), &rows.join(" "), *register];
                 writer.write_record(record).map_err(failed)?;
             }

@@ -4,7 +4,9 @@
 //! Specification: README; docs/OPERATIONS.md.
 
 pub mod agreement;
+mod changes;
 pub mod data;
+mod kit;
 pub mod mailbox;
 pub mod open;
 pub mod outcome;

@@ -25,6 +25,7 @@ use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 use super::post::{ExchangeOptions, received};
+use crate::changes::kept::Kept;
 use crate::record::Pseudonyms;
 use crate::{refine, roll};
 
@@ -238,8 +239,14 @@ impl Desk<'_> {
             return Ok(None);
         }
         let wanted: BTreeSet<Handle> = pairs.iter().map(|pair| pair.1).collect();
-        let (snapshot, persons) =
-            refine::load(&path, self.identity, agreement, &wanted, &canaries)?;
+        let since = Kept::of(self.state, self.identity, agreement, name).changed()?;
+        let (snapshot, persons) = refine::load(
+            &path,
+            self.identity,
+            agreement,
+            (&wanted, since.as_ref()),
+            &canaries,
+        )?;
         let person = |handle: &Handle| persons.get(handle);
         let rows = refine::rows(agreement, keys, pairs, |pair| pair.1, person, &canaries);
         Ok((snapshot == request.snapshot).then_some(rows))

@@ -6,23 +6,22 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hedui_edge::exchange::{self, Draft};
+use hedui_edge::exchange::{self, Draft, Sent};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, files};
 use hedui_keys::kit_store::KitStore;
 use hedui_keys::lock::{KEYED_WARNING, Keyed, Lock};
+use hedui_protocol::agreement::InForce;
 use hedui_protocol::agreement::text::{Dataset, DatasetKind, LockKind, RefineBy};
-use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::Name;
 use hedui_protocol::lock::TagContext;
 use hedui_protocol::match_key::Side;
-use hedui_protocol::message::kit::{KIT_BYTES, Kit};
-use hedui_protocol::primitive::sha256;
+use hedui_protocol::message::kit::Kit;
 
 use super::data::{DataOptions, prepare as read_dataset, rejects, report};
-use super::post::{HANDLE_MAP, handle_map_path, received};
+use super::post::{HANDLE_MAP, handle_map_path};
 use crate::canary;
 use crate::encode::{Encoder, TooCommon};
 use crate::evaluation::Workshop;
@@ -40,7 +39,7 @@ use crate::{commitment, refine, roll, sealed_file, submit};
 #[derive(Args)]
 pub struct SubmitOptions {
     #[command(flatten)]
-    data: DataOptions,
+    pub(super) data: DataOptions,
     /// Folder where sealed files are exchanged
     #[arg(long, value_name = "DIR", default_value = "exchange")]
     exchange: PathBuf,
@@ -53,6 +52,18 @@ pub struct SubmitOptions {
     /// Drop an earlier request whose answers will never come (custodians may have counted it)
     #[arg(long)]
     anew: bool,
+}
+
+impl SubmitOptions {
+    /// Whether only the cost is asked for.
+    pub(super) fn is_estimate(&self) -> bool {
+        self.estimate
+    }
+
+    /// Folder where sealed files are exchanged.
+    pub(super) fn exchange(&self) -> &Path {
+        &self.exchange
+    }
 }
 
 /// How far a command goes.
@@ -98,6 +109,10 @@ pub fn deliver(
         options,
         state: &state,
     };
+    if let Some(file) = &options.data.changes {
+        run.changes(&mut prepared, file, reach)?;
+        return rejects(&prepared);
+    }
     if options.estimate {
         run.estimate(&mut prepared)?;
         return rejects(&prepared);
@@ -133,13 +148,23 @@ pub fn deliver(
     rejects(&prepared)
 }
 
-struct Run<'a> {
-    home: &'a HomeOptions,
-    console: &'a Console,
-    agreement: &'a InForce,
-    identity: &'a Identity,
-    options: &'a SubmitOptions,
-    state: &'a Path,
+/// A delivery under way.
+pub(super) struct Run<'a> {
+    pub(super) home: &'a HomeOptions,
+    pub(super) console: &'a Console,
+    pub(super) agreement: &'a InForce,
+    pub(super) identity: &'a Identity,
+    pub(super) options: &'a SubmitOptions,
+    pub(super) state: &'a Path,
+}
+
+/// A submission that was sealed.
+pub(super) struct Delivered {
+    records: u64,
+    /// Values that are too common.
+    pub(super) too_common: TooCommon,
+    /// Where it lies.
+    pub(super) sent: Sent,
 }
 
 /// Values of a dataset whose tokens are all here, with the workshop that holds them.
@@ -147,7 +172,7 @@ type Evaluations<'a> = Option<(&'a Workshop<'a>, &'a mut Values)>;
 
 impl Run<'_> {
     /// Says what the evaluations of a dataset will cost; nothing is made, asked or sent.
-    fn estimate(&self, prepared: &mut Prepared) -> Result<(), Problem> {
+    pub(super) fn estimate(&self, prepared: &mut Prepared) -> Result<(), Problem> {
         if self.agreement.text().lock == LockKind::Keyed {
             self.console.say(
                 "本协议不使用密钥保管方，无需计算 this agreement has no custodians: nothing is to be evaluated",
@@ -181,7 +206,7 @@ impl Run<'_> {
 
     /// Takes answers that have come and asks for what is missing, as far as the command reaches; the values
     /// once all of them have tokens, or `None` where the command ends with its requests.
-    fn evaluated(
+    pub(super) fn evaluated(
         &self,
         workshop: &Workshop<'_>,
         prepared: &mut Prepared,
@@ -271,15 +296,6 @@ impl Run<'_> {
             DatasetKind::Roll => self.roll(prepared, evaluations),
             DatasetKind::Register => self.register(prepared, evaluations),
         }
-    }
-
-    /// Kits to every register's owner; they come with the roll and depend on nothing in it.
-    fn kits(&self) -> Result<(), Problem> {
-        let store = KitStore::new(self.state, self.identity, self.agreement);
-        for register in self.agreement.registers() {
-            self.send_kit(register, &store.get_or_make(register)?)?;
-        }
-        Ok(())
     }
 
     /// The roll: one submission per register.
@@ -381,23 +397,23 @@ impl Run<'_> {
                 })
             })?;
         }
-        let persons = self.submit_one(prepared, &register.name, &kit, &mut grouped)?;
+        let sent = self.submit_one(prepared, &register.name, &kit, &mut grouped)?;
         self.console.say(&format!(
-            "已报送 submitted: {name}, {persons} 条记录 records"
+            "已报送 submitted: {name}, {} 条记录 records",
+            sent.records
         ));
-        Ok(())
+        self.keep_for_changes(prepared, &mut spool, &kit, &sent)
     }
 
-    /// Builds and seals one submission; returns the number of records.
-    fn submit_one(
-        &self,
-        prepared: &Prepared,
-        register: &Name,
+    /// Encoder of a dataset in a register's context.
+    pub(super) fn encoder<'p>(
+        &'p self,
+        prepared: &'p Prepared,
+        register: &'p Name,
         kit: &Kit,
-        parts: &mut submit::Parts<'_>,
-    ) -> Result<u64, Problem> {
+    ) -> Encoder<'p> {
         let agreement = self.agreement;
-        let encoder = Encoder {
+        Encoder {
             agreement,
             register: register.as_str(),
             context: TagContext::new(
@@ -409,7 +425,19 @@ impl Run<'_> {
             side: Side::from(prepared.dataset.kind),
             pseudonyms: &prepared.pseudonyms,
             releases: agreement.releases(),
-        };
+        }
+    }
+
+    /// Builds and seals one submission.
+    fn submit_one(
+        &self,
+        prepared: &Prepared,
+        register: &Name,
+        kit: &Kit,
+        parts: &mut submit::Parts<'_>,
+    ) -> Result<Delivered, Problem> {
+        let agreement = self.agreement;
+        let encoder = self.encoder(prepared, register, kit);
         let dataset = &prepared.dataset.name;
         let side = (register.as_str(), dataset != register);
         let mut usual = Usual::of(&encoder, &TooCommon::new(), parts)?;
@@ -449,10 +477,21 @@ impl Run<'_> {
         } else {
             format!("{dataset}-for-{register}")
         };
+        let sent = self.post(&about, &built)?;
+        Ok(Delivered {
+            records: built.persons_count - count,
+            too_common: built.too_common,
+            sent,
+        })
+    }
+
+    /// Seals a body for the matcher.
+    pub(super) fn post(&self, about: &str, built: &submit::Built) -> Result<Sent, Problem> {
+        let agreement = self.agreement;
         let draft = Draft {
             kind: MessageType::Submission,
             to: agreement.matcher(),
-            about: &about,
+            about,
             content: built.sha256,
             in_reply_to: None,
         };
@@ -472,78 +511,7 @@ impl Run<'_> {
             built.body_bytes,
         )?;
         self.console.say(&format!("  → {}", sent.path.display()));
-        Ok(built.persons_count - count)
-    }
-
-    /// Sends a register's kit to its owner; the roll owner's own registers need none.
-    fn send_kit(&self, register: &Dataset, kit: &Kit) -> Result<(), Problem> {
-        if register.owner == self.identity.card().name {
-            return Ok(());
-        }
-        let to = self.agreement.card(&register.owner).ok_or_else(|| {
-            Problem::data("the register's owner is no party", "see `agreement show`")
-        })?;
-        let body = kit.encode();
-        let about = format!("{}-epoch-{}", register.name, self.agreement.epoch().0);
-        let draft = Draft {
-            kind: MessageType::Kit,
-            to,
-            about: &about,
-            content: sha256(&[&body]),
-            in_reply_to: None,
-        };
-        let folders = (self.state, self.options.exchange.as_path());
-        let (clock, len) = (self.home.clock()?, body.len() as u64);
-        let mut body = std::io::Cursor::new(&body[..]);
-        exchange::send(
-            self.identity,
-            self.agreement,
-            folders,
-            &clock,
-            &draft,
-            &mut body,
-            len,
-        )?;
-        Ok(())
-    }
-
-    /// Finds this register's kit in the exchange folder and keeps it.
-    fn receive_kit(&self, store: &KitStore<'_>, register: &Dataset) -> Result<Kit, Problem> {
-        if self.agreement.roll().owner == self.identity.card().name {
-            return store.get_or_make(register);
-        }
-        let expected = (MessageType::Kit, &self.agreement.roll().owner);
-        let folder = &self.options.exchange;
-        let state = self.home.state();
-        let mut found = received(
-            (&state, folder),
-            self.identity,
-            self.agreement,
-            expected,
-            self.console,
-        )?;
-        // The latest kit counts: the roll owner made a new one only if it had lost the one before.
-        found.sort_by_key(|(_, verified)| std::cmp::Reverse(verified.header().seq));
-        for (path, mut verified) in found {
-            let limit = KIT_BYTES as u64;
-            let body = exchange::open_small(&path, &mut verified, self.identity, limit)?;
-            let kit = Kit::decode(&body).map_err(|r| Problem::refused(&path, r))?;
-            if kit.register == Agreement::number(register) {
-                store.put(register, &kit)?;
-                return Ok(kit);
-            }
-        }
-        Err(Problem::not_yet(
-            format!(
-                "the kit for `{}` is not in {}",
-                register.name,
-                self.options.exchange.display()
-            ),
-            format!(
-                "ask `{}` to submit the roll first; its kit comes with that",
-                self.agreement.roll().owner
-            ),
-        ))
+        Ok(sent)
     }
 }
 
@@ -560,7 +528,7 @@ fn canary_parts<'p>(
     move |take| {
         // Those that come after the last person of every part wait for the end.
         let mut next = 0;
-        let nobody = Nobody;
+        let nobody = submit::Nobody;
         parts(&mut |persons, lock| {
             let mut from = 0;
             while let Some((canary_handle, canary)) = sorted.get(next) {
@@ -577,18 +545,6 @@ fn canary_parts<'p>(
         sorted[next..]
             .iter()
             .try_for_each(|(_, canary)| take(std::slice::from_ref(canary), &nobody))
-    }
-}
-
-/// The lock of canaries, whose tokens need none.
-struct Nobody;
-
-impl Lock for Nobody {
-    fn token(
-        &self,
-        _: &hedui_protocol::match_key::KeyInput,
-    ) -> Option<hedui_protocol::lock::Token> {
-        None
     }
 }
 

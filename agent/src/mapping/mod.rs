@@ -16,6 +16,7 @@ use hedui_protocol::agreement::text::{Dataset, DatasetKind, FactKind};
 use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
+use crate::record::Operation;
 use crate::source::SourceSpec;
 
 /// A mapping file.
@@ -46,9 +47,26 @@ pub struct Mapping {
     /// Roll owner only: mapping of the list of authorisations, relative to this file's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorisations: Option<String>,
+    /// How rows are told apart from one delivery to the next, where a department delivers what has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
     /// Query that `hedui-agent-odbc` fetches into the source's file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub odbc: Option<OdbcQuery>,
+}
+
+/// How rows are told apart, and what a file of changes says of each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changes {
+    /// Columns that together name a row, unlike in every row.
+    pub key: Vec<String>,
+    /// Column of a file of changes that says what becomes of the row; such a file has all columns of the whole one besides.
+    #[serde(default)]
+    pub operation: String,
+    /// The department's words in that column.
+    #[serde(default)]
+    pub codes: BTreeMap<String, Operation>,
 }
 
 /// What `hedui-agent-odbc` asks of a database; this program reads the file that it writes.
@@ -174,6 +192,19 @@ impl Mapping {
         }
         for skip in &self.skip {
             column_exists(&skip.column, columns, "[[skip]]")?;
+        }
+        if let Some(changes) = &self.changes {
+            if dataset.kind == DatasetKind::Roll {
+                return Err(wrong(
+                    "[changes] is for registers: a roll is delivered whole".to_owned(),
+                ));
+            }
+            if changes.key.is_empty() {
+                return Err(wrong("[changes] names no `key` column".to_owned()));
+            }
+            for column in &changes.key {
+                column_exists(column, columns, "[changes] key")?;
+            }
         }
         self.check_codes(dataset)?;
         if self.field.is_empty() {

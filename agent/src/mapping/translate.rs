@@ -12,7 +12,11 @@ use hedui_protocol::field::{FieldKind, Gazetteer, Normal, Quality, date};
 use hedui_protocol::match_key::Person;
 use hedui_protocol::message::payload::{FactValue, is_reference};
 
-use super::{Column, DateOrder, LocalKind, Mapping};
+use hedui_protocol::refusal::Refusal;
+use zeroize::Zeroizing;
+
+use super::{Changes, Column, DateOrder, LocalKind, Mapping};
+use crate::record::Operation;
 use crate::source::SourceRow;
 
 /// A translated row. Holds people's data: no `Debug`.
@@ -31,6 +35,10 @@ pub struct Record {
     pub local: Vec<LocalValue>,
     /// Fields as they stand in the file, for the roll owner's own sheets.
     pub shown: Vec<String>,
+    /// What names the row, if the mapping says so.
+    pub key: Option<Zeroizing<String>>,
+    /// What becomes of the row, in a file of changes; absent there if its word is none of the mapping's.
+    pub operation: Option<Operation>,
 }
 
 /// Value of a local column.
@@ -55,6 +63,8 @@ pub struct Translator<'a> {
     facts: Vec<(Fact, Option<Cell>)>,
     locals: Vec<Cell>,
     skips: Vec<(usize, Vec<String>)>,
+    key: Vec<usize>,
+    operation: Option<(usize, BTreeMap<String, Operation>)>,
 }
 
 impl<'a> Translator<'a> {
@@ -64,9 +74,14 @@ impl<'a> Translator<'a> {
         agreement: &'a Agreement,
         places: &'a Gazetteer,
         columns: &[String],
+        of_changes: bool,
     ) -> Result<Self, Problem> {
         mapping.check(agreement, columns)?;
         let at = |name: &String| columns.iter().position(|column| column == name);
+        let changes = mapping.changes.as_ref();
+        let operation = of_changes
+            .then(|| operation(changes, columns))
+            .transpose()?;
         let bind = |column: &Column| Cell {
             places: column.columns.iter().filter_map(at).collect(),
             column: column.clone(),
@@ -89,6 +104,10 @@ impl<'a> Translator<'a> {
                 .iter()
                 .filter_map(|skip| Some((at(&skip.column)?, skip.values.clone())))
                 .collect(),
+            key: changes
+                .map(|changes| changes.key.iter().filter_map(at).collect())
+                .unwrap_or_default(),
+            operation,
         })
     }
 
@@ -134,8 +153,48 @@ impl<'a> Translator<'a> {
             unknown_facts,
             local: self.locals.iter().map(|cell| cell.local(row)).collect(),
             shown,
+            key: self.key_of(row),
+            operation: self.operation.as_ref().and_then(|(place, codes)| {
+                let word = row.cells.get(*place)?;
+                codes.get(word.trim()).copied()
+            }),
         })
     }
+
+    /// What the key columns say; nothing where one of them is empty.
+    fn key_of(&self, row: &SourceRow) -> Option<Zeroizing<String>> {
+        let mut text = Zeroizing::new(String::with_capacity(64));
+        for place in &self.key {
+            let cell = row.cells.get(*place)?.trim();
+            if cell.is_empty() {
+                return None;
+            }
+            text.push_str(cell);
+            text.push('\u{1f}');
+        }
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// Place and words of the column that says what becomes of a row.
+fn operation(
+    changes: Option<&Changes>,
+    columns: &[String],
+) -> Result<(usize, BTreeMap<String, Operation>), Problem> {
+    let wrong = |why: &str| Problem::from(Refusal::malformed("mapping", why));
+    let changes = changes.ok_or_else(|| {
+        wrong("it has no [changes]: key, operation and codes; docs/OPERATIONS.md, Changes")
+    })?;
+    if changes.operation.is_empty() || changes.codes.is_empty() {
+        return Err(wrong(
+            "[changes] needs `operation` and `codes` to read a file of changes",
+        ));
+    }
+    super::column_exists(&changes.operation, columns, "[changes] operation")?;
+    let at = columns
+        .iter()
+        .position(|column| *column == changes.operation);
+    Ok((at.unwrap_or(0), changes.codes.clone()))
 }
 
 impl Cell {

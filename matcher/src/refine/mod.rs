@@ -223,7 +223,7 @@ impl Desk<'_> {
             agreement: self.agreement,
             state: self.state,
             exchange: self.exchange,
-            ledger: &ledger,
+            ledger,
             now: &self.clock.now(),
         };
         log.publish()

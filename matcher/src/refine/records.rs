@@ -13,8 +13,8 @@ use hedui_protocol::refusal::Refusal;
 
 use super::answers::{EXCHANGED, EXCHANGED_LEAST, Vector, is_far, level};
 use super::request::Asked;
+use crate::delivery::select;
 use crate::intake::State;
-use crate::merge::select;
 use crate::plan::Pairing;
 
 /// Filters by handle.

@@ -3,18 +3,16 @@
 //! every run, so that neither one request nor several tell a department which pairs are candidates. Decoys also measure how alike strangers are, certain pairs how alike the same person's records. SPEC.md, "Refinement".
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
 
 use hedui_edge::Problem;
 use hedui_protocol::ids::Handle;
 use hedui_protocol::limits::{DECOYS_MIN, PAD_PAIRS};
 use hedui_protocol::message::refine::data_digest;
-use hedui_protocol::message::submission::{PRESENCE, PRESENCE_ROW_BYTES};
+use hedui_protocol::message::submission::PRESENCE;
 use hedui_protocol::secret::Secret;
 
 use super::Candidate;
+use crate::delivery::{Delivery, Records};
 use crate::intake::State;
 use crate::merge::Compared;
 use crate::plan::Pairing;
@@ -79,9 +77,9 @@ impl Asked {
             Some(_) => wanted.next_multiple_of(PAD_PAIRS).min(most),
             None => real + LOCAL_DECOYS,
         };
-        let folder = |header: &str| state.segments().join(header).join(PRESENCE);
-        let mut left = Side::open(&folder(&pairing.roll))?;
-        let mut right = Side::open(&folder(&pairing.submission))?;
+        let roll = state.segments().join(&pairing.roll).join(PRESENCE);
+        let mut left = Records::open(&roll, Vec::new(), Vec::new())?;
+        let mut right = Delivery::of(state, pairing)?.records()?;
         let mut random = blake3::Hasher::new_keyed(secret.expose()).finalize_xof();
         let mut draw = || {
             let mut bytes = [0; 16];
@@ -101,7 +99,7 @@ impl Asked {
                 register: *register,
             }))
             .collect();
-        let possible = left.rows.saturating_mul(right.rows);
+        let possible = left.count().saturating_mul(right.count());
         while (all.len() as u64) < total.min(possible) {
             let (roll, register) = (left.at_or_after(draw())?, right.at_or_after(draw())?);
             all.insert(Pair { roll, register });
@@ -112,7 +110,7 @@ impl Asked {
             candidates,
             certain,
             left_out,
-            sizes: (left.rows, right.rows),
+            sizes: (left.count(), right.count()),
         })
     }
 
@@ -121,49 +119,5 @@ impl Asked {
         let rows = self.pairs.iter();
         rows.flat_map(|pair| [pair.roll.0, pair.register.0].concat())
             .collect()
-    }
-}
-
-/// Handles of one side, by row.
-struct Side {
-    file: File,
-    rows: u64,
-}
-
-impl Side {
-    fn open(path: &Path) -> Result<Self, Problem> {
-        let file = File::open(path).map_err(|error| Problem::io(path, error))?;
-        let len = file
-            .metadata()
-            .map_err(|error| Problem::io(path, error))?
-            .len();
-        Ok(Self {
-            file,
-            rows: len / PRESENCE_ROW_BYTES as u64,
-        })
-    }
-
-    /// The first record whose handle is not below a drawn one, or the first of all: a record that comes or goes
-    /// moves few decoys only. Handles are pseudo-random and stand in order.
-    fn at_or_after(&mut self, drawn: Handle) -> Result<Handle, Problem> {
-        let (mut low, mut high) = (0, self.rows);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.handle(middle)? < drawn {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        self.handle(if low == self.rows { 0 } else { low })
-    }
-
-    fn handle(&mut self, row: u64) -> Result<Handle, Problem> {
-        let mut handle = [0; 16];
-        self.file
-            .seek(SeekFrom::Start(row * PRESENCE_ROW_BYTES as u64))
-            .and_then(|_| self.file.read_exact(&mut handle))
-            .map_err(|error| Problem::io("presence", error))?;
-        Ok(Handle(handle))
     }
 }

@@ -154,6 +154,8 @@ pub struct Sent {
     pub request: RequestId,
     /// SHA-256 of its header.
     pub header_sha256: [u8; 32],
+    /// When it was made, UTC.
+    pub created: String,
 }
 
 /// Numbers claimed so far; one JSON file in the state folder.
@@ -237,6 +239,7 @@ pub fn send(
         path,
         request: header.request,
         header_sha256: sha256(&[header.render().as_bytes()]),
+        created: header.created,
     })
 }
 

@@ -133,6 +133,43 @@ fn write_part<T>(
     Ok(filled)
 }
 
+/// Writes a file into a folder that nobody knows yet: it need not survive a power cut before [`settle`] has made all of the
+/// folder do so and the folder gets its name.
+pub fn write_unseen<T>(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let wrap = |error: io::Error| Problem::io(path, error);
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path).map_err(wrap)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, &file);
+    let filled = fill(&mut writer)?;
+    writer.flush().map_err(wrap)?;
+    Ok(filled)
+}
+
+/// Makes every file of a folder, and the folder, survive a power cut. At once: the disk writes its journal once for all.
+pub fn settle(folder: &Path) -> Result<(), Problem> {
+    let wrap = |error| Problem::io(folder, error);
+    let entries: Result<Vec<_>, _> = fs::read_dir(folder).map_err(wrap)?.collect();
+    let files = entries.map_err(wrap)?;
+    std::thread::scope(|scope| {
+        let all: Vec<_> = files
+            .iter()
+            .map(|entry| scope.spawn(|| File::open(entry.path())?.sync_all()))
+            .collect();
+        all.into_iter().try_for_each(|one| match one.join() {
+            Ok(synced) => synced.map_err(wrap),
+            Err(_) => Err(wrap(io::Error::other("a thread stopped"))),
+        })
+    })?;
+    sync_folder(folder);
+    Ok(())
+}
+
 /// Delivers bytes whole.
 pub fn deliver_bytes(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     deliver(path, |out| {

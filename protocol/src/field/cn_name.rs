@@ -88,9 +88,11 @@ pub fn normalise(raw: &str) -> Normal {
         };
         return Normal::without_value(quality);
     }
+    // Mapped first: whether there are Han characters among Latin ones must not depend on how they were encoded.
+    let text: String = text.chars().map(from_gb18030_private_use).collect();
     let has_han = text.chars().any(is_han);
     let mut value = String::with_capacity(text.len());
-    for c in text.chars().map(from_gb18030_private_use) {
+    for c in text.chars() {
         if is_private_use(c) {
             return Normal::damaged(None);
         }

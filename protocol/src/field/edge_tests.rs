@@ -135,6 +135,20 @@ fn characters_of_older_converters_are_read() {
     }
 }
 
+/// A Han character among Latin letters counts however it was encoded, so that a normal form is its own.
+#[test]
+fn a_character_of_older_converters_among_letters_is_han() {
+    for raw in ["van\u{e863}", "van\u{4dae}"] {
+        assert_eq!(cell(FieldKind::CnName, raw).quality, Quality::Damaged);
+    }
+    for raw in ["van\u{e863}\u{e864}", "van\u{4dae}\u{9fbb}"] {
+        assert_eq!(
+            value(FieldKind::CnName, raw).as_deref(),
+            Some("\u{4dae}\u{9fbb}")
+        );
+    }
+}
+
 /// Of I and O only those behind the office letter are digits.
 #[test]
 fn the_office_letter_of_a_plate_stays() {

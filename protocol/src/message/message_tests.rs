@@ -7,7 +7,7 @@ use super::kit::{KIT_BYTES, Kit};
 use super::payload::{FactValue, Facts, class_of, room_of};
 use super::refine::{self, Answering};
 use super::result::{Outcome, Pair, payload_table};
-use super::submission::{Manifest, expected, fan_out_of};
+use super::submission::{GONE, Manifest, expected, fan_out_of};
 use super::*;
 use crate::agreement::Agreement;
 use crate::agreement::sample::{changed, name, sample};
@@ -52,8 +52,93 @@ fn submission(agreement: &Agreement, dataset: &str, persons: u64) -> Manifest {
         snapshot: String::new(),
         kit_check: String::new(),
         canary: "00".repeat(18),
+        base: None,
         tables: tables.collect(),
     }
+}
+
+type Change<T> = (&'static str, fn(&mut T));
+
+/// Changes to a register: three records gone, two that come, one with a large payload.
+fn changes(agreement: &Agreement) -> Manifest {
+    let mut head = submission(agreement, "cars", 1);
+    head.base = Some("0a".repeat(32));
+    for table in &mut head.tables {
+        table.rows = match table.name.as_str() {
+            "payload-96" | "payload-4096" => 1,
+            "payload-256" | "payload-1024" => 0,
+            _ => 2,
+        };
+    }
+    let gone = Table {
+        name: GONE.to_owned(),
+        width: 16,
+        rows: 3,
+    };
+    head.tables.insert(0, gone);
+    head
+}
+
+#[test]
+fn changes_have_what_goes_and_what_comes() {
+    let agreement = made();
+    let head = changes(&agreement);
+    assert_eq!(checked(&agreement, &head), "accepted");
+    assert_eq!(head.base(), Some([10; 32]));
+    assert_eq!(submission(&agreement, "cars", 1).base(), None);
+    let wrong: &[Change<Manifest>] = &[
+        ("no digest", |head| head.base = Some("0a".repeat(31))),
+        ("no digest", |head| head.base = Some(String::new())),
+        ("another width", |head| head.base = None),
+        ("another width", |head| {
+            head.tables.remove(0);
+        }),
+        ("another width", |head| head.tables[0].width = 20),
+        ("numbers of records", |head| head.tables[1].rows = 3),
+        ("numbers of records", |head| head.tables[7].rows = 1),
+        ("numbers of records", |head| head.tables[9].rows = 1),
+        ("too large", |head| {
+            head.tables[1..8].iter_mut().for_each(|t| t.rows = 1 << 13);
+        }),
+    ];
+    for (word, change) in wrong {
+        let mut head = head.clone();
+        change(&mut head);
+        let refusal = checked(&agreement, &head);
+        assert!(refusal.contains(word), "{word}: {refusal}");
+    }
+    // Of a roll there are none, nor of record filters.
+    let mut roll = submission(&agreement, "roll", 1);
+    roll.base = Some("0a".repeat(32));
+    assert!(checked(&agreement, &roll).contains("delivered whole"));
+    let alike = changed(|text| {
+        let likeness = "scope = 'register'\nthreshold = '0.85'\n[[field]]\nfield = 'phone'\n";
+        text.likeness = Some(crate::agreement::strict::parse("likeness", likeness).unwrap());
+    });
+    let alike = alike.unwrap();
+    assert!(checked(&alike, &changes(&alike)).contains("delivered whole"));
+}
+
+/// A base with its changes is as large as a whole delivery may be, and padded like one.
+#[test]
+fn changes_fit_the_size_of_their_base() {
+    let agreement = made();
+    let head = changes(&agreement);
+    let rows = |base: u64| match head.changed_rows(&agreement, base) {
+        Ok(rows) => rows.to_string(),
+        Err(refusal) => refusal.to_string(),
+    };
+    assert_eq!(rows(4097), "4096");
+    for base in [4096, 4000, 3] {
+        assert!(rows(base).contains("not padded"), "{base}");
+    }
+    for base in [0, 1, 2] {
+        assert!(rows(base).contains("more records are gone"), "{base}");
+    }
+    let dataset = agreement.dataset_or_nearest("cars").unwrap();
+    let most = Manifest::padded(dataset.rows_max + 4 * 256);
+    assert_eq!(rows(most + 1), most.to_string());
+    assert!(rows(most + 4097).contains("too large"));
 }
 
 fn checked(agreement: &Agreement, head: &Manifest) -> String {
@@ -105,8 +190,6 @@ fn a_submission_has_the_tables_of_the_agreement() {
         assert!(refusal.contains(word), "{refusal}");
     }
 }
-
-type Change<T> = (&'static str, fn(&mut T));
 
 #[test]
 fn a_submission_that_differs_anywhere_is_refused() {

@@ -16,8 +16,8 @@ use crate::secret::Secret;
 /// Bytes of one wrapped content key.
 pub const WRAP_BYTES: usize = 32 + AEAD_TAG_BYTES;
 
-/// One fact of one source row.
-#[derive(Clone, PartialEq, Eq)]
+/// One fact of one source row. In the order of the variants, then of their values.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FactValue {
     /// Not stated.
     Absent,
@@ -31,7 +31,8 @@ pub enum FactValue {
     Reference(String),
 }
 
-/// Facts of all source rows of one record, each row in the order of the dataset's schema.
+/// Facts of all source rows of one record, each row in the order of the dataset's schema; rows ascending and each once, so that
+/// they do not show the order of the source.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// One entry per source row.

@@ -1,7 +1,8 @@
 //! A submission: the encodings of one dataset for one register's context. In: agent's tables.
 //! Out: manifest and layout that the matcher checks before it reads a row.
 //! Tables: `tag-N` (tag 16 ‖ handle 16, sorted by tag), `presence` (handle 16 ‖ u16 bitmap ‖ u16 0),
-//! `filters` where the agreement has likeness, `payload-N`. Invariant: sizes are padded, so they show multiples only. SPEC.md, "Submission".
+//! `filters` where the agreement has likeness, `payload-N`; changes to a delivery begin with `gone` (handle 16). Invariant: sizes of
+//! a whole delivery are padded, so they show multiples only. SPEC.md, "Encoding of bodies".
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,8 @@ pub const FILTERS: &str = "filters";
 pub const HANDLE_BYTES: usize = 16;
 /// Name of the presence table.
 pub const PRESENCE: &str = "presence";
+/// Name of the table of handles whose records are no longer as the base has them.
+pub const GONE: &str = "gone";
 
 /// Head of a submission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,9 @@ pub struct Manifest {
     pub kit_check: String,
     /// What this side says of its canaries ([`crate::lock::TagContext::canary_slip`]).
     pub canary: String,
+    /// Changes to a whole delivery: SHA-256 of its header, hexadecimal. Absent: this is a whole one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// Tables in the order of the body.
     pub tables: Vec<Table>,
 }
@@ -83,6 +89,43 @@ impl Manifest {
         self.dataset != self.register
     }
 
+    /// Header digest of the delivery that this one changes.
+    pub fn base(&self) -> Option<[u8; 32]> {
+        unhex(self.base.as_ref()?)
+    }
+
+    /// Most rows of a table with one row per record: each payload class may add less than one step of its own.
+    fn rows_allowed(rows_max: u64) -> u64 {
+        let steps = PAYLOAD_CLASSES.len() as u64 * PAD_PAYLOAD_ROWS;
+        Self::padded(rows_max.saturating_add(steps))
+    }
+
+    /// Rows per table with one row per record that a delivery has once these changes are made to a base of `rows`: padded
+    /// and within the cap, as if it had come whole.
+    pub fn changed_rows(&self, agreement: &Agreement, rows: u64) -> Result<u64, Refusal> {
+        let dataset = agreement.dataset_or_nearest(self.dataset.as_str())?;
+        let of = |name: &str| {
+            let table = self.tables.iter().find(|table| table.name == name);
+            table.map_or(0, |table| table.rows)
+        };
+        let bad = |why: &str| Refusal::malformed("submission", why);
+        let left = rows.checked_sub(of(GONE));
+        let left = left.ok_or_else(|| bad("more records are gone than its base has"))?;
+        let found = left.saturating_add(of(PRESENCE));
+        let allowed = Self::rows_allowed(dataset.rows_max);
+        if found > allowed {
+            return Err(Refusal::Oversize {
+                what: "table",
+                found,
+                allowed,
+            });
+        }
+        if found % PAD_ROWS != 0 {
+            return Err(bad("its base with its changes is not padded"));
+        }
+        Ok(found)
+    }
+
     /// Checks the manifest against the agreement and the sender, and returns where the tables lie.
     pub fn check(
         &self,
@@ -115,12 +158,26 @@ impl Manifest {
         if unhex::<18>(&self.canary).is_none() {
             return Err(bad("its `canary` is wrong".to_owned()));
         }
-        // Each payload class may add less than one step of its own.
-        let steps = PAYLOAD_CLASSES.len() as u64 * PAD_PAYLOAD_ROWS;
-        let allowed = Self::padded(dataset.rows_max.saturating_add(steps));
+        let changes = self.base.is_some();
+        if changes {
+            if self.base().is_none() {
+                return Err(bad("its `base` is no digest".to_owned()));
+            }
+            if !own || agreement.likeness().is_some() {
+                return Err(bad(
+                    "a roll, and a register with record filters, is delivered whole".to_owned(),
+                ));
+            }
+        }
+        let mut wanted = expected(agreement, roll);
+        if changes {
+            wanted.insert(0, (GONE.to_owned(), HANDLE_BYTES));
+        }
+        let allowed = Self::rows_allowed(dataset.rows_max);
         let fan_out = |table: &Table| fan_out_of(agreement, &table.name, roll);
-        for (table, (name, width)) in self.tables.iter().zip(expected(agreement, roll)) {
-            if table.name != name || table.width as usize != width {
+        for (table, (name, width)) in self.tables.iter().zip(&wanted) {
+            let width = *width;
+            if table.name != *name || table.width as usize != width {
                 return Err(bad(format!(
                     "table `{name}` is missing or has another width"
                 )));
@@ -130,7 +187,7 @@ impl Manifest {
             } else {
                 PAD_ROWS
             };
-            if table.rows % step != 0 {
+            if table.rows % step != 0 && !changes {
                 return Err(bad(format!("table `{name}` is not padded")));
             }
             let allowed = allowed.saturating_mul(fan_out(table));
@@ -143,7 +200,7 @@ impl Manifest {
                 });
             }
         }
-        if self.tables.len() != expected(agreement, roll).len() {
+        if self.tables.len() != wanted.len() {
             return Err(bad(
                 "it has more or fewer tables than the agreement".to_owned()
             ));
@@ -151,6 +208,7 @@ impl Manifest {
         let (payloads, others): (Vec<&Table>, Vec<&Table>) = self
             .tables
             .iter()
+            .skip(usize::from(changes))
             .partition(|table| table.name.starts_with("payload"));
         let rows = others.last().map_or(0, |table| table.rows);
         let sum: u64 = payloads.iter().map(|table| table.rows).sum();

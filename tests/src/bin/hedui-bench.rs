@@ -6,7 +6,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use hedui_tests::bench::{encode, join, oprf, similarity};
+use hedui_protocol::agreement::text::LockKind;
+use hedui_tests::bench::{changes, encode, join, oprf, similarity};
 use hedui_tests::run::build_binaries;
 
 /// 性能测量 | Measure beside a peer in the same run
@@ -29,6 +30,20 @@ enum Command {
         /// Rounds; the best of each figure counts
         #[arg(long, default_value_t = 3)]
         rounds: usize,
+    },
+    /// A delivery of changes beside a whole delivery of the same rows
+    Changes {
+        /// Folder to work in; needs about 3 GiB per million rows
+        folder: PathBuf,
+        /// Rows of the register
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+        /// Rows of a thousand that change, come or go
+        #[arg(long, default_value_t = 10)]
+        permille: u64,
+        /// With custodians
+        #[arg(long)]
+        custodians: bool,
     },
     /// Record filters from a CSV file beside clkhash
     Encode {
@@ -95,6 +110,47 @@ fn main() {
             } else {
                 print(&figures);
             }
+        }
+        Command::Changes {
+            folder,
+            rows,
+            permille,
+            custodians,
+        } => {
+            let lock = if custodians {
+                LockKind::Oprf
+            } else {
+                LockKind::Keyed
+            };
+            let figures = changes::measure(&folder, &build_binaries(), rows, permille, lock);
+            if arguments.json {
+                println!("{}", serde_json::to_string(&figures).expect("JSON"));
+                return;
+            }
+            println!("{} of {} rows change", figures.changed, figures.rows);
+            let costs = [
+                ("first", &figures.first),
+                ("changes", &figures.changes),
+                ("whole", &figures.whole),
+            ];
+            for (name, cost) in costs {
+                println!(
+                    "{name:8} agent {:7.2} s {:5.0} MiB, custodian {:7.2} s, matcher {:7.2} s {:5.0} MiB, file {:7.1} MiB",
+                    cost.agent,
+                    cost.agent_peak_mib,
+                    cost.custodian,
+                    cost.matcher,
+                    cost.matcher_peak_mib,
+                    cost.file_mib
+                );
+            }
+            let percent = |ratio: Option<f64>| {
+                ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{:.1} %", 100.0 * ratio))
+            };
+            let [agent, custodian, matcher] = figures.ratio.map(percent);
+            println!(
+                "agent {agent}, custodian {custodian}, matcher {matcher} of a whole delivery (bar 5 %)"
+            );
         }
         Command::Encode {
             file,

@@ -3,6 +3,7 @@
 //! the inputs are the same. Nothing here is timed inside a test.
 //! Specification: docs/PERFORMANCE.md.
 
+pub mod changes;
 pub mod encode;
 pub mod join;
 pub mod oprf;
