@@ -14,8 +14,10 @@ use hedui_protocol::message::submission::HANDLE_BYTES;
 use hedui_protocol::refusal::Refusal;
 
 use crate::cell::{ALIKE_ROW, Bound, Cell, Receipt, keep};
+use crate::similarity::dense::DIMENSIONS_MAX;
 use crate::similarity::filters::Filters;
 use crate::similarity::join::{Hit, Join};
+use crate::similarity::kernel::Kernel;
 use crate::similarity::threshold::{self, Threshold};
 
 /// Two tables of filters in memory, with the bound.
@@ -34,7 +36,12 @@ struct Side {
 pub fn memory_bytes(rows: (u64, u64), bits: u32) -> u64 {
     let filter = u64::from(bits) / 8;
     let row = 2 * filter + HANDLE_BYTES as u64 + 16;
-    (rows.0 + rows.1) * row + rows.1 * filter
+    // Dense codes may be longer than filters; rows of the other side are coded block by block.
+    let sketch = match Kernel::best() {
+        Kernel::Amx => filter.max(DIMENSIONS_MAX as u64),
+        _ => filter,
+    };
+    (rows.0 + rows.1) * row + rows.1 * sketch
 }
 
 impl Prepared {

@@ -8,39 +8,40 @@ use std::ops::{Deref, DerefMut};
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// A buffer that begins at a cache line.
-pub(crate) struct Aligned {
-    bytes: Vec<u8>,
+/// A buffer of bytes, with a sign or without, that begins at a cache line.
+pub(crate) struct Aligned<T = u8> {
+    bytes: Vec<T>,
     from: usize,
     len: usize,
 }
 
-impl Aligned {
+impl<T: Copy + Default> Aligned<T> {
     /// A buffer of zeros.
     pub(crate) fn zeros(len: usize) -> Self {
-        let bytes = vec![0; len + LINE];
+        const { assert!(size_of::<T>() == 1) };
+        let bytes = vec![T::default(); len + LINE];
         let from = bytes.as_ptr().align_offset(LINE).min(LINE);
         Self { bytes, from, len }
     }
 
     /// A copy of some bytes.
-    pub(crate) fn copy(bytes: &[u8]) -> Self {
+    pub(crate) fn copy(bytes: &[T]) -> Self {
         let mut out = Self::zeros(bytes.len());
         out.copy_from_slice(bytes);
         out
     }
 }
 
-impl Deref for Aligned {
-    type Target = [u8];
+impl<T> Deref for Aligned<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[u8] {
+    fn deref(&self) -> &[T] {
         &self.bytes[self.from..self.from + self.len]
     }
 }
 
-impl DerefMut for Aligned {
-    fn deref_mut(&mut self) -> &mut [u8] {
+impl<T> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         &mut self.bytes[self.from..self.from + self.len]
     }
 }

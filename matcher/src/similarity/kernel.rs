@@ -22,6 +22,8 @@ pub enum Kernel {
     Avx2,
     /// x86-64 with AVX-512 VBMI: 64 records at once, six bits at a time.
     Avx512,
+    /// x86-64 with AMX: 1,024 pairs at once, 64 bytes at a time, of dense codes.
+    Amx,
     /// Arm 64: 16 records at once, eight bits at a time.
     Neon,
 }
@@ -39,6 +41,10 @@ impl Kernel {
                 all.push(Self::Avx2);
                 if has!("avx512f") && has!("avx512bw") && has!("avx512vbmi") {
                     all.push(Self::Avx512);
+                    #[cfg(target_os = "linux")]
+                    if super::tiles::amx::available() {
+                        all.push(Self::Amx);
+                    }
                 }
             }
         }
@@ -58,6 +64,7 @@ impl Kernel {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
             Self::Neon => "neon",
         }
     }
@@ -67,7 +74,7 @@ impl Kernel {
         match self {
             Self::Portable | Self::Neon => 8,
             Self::Avx2 => 4,
-            Self::Avx512 => 6,
+            Self::Avx512 | Self::Amx => 6,
         }
     }
 
@@ -77,7 +84,7 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => Shape::of::<super::lanes::x86::Avx2>(width),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => Shape::of::<super::lanes::x86::Avx512>(width),
+            Self::Avx512 | Self::Amx => Shape::of::<super::lanes::x86::Avx512>(width),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => Shape::of::<super::lanes::arm::Neon>(width),
             _ => Shape::of::<PortableLanes>(width),
@@ -90,7 +97,7 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => tables::<super::lanes::x86::Avx2>(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => tables::<super::lanes::x86::Avx512>(),
+            Self::Avx512 | Self::Amx => tables::<super::lanes::x86::Avx512>(),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => tables::<super::lanes::arm::Neon>(),
             _ => tables::<PortableLanes>(),
@@ -105,12 +112,22 @@ impl Kernel {
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => scan_avx2(task, out),
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512 => scan_avx512(task, out),
+                Self::Avx512 | Self::Amx => scan_avx512(task, out),
                 #[cfg(target_arch = "aarch64")]
                 Self::Neon => scan_by_vectors::<super::lanes::arm::Neon>(task, out),
                 _ => scan_by_vectors::<PortableLanes>(task, out),
             }
         }
+    }
+
+    /// Scans dense codes; only the kernel with tiles makes any.
+    pub(crate) fn scan_dense(self, task: &super::tiles::Task<'_>, out: &mut Vec<(u32, u32)>) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self == Self::Amx {
+            // SAFETY: `Join::on`, the only caller, asks `available`, which asks for tiles.
+            unsafe { super::tiles::amx::scan(task, out) }
+        }
+        let _ = (task, out);
     }
 
     /// Checks pairs of places exactly and pushes those that reach the threshold, with their common bits.
@@ -122,8 +139,8 @@ impl Kernel {
         out: &mut Vec<(u32, u32, u32)>,
     ) {
         #[cfg(target_arch = "x86_64")]
-        if matches!(self, Self::Avx2 | Self::Avx512) {
-            // SAFETY: both kernels are available only with POPCNT.
+        if matches!(self, Self::Avx2 | Self::Avx512 | Self::Amx) {
+            // SAFETY: these kernels are available only with POPCNT.
             return unsafe { check_popcnt((a, b), pairs, threshold, out) };
         }
         check((a, b), pairs, threshold, out);

@@ -6,9 +6,11 @@
 //! | [`filters`] | how do filters lie in memory? |
 //! | [`threshold`] | how many common bits does a pair of given sizes need? |
 //! | [`sketch`] | which shorter code rules out most pairs, and how wide must it be? |
+//! | [`dense`] | which few whole numbers tell filters apart, and how far apart can they be? |
 //! | [`aligned`] | where do vectors lie? |
 //! | [`lanes`] | what must a processor be able to do? |
 //! | [`scan`] | which pairs does the sketch not rule out? |
+//! | [`tiles`] | the same of dense codes, by tile registers |
 //! | [`kernel`] | which processor does what, chosen at run time |
 //! | [`join`] | the whole: band, scan, exact check, in parallel |
 //!
@@ -16,6 +18,7 @@
 //! threshold. Specification: docs/ARCHITECTURE.md, "Similarity"; bounds: [`sketch`].
 
 pub(crate) mod aligned;
+pub mod dense;
 pub mod filters;
 pub mod join;
 pub mod kernel;
@@ -23,7 +26,10 @@ pub(crate) mod lanes;
 pub(crate) mod scan;
 pub mod sketch;
 pub mod threshold;
+pub(crate) mod tiles;
 
+#[cfg(test)]
+mod dense_tests;
 #[cfg(test)]
 #[path = "similarity_tests.rs"]
 mod tests;

@@ -59,6 +59,20 @@ const SAMPLE_ROWS: usize = 384;
 /// on the widest kernel and a 16th on the narrowest (docs/PERFORMANCE.md, "Similarity").
 const CHECK_COST: f64 = 4_000.0;
 
+/// Picoseconds that an exact check takes, and one symbol of one pair on the widest lanes: by these a folded sketch is compared with a dense one.
+pub(crate) const CHECK_PS: f64 = 55_000.0;
+const SYMBOL_PS: f64 = 7.6;
+
+/// About how many picoseconds a pair costs with a sketch of `width` bits on the widest lanes.
+pub(crate) fn picoseconds(
+    (a, b): (&Filters, &Filters),
+    threshold: &Threshold,
+    (width, symbol_bits): (usize, usize),
+) -> f64 {
+    let symbols = symbol_count(width, symbol_bits) as f64;
+    SYMBOL_PS * symbols + CHECK_PS * survivors(a, b, threshold, width)
+}
+
 /// Width of the sketch that costs least for these filters, in bits.
 pub fn width_for(a: &Filters, b: &Filters, threshold: &Threshold, symbol_bits: usize) -> usize {
     let most = a.bits().min(SKETCH_BITS_MAX);
