@@ -5,7 +5,7 @@
 
 use hedui_protocol::primitive::{hex, unhex};
 
-use crate::record::{Pseudonyms, said_by, split_keyed};
+use crate::record::{Pseudonyms, said_by};
 
 /// Number of rows, and the sum of their digests modulo 2²⁵⁶.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -15,9 +15,8 @@ pub struct Content {
 }
 
 impl Content {
-    /// One spooled row.
-    pub fn of(pseudonyms: &Pseudonyms, spooled: &[u8]) -> Self {
-        let row = split_keyed(spooled).map_or(spooled, |(row, ..)| row);
+    /// One row as it was split.
+    pub fn of(pseudonyms: &Pseudonyms, row: &[u8]) -> Self {
         let digest = pseudonyms.row_digest(said_by(row));
         let (words, _) = digest.as_chunks::<8>();
         let mut sum = [0; 4];

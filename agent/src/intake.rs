@@ -18,7 +18,7 @@ use crate::content::Content;
 use crate::mapping::Mapping;
 use crate::mapping::translate::{LocalValue, Record, Translator};
 use crate::quality::Tally;
-use crate::record::{Grouped, Pseudonyms, Spooled, group};
+use crate::record::{Grouped, Operation, Pseudonyms, Spooled, group, split};
 use crate::source::{self, Reading};
 use crate::spool::Spool;
 
@@ -129,10 +129,11 @@ pub fn prepare(
                 let key = record.key.as_ref();
                 let key = key.map(|key| pseudonyms.row_key(dataset.name.as_str(), key));
                 let bytes = Spooled::encode(&id, &record, (keep_local, key));
-                let digest = match &bytes {
-                    Ok(bytes) if !keep_local => Content::of(&pseudonyms, bytes),
-                    _ => Content::default(),
-                };
+                let said = bytes.as_ref().ok().filter(|_| !keep_local);
+                let digest = said
+                    .and_then(|bytes| split(bytes))
+                    .map(|(row, ..)| Content::of(&pseudonyms, row))
+                    .unwrap_or_default();
                 (record, lack, handle, bytes, digest)
             })
             .collect();
@@ -210,6 +211,8 @@ pub fn prepare(
 /// A row of a file of changes says which row it is about, and what becomes of that.
 fn check_change(record: &Record) -> Result<(), Problem> {
     let lacks = match (&record.key, record.operation) {
+        // A row that the mapping leaves out is not there, with a key or without.
+        (_, Some(Operation::LeaveOut)) => return Ok(()),
         (None, _) => "关键列为空 a key column is empty",
         (_, None) => {
             "操作列的内容不在对应表所列代码之中 its operation is none of the mapping's codes"

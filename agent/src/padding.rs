@@ -42,9 +42,10 @@ impl Counts {
         self.persons..self.rows
     }
 
-    /// The bitmap of the record that a random number points at.
+    /// The bitmap of the record at a random part of all: few padding records look otherwise when some records come or go.
     fn bitmap(&self, draw: u64) -> u16 {
-        let mut left = draw % self.persons.max(1);
+        let place = (u128::from(draw) * u128::from(self.persons)) >> 64;
+        let mut left = u64::try_from(place).unwrap_or(0);
         for (bitmap, count) in &self.presence {
             match left.checked_sub(*count) {
                 Some(rest) => left = rest,

@@ -173,10 +173,23 @@ pub enum Operation {
     Change,
     /// It is no longer there.
     Withdraw,
+    /// It is left out by the mapping, whether it was there or not.
+    #[serde(skip)]
+    LeaveOut,
 }
 
 impl Operation {
-    const BYTES: [(Self, u8); 3] = [(Self::Add, 1), (Self::Change, 2), (Self::Withdraw, 3)];
+    const BYTES: [(Self, u8); 4] = [
+        (Self::Add, 1),
+        (Self::Change, 2),
+        (Self::Withdraw, 3),
+        (Self::LeaveOut, 4),
+    ];
+
+    /// Whether the row is there afterwards.
+    pub fn brings(self) -> bool {
+        matches!(self, Self::Add | Self::Change)
+    }
 
     fn byte(self) -> u8 {
         let found = Self::BYTES.iter().find(|(operation, _)| *operation == self);
@@ -205,19 +218,25 @@ pub fn row_words(row: u64) -> String {
     }
 }
 
-/// First byte of what follows the facts of a row with a key of its own.
-const KEYED: u8 = 3;
+/// First byte of what follows the facts of a register's row: its key and what becomes of it.
+const TRAILER: u8 = 3;
+/// Bytes of that.
+const TRAILER_BYTES: usize = 1 + 1 + 16 + 1;
 /// Bytes of a spooled row before its person: pseudonym and row number.
 const ROW_HEAD: usize = 16 + 8;
 
-/// Splits a spooled row of a keyed dataset into what it says, its key and its operation.
-pub fn split_keyed(bytes: &[u8]) -> Option<(&[u8], RowKey, Option<Operation>)> {
-    let (row, trailer) = bytes.split_at_checked(bytes.len().checked_sub(18)?)?;
-    let (&[KEYED], rest) = trailer.split_first_chunk::<1>()? else {
+/// A spooled row of a register: what it says, its key if it has one, and its operation.
+pub type Split<'a> = (&'a [u8], Option<RowKey>, Option<Operation>);
+
+/// Splits a spooled row of a register, as [`Spooled::encode`] made it; a row that was split before has nothing more to split.
+pub fn split(bytes: &[u8]) -> Option<Split<'_>> {
+    let (row, trailer) = bytes.split_at_checked(bytes.len().checked_sub(TRAILER_BYTES)?)?;
+    let (&[TRAILER, keyed], rest) = trailer.split_first_chunk::<2>()? else {
         return None;
     };
     let (key, rest) = rest.split_first_chunk::<16>()?;
-    Some((row, *key, rest.first().copied().and_then(Operation::of)))
+    let operation = rest.first().copied().and_then(Operation::of);
+    Some((row, (keyed == 1).then_some(*key), operation))
 }
 
 /// Local pseudonym of the person of a spooled row.
@@ -225,7 +244,7 @@ pub fn person_of(row: &[u8]) -> PersonId {
     row.first_chunk::<16>().copied().unwrap_or_default()
 }
 
-/// What a spooled row says, its place in the file left out; the key trailer is to be split off before.
+/// What a spooled row says, its place in the file left out; to be split before.
 pub fn said_by(row: &[u8]) -> &[u8] {
     row.get(ROW_HEAD..).unwrap_or_default()
 }
@@ -260,7 +279,7 @@ pub struct Spooled {
 }
 
 impl Spooled {
-    /// Serialises a record; `keep_local` for the roll, `key` where rows have keys.
+    /// Serialises a record; `keep_local` for the roll, `key` of a register's row if it has one.
     pub fn encode(
         id: &PersonId,
         record: &Record,
@@ -290,9 +309,9 @@ impl Spooled {
             for text in &record.shown {
                 put_short_bytes(&mut out, text.as_bytes(), "field")?;
             }
-        } else if let Some(key) = key {
-            out.push(KEYED);
-            out.extend_from_slice(&key);
+        } else {
+            out.extend_from_slice(&[TRAILER, u8::from(key.is_some())]);
+            out.extend_from_slice(&key.unwrap_or_default());
             out.push(record.operation.map_or(0, Operation::byte));
         }
         Ok(out)
@@ -308,8 +327,8 @@ impl Spooled {
             .map(|_| read_fact(&mut reader))
             .collect::<Result<_, _>>()?;
         let (mut local, mut shown) = (Vec::new(), Vec::new());
-        if reader.rest().first() == Some(&KEYED) {
-            reader.take(18, "row key")?;
+        if reader.rest().first() == Some(&TRAILER) {
+            reader.take(TRAILER_BYTES, "row key")?;
         } else if !reader.rest().is_empty() {
             loop {
                 match reader.u8("local column")? {

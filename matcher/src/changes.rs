@@ -9,6 +9,8 @@ use std::path::Path;
 use hedui_edge::Problem;
 use hedui_protocol::agreement::InForce;
 use hedui_protocol::ids::Handle;
+use hedui_protocol::limits::PAYLOAD_CLASSES;
+use hedui_protocol::message::payload;
 use hedui_protocol::message::submission::{
     GONE, HANDLE_BYTES, Manifest, PRESENCE, PRESENCE_ROW_BYTES,
 };
@@ -40,10 +42,21 @@ pub(crate) fn check(base: &Path, changes: &Path, agreement: &InForce) -> Result<
     if come.iter().any(|h| found.contains(h) && !is_gone(h)) {
         return Err(bad("a record comes that its base has already"));
     }
+    // What comes, comes in every table: presence is sorted, so it can be asked.
+    let comes = |handle: &Handle| come.binary_search(handle).is_ok();
+    let releases = agreement.releases().len();
+    for class in PAYLOAD_CLASSES {
+        let path = changes.join(payload::table_name(class));
+        let handles = handles(&path, payload::row_bytes(class, releases))?;
+        if !handles.iter().all(comes) {
+            return Err(bad("a payload comes without its record"));
+        }
+    }
     let cap = agreement.text().multiplicity_cap;
     agreement.match_keys().par_iter().try_for_each(|key| {
         let table = Manifest::tag_table(key.number);
-        let most = most_frequent((&base.join(&table), &changes.join(&table)), &is_gone)?;
+        let tables = (&*base.join(&table), &*changes.join(&table));
+        let most = most_frequent(tables, &is_gone, &comes)?;
         if most > u64::from(cap) {
             return Err(Refusal::Oversize {
                 what: "multiplicity of a tag",
@@ -60,6 +73,7 @@ pub(crate) fn check(base: &Path, changes: &Path, agreement: &InForce) -> Result<
 fn most_frequent(
     (base, changes): (&Path, &Path),
     is_gone: &dyn Fn(&Handle) -> bool,
+    comes: &dyn Fn(&Handle) -> bool,
 ) -> Result<u64, Problem> {
     let (mut old, mut new) = (Range::open(base, 0, 255)?, Range::open(changes, 0, 255)?);
     let next = |range: &mut Range, path| range.next_row().map_err(|e| Problem::io(path, e));
@@ -72,7 +86,11 @@ fn most_frequent(
     let mut most = 0;
     while let Some(first) = row {
         let mut count = 0;
-        while row.is_some_and(|row| row[..16] == first[..16]) {
+        while let Some(same) = row.filter(|row| row[..16] == first[..16]) {
+            if !comes(&handle(&same)) {
+                let why = "a tag comes without its record";
+                return Err(Refusal::malformed("submission", why).into());
+            }
             count += 1;
             row = next(&mut new, changes)?;
         }

@@ -39,7 +39,8 @@ pub fn purge(
     let mut bases = BTreeSet::new();
     for (changes, base) in ledger.bases()? {
         let folder = state.segments().join(&changes);
-        if folder.is_dir() && !superseded.contains(&changes) && due(&folder).is_none() {
+        let is_there = folder.is_dir() && !purged.contains(&changes);
+        if is_there && !superseded.contains(&changes) && due(&folder).is_none() {
             bases.insert(base);
         }
     }

@@ -129,12 +129,20 @@ impl Person {
 }
 
 impl MatchKey {
-    /// Whether a person of one side has the key.
+    /// Whether a person of one side has the key: every part is there, and their texts fit an input.
     pub fn is_in(&self, person: &Person, side: Side) -> bool {
-        let mut parts = self.parts.iter();
-        parts.all(|part| !part.all_of(person.cells(), side).is_empty())
+        let mut bytes = INPUT_HEAD_BYTES;
+        self.parts.iter().all(|part| {
+            let texts = Zeroizing::new(part.all_of(person.cells(), side));
+            let least = texts.iter().map(String::len).min();
+            bytes += 2 + least.unwrap_or(0);
+            least.is_some() && bytes <= KEY_INPUT_BYTES_MAX
+        })
     }
 }
+
+/// Bytes of an input before its texts: label, 0, digest, epoch, version, key.
+const INPUT_HEAD_BYTES: usize = Label::MatchKey.bytes().len() + 1 + 32 + 4 + 1 + 1;
 
 /// Input of the lock for one match key of one person; wiped on drop.
 pub struct KeyInput(Zeroizing<Vec<u8>>);

@@ -19,7 +19,6 @@ use hedui_tests::opened::{agreement, open, submission, tables};
 use hedui_tests::run::{Site, build_binaries};
 use register::Register;
 
-const NAME: &str = "jidongche";
 const GAZETTEER: [&str; 2] = ["--gazetteer", "county/gazetteer.csv"];
 
 /// A site with the county's agreement, its roll delivered, and the vehicles as a register with numbered rows.
@@ -29,7 +28,7 @@ fn site(folder: &Path, lock: LockKind, options: &[&str]) -> (Site, Register) {
     county_run::set_up(&site, &mut Stages::new(&site, true), lock, options);
     let mapping = mapping_of(&site, "dibao");
     deliver(&site, "minzheng", &mapping, &[]);
-    let register = Register::of(&site);
+    let register = Register::of(&site, "jidongche", "gongan");
     (site, register)
 }
 
@@ -60,7 +59,11 @@ fn copy(from: &Site, to: &Path) -> Site {
 
 /// The newest submission of the register.
 fn newest(site: &Site) -> PathBuf {
-    let start = format!("submission-{NAME}-");
+    newest_of(site, "jidongche")
+}
+
+fn newest_of(site: &Site, register: &str) -> PathBuf {
+    let start = format!("submission-{register}-");
     let mut own: Vec<PathBuf> = files_below(&site.exchange())
         .into_iter()
         .filter(|path| {
@@ -147,12 +150,23 @@ fn compare(
     let folder = tempfile::tempdir().expect("folder");
     let beside = copy(site, folder.path());
     let changes = register.write_changes(site, round);
-    deliver(site, "gongan", &register.mapping, &["--changes", &changes]);
+    let (name, party) = (register.name, register.party);
+    deliver(site, party, &register.mapping, &["--changes", &changes]);
     register.write_whole(&beside);
     let mapping = register.mapping_in(&beside);
-    deliver(&beside, "gongan", &mapping, &[]);
-    let (mine, gone) = changed(site, base, &newest(site));
-    let theirs = whole(&beside, &newest(&beside));
+    deliver(&beside, party, &mapping, &[]);
+    let (mine, gone) = changed(site, base, &newest_of(site, name));
+    let theirs = whole(&beside, &newest_of(&beside, name));
+    let head = |site: &Site| submission(site, &newest_of(site, name), "hedui").1;
+    let (own, other) = (head(site), head(&beside));
+    assert_eq!(
+        own.snapshot, other.snapshot,
+        "round {round}: the data's name"
+    );
+    assert_eq!(
+        own.canary, other.canary,
+        "round {round}: the word on canaries"
+    );
     for (name, table) in &theirs {
         let own = &mine[name];
         assert_eq!(own.len(), table.len(), "round {round}: rows of `{name}`");
@@ -222,6 +236,31 @@ fn usual(tables: &Tables) -> [u8; 2] {
     }
     let most = counts.into_iter().max_by_key(|(_, count)| *count);
     most.expect("rows").0
+}
+
+/// Registers whose rows end otherwise: two numbers, a code and a date. What is said in any of their columns is part of what the
+/// data are called.
+#[test]
+fn every_column_of_any_register_counts() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (site, _) = site(folder.path(), LockKind::Keyed, &[]);
+    for (name, party, columns) in [
+        ("linye", "linye", ["金额（元）", "年度"]),
+        ("budongchan", "ziran", ["登记日期", "权利人"]),
+    ] {
+        let mut register = Register::of(&site, name, party);
+        register.write_whole(&site);
+        deliver(&site, party, &register.mapping, &[]);
+        let base = newest_of(&site, name);
+        let mut dice = Dice::new(8);
+        for (round, column) in (1..).zip(columns) {
+            let before = submission(&site, &newest_of(&site, name), "hedui").1;
+            register.swap(&mut dice, column);
+            compare(&site, &mut register, &base, round, false);
+            let after = submission(&site, &newest_of(&site, name), "hedui").1;
+            assert_ne!(before.snapshot, after.snapshot, "{name} {column}");
+        }
+    }
 }
 
 /// So many come and go that tables are padded further, and less far again.

@@ -193,6 +193,8 @@ fn changes_need_a_whole_delivery_with_keys_that_the_matcher_still_has() {
     assert_eq!(done.code, 28, "{}", done.stderr);
     fs::rename(&aside, &files[0]).expect("moved");
     site.must("hedui-matcher", "centre", &["run"], &[0]);
+    // And what came of both can be computed again from both.
+    site.must("hedui-matcher", "centre", &["replay"], &[0]);
     // Base and changes are kept together and go together.
     let kept = |site: &Site| {
         fs::read_dir(site.home("centre").join("state/segments"))
@@ -227,6 +229,53 @@ fn changes_need_a_whole_delivery_with_keys_that_the_matcher_still_has() {
         &[0],
     );
     assert_eq!(own(&site), 0);
+}
+
+/// The mapping leaves rows out: one that is left out now goes, one that was comes; and a mapping that reads rows otherwise, or a file
+/// with rows cut short, is no ground for changes.
+#[test]
+fn rows_that_the_mapping_leaves_out_go_and_come() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = site(folder.path(), CARS);
+    let mapping = format!("{MAPPING}[[skip]]\ncolumn = \"备注\"\nvalues = [\"作废\"]\n");
+    let cars = "车牌,姓名,身份证号,备注\n鄂E1,张伟,422725196408150014,\n鄂E2,王芳,11010519491231002X,作废\n鄂E3,赵六,420525200101011235,\n";
+    fs::write(site.root.join("cars.csv"), cars).expect("cars");
+    fs::write(site.root.join("cars.map.toml"), &mapping).expect("mapping");
+    site.must("hedui-agent", "police", &["submit", "cars.map.toml"], &[0]);
+    let head = "车牌,姓名,身份证号,备注,操作\n";
+    let text = format!(
+        "{head}鄂E3,赵六,420525200101011235,作废,改\n鄂E2,王芳,11010519491231002X,,改\n鄂E9,孙七,,作废,增\n"
+    );
+    let done = changes(&site, &text);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(
+        done.stdout
+            .contains("added 1, 变更 changed 0, 注销 withdrawn 1, 无变化 the same 1"),
+        "{}",
+        done.stdout
+    );
+    assert!(done.stdout.contains("现有 now 2 行"), "{}", done.stdout);
+    let before = everything(&site);
+    let done = changes(
+        &site,
+        &format!("{head}鄂E1,张伟,422725196408150014\n鄂E3,,,,销\n"),
+    );
+    assert_eq!(done.code, 2, "rows cut short: {}", done.stderr);
+    let other = mapping.replace("作废", "停用");
+    fs::write(site.root.join("cars.map.toml"), other).expect("mapping");
+    let done = changes(&site, &format!("{head}鄂E1,张三,422725196408150014,,改\n"));
+    assert_eq!(done.code, 75, "another mapping: {}", done.stderr);
+    assert!(everything(&site) == before);
+    // Another day, or other words for what becomes of a row, are no other reading of rows.
+    let same = mapping
+        .replace("dataset", "as_of = \"2025-12-31\"\ndataset")
+        .replace("\"改\"", "\"改动\"");
+    fs::write(site.root.join("cars.map.toml"), same).expect("mapping");
+    let done = changes(
+        &site,
+        &format!("{head}鄂E1,张三,422725196408150014,,改动\n"),
+    );
+    assert_eq!(done.code, 0, "{}", done.stderr);
 }
 
 /// A roll is delivered whole, whatever its mapping says.

@@ -11,14 +11,16 @@ use hedui_tests::county::dice::Dice;
 use hedui_tests::county_run::mapping_of;
 use hedui_tests::run::Site;
 
-use super::NAME;
-
 /// What the mapping says of changes.
 const CHANGES: &str = "\n[changes]\nkey = [\"序号\"]\noperation = \"操作\"\n\
     codes = { \"新增\" = \"add\", \"变更\" = \"change\", \"注销\" = \"withdraw\" }\n";
 
 /// Rows by their number, and what became of them since the last file.
 pub(crate) struct Register {
+    /// Dataset.
+    pub(crate) name: &'static str,
+    /// Its owner.
+    pub(crate) party: &'static str,
     columns: Vec<String>,
     rows: BTreeMap<u64, Vec<String>>,
     changes: Vec<(u64, &'static str)>,
@@ -30,8 +32,8 @@ pub(crate) struct Register {
 
 impl Register {
     /// The vehicles of a site's county.
-    pub(crate) fn of(site: &Site) -> Self {
-        let mapping = mapping_of(site, NAME);
+    pub(crate) fn of(site: &Site, name: &'static str, party: &'static str) -> Self {
+        let mapping = mapping_of(site, name);
         let read = Mapping::read(mapping.as_ref()).expect("mapping");
         let path = read.source_path(mapping.as_ref());
         let mut rows = BTreeMap::new();
@@ -49,6 +51,8 @@ impl Register {
             .expect("file");
         let text = text.replace(file, "file = \"车辆.csv\"") + CHANGES;
         let register = Self {
+            name,
+            party,
             columns: reading.columns,
             next: rows.len() as u64 + 1,
             rows,
@@ -187,6 +191,15 @@ impl Register {
                 }
                 self.add(cells);
             }
+        }
+    }
+
+    /// What the last column but some says in some rows is said in others; no other column changes.
+    pub(crate) fn swap(&mut self, dice: &mut Dice, column: &str) {
+        for number in self.some(dice, 40) {
+            let other = self.some(dice, 1)[0];
+            let value = self.rows[&other][self.at(column)].clone();
+            self.change(number, column, &value);
         }
     }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::kept::{Changed, Kept, Row, damaged, keys_of, read_rows};
 use crate::encode::Encoder;
 use crate::record::{
-    Operation, RowKey, number_of, person_of, renumber, row_of_changes, said_by, split_keyed,
+    Operation, RowKey, number_of, person_of, renumber, row_of_changes, said_by, split,
 };
 use crate::spool::Spool;
 
@@ -21,16 +21,21 @@ use crate::spool::Spool;
 pub struct Version {
     /// As it was delivered whole; empty: it was not there.
     pub base: Vec<Row>,
-    /// As it is now; empty: it is not there any more.
-    pub now: Vec<Row>,
+    /// As it is now, by the rows' keys; empty: it is not there any more.
+    pub now: BTreeMap<RowKey, Row>,
 }
 
 impl Version {
+    /// The rows as they are now.
+    pub fn rows(&self) -> Vec<Row> {
+        self.now.values().cloned().collect()
+    }
+
     /// Whether nothing has changed, not even where a row stands.
     pub fn is_same(&self) -> bool {
         let has = |row: &Row| {
-            let mut now = self.now.iter();
-            now.any(|other| other.key == row.key && other.bytes == row.bytes)
+            let now = self.now.get(&row.key);
+            now.is_some_and(|other| other.bytes == row.bytes)
         };
         self.base.len() == self.now.len() && self.base.iter().all(has)
     }
@@ -65,11 +70,13 @@ pub fn read(encoder: &Encoder<'_>, spool: &mut Spool) -> Result<Vec<Change>, Pro
     let mut changes = Vec::new();
     for part in 0..spool.partitions() {
         for bytes in spool.records(part)? {
-            let parsed = split_keyed(&bytes).and_then(|(row, key, operation)| {
+            let parsed = split(&bytes).and_then(|(row, key, operation)| {
+                // Left out and without a key: it never was there.
+                let (operation, key) = (operation?, key.unwrap_or_default());
                 let handle = encoder.pseudonyms.handle(encoder.register, &person_of(row));
                 Some(Change {
                     key,
-                    operation: operation?,
+                    operation,
                     handle,
                     row: Zeroizing::new(row.to_vec()),
                 })
@@ -88,12 +95,12 @@ pub fn touched(
     changes: &[Change],
 ) -> Result<Versions, Problem> {
     let keys = Sieve::of(changes.iter().map(|change| change.key));
-    let stays = |change: &&Change| change.operation != Operation::Withdraw;
+    let stays = |change: &&Change| change.operation.brings();
     let own = changes.iter().filter(stays).map(|change| change.handle.0);
     let handles = Sieve::of(own.chain(since.records.keys().map(|handle| handle.0)));
     let mut versions = Versions::new();
     for (handle, rows) in &since.records {
-        let now = rows.clone();
+        let now = by_key(rows);
         versions.insert(
             *handle,
             Version {
@@ -110,7 +117,7 @@ pub fn touched(
         match versions.get_mut(&handle) {
             Some(version) => version.base = base,
             None => {
-                let now = base.clone();
+                let now = by_key(&base);
                 versions.insert(handle, Version { base, now });
             }
         }
@@ -119,11 +126,16 @@ pub fn touched(
     Ok(versions)
 }
 
-/// Applies changes of the file with a number; refuses all of them where one does not fit.
-pub fn apply(versions: &mut Versions, changes: Vec<Change>, file: u64) -> Result<Counts, Problem> {
+/// Applies changes of the file with a number; refuses all of them where one does not fit. Where the mapping leaves rows out
+/// (`some_left_out`), a changed row that is not there may be one that was left out before: it comes.
+pub fn apply(
+    versions: &mut Versions,
+    changes: Vec<Change>,
+    (file, some_left_out): (u64, bool),
+) -> Result<Counts, Problem> {
     let mut at: BTreeMap<RowKey, Handle> = BTreeMap::new();
     for (handle, version) in versions.iter() {
-        at.extend(version.now.iter().map(|row| (row.key, *handle)));
+        at.extend(version.now.keys().map(|key| (*key, *handle)));
     }
     let (mut counts, mut unfit) = (Counts::default(), Unfit::default());
     for mut change in changes {
@@ -141,7 +153,12 @@ pub fn apply(versions: &mut Versions, changes: Vec<Change>, file: u64) -> Result
             }
             (Operation::Add, None) => counts.added += 1,
             (Operation::Change, Some(_)) => counts.changed += 1,
-            (Operation::Withdraw, Some(_)) => counts.withdrawn += 1,
+            (Operation::Change, None) if some_left_out => counts.added += 1,
+            (Operation::Withdraw | Operation::LeaveOut, Some(_)) => counts.withdrawn += 1,
+            (Operation::LeaveOut, None) => {
+                counts.same += 1;
+                continue;
+            }
             (Operation::Add, Some(_)) => {
                 unfit.there.push(number);
                 continue;
@@ -152,16 +169,18 @@ pub fn apply(versions: &mut Versions, changes: Vec<Change>, file: u64) -> Result
             }
         }
         if let Some(version) = held.and_then(|held| versions.get_mut(&held)) {
-            version.now.retain(|row| row.key != change.key);
+            version.now.remove(&change.key);
             at.remove(&change.key);
         }
-        if change.operation != Operation::Withdraw {
+        if change.operation.brings() {
             renumber(&mut change.row, row_of_changes(file, number));
             at.insert(change.key, change.handle);
-            versions.entry(change.handle).or_default().now.push(Row {
+            let row = Row {
                 key: change.key,
                 bytes: change.row,
-            });
+            };
+            let version = versions.entry(change.handle).or_default();
+            version.now.insert(row.key, row);
         }
     }
     unfit.check()?;
@@ -169,8 +188,11 @@ pub fn apply(versions: &mut Versions, changes: Vec<Change>, file: u64) -> Result
 }
 
 fn find<'v>(versions: &'v Versions, handle: &Handle, key: &RowKey) -> Option<&'v Row> {
-    let rows = &versions.get(handle)?.now;
-    rows.iter().find(|row| row.key == *key)
+    versions.get(handle)?.now.get(key)
+}
+
+fn by_key(rows: &[Row]) -> BTreeMap<RowKey, Row> {
+    rows.iter().map(|row| (row.key, row.clone())).collect()
 }
 
 /// Rows that do not fit what is there.

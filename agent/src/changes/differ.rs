@@ -83,9 +83,10 @@ pub fn difference(
     let mut sides: BTreeMap<Handle, [Option<Encoded>; 2]> = BTreeMap::new();
     let mut frequencies: BTreeMap<Value, Frequency> = BTreeMap::new();
     for (handle, version) in versions {
-        let both = [&version.base, &version.now];
-        let [base, now] = both.map(|rows| Encoded::of(encoder, facts, rows));
-        let both = [base?, now?];
+        let both = [
+            Encoded::of(encoder, facts, &version.base)?,
+            Encoded::of(encoder, facts, &version.rows())?,
+        ];
         for (place, side) in both.iter().enumerate() {
             for value in side
                 .iter()
@@ -155,7 +156,7 @@ pub fn difference(
             found.gone.push(*handle);
         }
         if let Some(Some((common, _))) = seen.get(1) {
-            found.come(*handle, version.now.clone(), *common);
+            found.come(*handle, version.rows(), *common);
         }
     }
     let crossing: BTreeSet<Handle> = others.keys().copied().collect();
@@ -193,7 +194,7 @@ impl Difference {
             .for_each(|row| self.content.take(&of(row)));
         version
             .now
-            .iter()
+            .values()
             .for_each(|row| self.content.add(&of(row)));
     }
 }

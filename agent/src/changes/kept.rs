@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::content::Content;
 use crate::encode::{Encoder, TooCommon};
-use crate::record::{Grouped, RowKey, Spooled, group, number_of, person_of, split_keyed};
+use crate::record::{Grouped, RowKey, Spooled, group, number_of, person_of, split};
 use crate::sealed_file;
 use crate::spool::Spool;
 use crate::usual::class_at;
@@ -29,7 +29,7 @@ const HEAD: &str = "delivered head";
 const ROWS: &str = "delivered rows";
 const VALUES: &str = "delivered values";
 const SINCE: &str = "delivered since";
-/// Rows of a register that can be kept; the keys of all are held in memory once, 16 bytes each.
+/// Rows of a register that can be kept; the keys of all are held in memory once, 24 bytes each.
 pub const KEPT_ROWS_MAX: u64 = 20_000_000;
 
 /// A row of a record: its key, and the row as spooled.
@@ -53,6 +53,8 @@ pub struct Head {
     pub content: String,
     /// Name of the data.
     pub snapshot: String,
+    /// Digest of how rows were read: what the mapping makes of them, and the normal forms.
+    pub form: String,
     /// Records, without canaries and padding.
     pub tally: Tally,
 }
@@ -250,12 +252,10 @@ impl<'a> Kept<'a> {
         (encoder, facts): (&Encoder<'_>, usize),
         spool: &mut Spool,
         too_common: &TooCommon,
-        (base, sent, content): (&str, &str, &Content),
+        (base, sent, form, content): (&str, &str, String, &Content),
     ) -> Result<(), Problem> {
+        self.begin_whole()?;
         let head = self.path("head");
-        if head.exists() {
-            std::fs::remove_file(&head).map_err(|error| Problem::io(&head, error))?;
-        }
         let mut tally = Tally::default();
         sealed_file::write(&self.path("values"), self.identity, VALUES, |put_values| {
             put_values(base.as_bytes())?;
@@ -279,11 +279,17 @@ impl<'a> Kept<'a> {
             sent: sent.to_owned(),
             content: content.render(),
             snapshot: content.name(encoder.pseudonyms),
+            form,
             tally,
         };
         sealed_file::write(&head, self.identity, HEAD, |put| put(&json(&written)?))?;
         // Changes to an earlier delivery are over.
         self.forget("since")
+    }
+
+    /// A whole delivery begins: changes cannot build on the last one any more, whatever becomes of this one.
+    pub fn begin_whole(&self) -> Result<(), Problem> {
+        self.forget("head")
     }
 
     /// Keeps nothing any more: what was delivered last cannot be built on.
@@ -372,7 +378,8 @@ fn part_of(
     let mut rows = spooled
         .par_iter()
         .map(|bytes| {
-            let (row, key, _) = split_keyed(bytes).ok_or_else(damaged)?;
+            let (row, key, _) = split(bytes).ok_or_else(damaged)?;
+            let key = key.ok_or_else(damaged)?;
             Ok((handle(&person_of(row)), number_of(row), key, row))
         })
         .collect::<Result<Vec<_>, Problem>>()?;
@@ -489,9 +496,9 @@ pub fn unfit(spool: &mut Spool) -> Result<Option<Unfit>, Problem> {
     };
     for part in 0..spool.partitions() {
         for bytes in spool.records(part)? {
-            match split_keyed(&bytes) {
-                Some((row, key, _)) => keys.push((key, number_of(row))),
-                None => note(number_of(&bytes)),
+            match split(&bytes) {
+                Some((row, Some(key), _)) => keys.push((key, number_of(row))),
+                _ => note(number_of(&bytes)),
             }
         }
     }

@@ -63,7 +63,7 @@ impl Run<'_> {
             (&encoder, prepared.dataset.fact.len()),
             spool,
             &delivered.too_common,
-            (&base, day, &prepared.content),
+            (&base, day, prepared.mapping.form(), &prepared.content),
         )
     }
 
@@ -88,6 +88,31 @@ impl Run<'_> {
                 "先全量报送一次，字段对应表中须有 [changes] deliver it whole once, with [changes] in the mapping",
             )
         })?;
+        if head.form != prepared.mapping.form() {
+            return Err(Problem::not_yet(
+                format!(
+                    "`{register}`: 字段对应表已与上次全量报送时不同 the mapping is another than that of the whole delivery"
+                ),
+                "请全量报送一次：未变更的行也须按新的对应表重新处理 deliver the whole register once: rows that have not changed must be read anew too",
+            ));
+        }
+        if prepared.reading.ragged_count > 0 {
+            let rows: Vec<String> = prepared
+                .reading
+                .ragged_rows
+                .iter()
+                .take(5)
+                .map(u64::to_string)
+                .collect();
+            return Err(Problem::data(
+                format!(
+                    "{} 行的列数与表头不同 rows have another number of cells than the header ({})",
+                    prepared.reading.ragged_count,
+                    rows.join(", ")
+                ),
+                "未作任何变更；请改正变更文件 nothing was changed: correct the file",
+            ));
+        }
         let mut since = kept.since(&head.base)?;
         self.is_still_there(&register, &head, &since)?;
         let kit = KitStore::new(self.state, self.identity, self.agreement)
@@ -117,13 +142,15 @@ impl Run<'_> {
                 None => apply::read(&encoder, &mut spool)?,
             };
             let mut versions = apply::touched(&kept, (&head.base, &since), &changes)?;
-            let counts = apply::apply(&mut versions, changes, since.files.len() as u64 + 1)?;
+            let file = since.files.len() as u64 + 1;
+            let some_left_out = !prepared.mapping.skip.is_empty();
+            let counts = apply::apply(&mut versions, changes, (file, some_left_out))?;
             let facts = prepared.dataset.fact.len();
             let difference = differ::difference(&encoder, facts, &kept, &head, &versions)?;
             since.records = versions
                 .into_iter()
                 .filter(|(_, version)| !version.is_same())
-                .map(|(handle, version)| (handle, version.now))
+                .map(|(handle, version)| (handle, version.rows()))
                 .collect();
             (difference, counts)
         };
@@ -200,11 +227,12 @@ impl Run<'_> {
         }
         let found = difference.gone.len().max(difference.come.len()) as u64;
         let share = (head.tally.records / 4).max(CHANGED_RECORDS_LEAST);
-        if found > share.min(CHANGED_RECORDS_MAX) {
+        let most = share.min(CHANGED_RECORDS_MAX);
+        if found > most {
             return Err(Problem::data(
                 format!(
-                    "自上次全量报送以来已有 {found} 条记录不同，超过四分之一 {found} records differ from the last whole delivery: too many for \
-                     changes"
+                    "自上次全量报送以来已有 {found} 条记录不同，上限 {most} 条 {found} records differ from the last whole delivery, changes may be \
+                     {most}"
                 ),
                 "未作任何变更；请全量报送 nothing was changed: deliver the whole register",
             ));
@@ -268,7 +296,10 @@ impl Run<'_> {
             self.state,
             &mut parts,
         )?;
-        since.sent = self.home.clock()?.today();
+        // The same file again is the message that the matcher has, or had.
+        if since.sent.is_empty() || since.snapshot != prepared.snapshot {
+            since.sent = self.home.clock()?.today();
+        }
         since.snapshot.clone_from(&prepared.snapshot);
         kept.keep_since(&head.base, since)?;
         self.post(register.as_str(), &built)?;

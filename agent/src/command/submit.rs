@@ -23,6 +23,7 @@ use hedui_protocol::message::kit::Kit;
 use super::data::{DataOptions, prepare as read_dataset, rejects, report};
 use super::post::{HANDLE_MAP, handle_map_path};
 use crate::canary;
+use crate::changes::kept::Kept;
 use crate::encode::{Encoder, TooCommon};
 use crate::evaluation::Workshop;
 use crate::evaluation::absorb::{Answers, absorb};
@@ -373,6 +374,7 @@ impl Run<'_> {
             }
             Ok(())
         };
+        Kept::of(self.state, self.identity, self.agreement, name).begin_whole()?;
         let map = handle_map_path(self.state, self.agreement, name);
         sealed_file::write(&map, self.identity, HANDLE_MAP, |put| {
             grouped(&mut |persons: &[_], _: &dyn Lock| {

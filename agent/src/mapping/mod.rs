@@ -13,6 +13,8 @@ use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::agreement::strict::{self, nearest_of};
 use hedui_protocol::agreement::text::{Dataset, DatasetKind, FactKind};
+use hedui_protocol::field;
+use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
@@ -157,6 +159,15 @@ impl Mapping {
             return Err(Problem::refused(path, Refusal::malformed("mapping", why)));
         }
         Ok(mapping)
+    }
+
+    /// Digest of what the mapping makes of a row, under the normal forms of this program: rows that were read in another way cannot be
+    /// told from rows that have changed.
+    pub fn form(&self) -> String {
+        let key = self.changes.as_ref().map(|changes| &changes.key);
+        let form = (&self.dataset, &self.field, &self.fact, &self.skip, key);
+        let text = serde_json::to_string(&form).unwrap_or_default();
+        hex(&sha256(&[&[field::VERSION], text.as_bytes()]))
     }
 
     /// Path of the source file, relative to the mapping's folder.

@@ -118,7 +118,8 @@ impl<'a> Translator<'a> {
                 .get(*place)
                 .is_some_and(|cell| values.iter().any(|v| v == cell.trim()))
         });
-        if skipped {
+        // In a file of changes a row that is left out is one that is no longer delivered.
+        if skipped && self.operation.is_none() {
             return None;
         }
         let mut cells = Vec::with_capacity(self.fields.len());
@@ -156,14 +157,17 @@ impl<'a> Translator<'a> {
             key: self.key_of(row),
             operation: self.operation.as_ref().and_then(|(place, codes)| {
                 let word = row.cells.get(*place)?;
-                codes.get(word.trim()).copied()
+                let stated = codes.get(word.trim()).copied();
+                stated.map(|stated| if skipped { Operation::LeaveOut } else { stated })
             }),
         })
     }
 
     /// What the key columns say; nothing where one of them is empty.
     fn key_of(&self, row: &SourceRow) -> Option<Zeroizing<String>> {
-        let mut text = Zeroizing::new(String::with_capacity(64));
+        let cells = self.key.iter().filter_map(|place| row.cells.get(*place));
+        let room = cells.map(|cell| cell.len() + 1).sum();
+        let mut text = Zeroizing::new(String::with_capacity(room));
         for place in &self.key {
             let cell = row.cells.get(*place)?.trim();
             if cell.is_empty() {

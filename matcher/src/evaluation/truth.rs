@@ -12,8 +12,21 @@ use hedui_protocol::ids::Handle;
 
 use crate::kept;
 
-/// Handles of one side of a register, by row number of its owner's file.
-pub type Rows = BTreeMap<u64, Handle>;
+/// Handles of one side of a register, by row number of its owner's file, or of a file of changes and its row (`变更2:17`).
+pub type Rows = BTreeMap<String, Handle>;
+
+/// A row as its owner names it.
+fn row(text: &str) -> Option<String> {
+    let text = text.trim();
+    let number = |text: &str| text.parse::<u64>().ok();
+    match text
+        .strip_prefix("变更")
+        .and_then(|rest| rest.split_once(':'))
+    {
+        Some((file, row)) => Some(format!("变更{}:{}", number(file)?, number(row)?)),
+        None => number(text).map(|row| row.to_string()),
+    }
+}
 
 /// True pairs of one register.
 pub type Pairs = BTreeSet<(Handle, Handle)>;
@@ -28,8 +41,8 @@ pub fn rows(path: &Path, register: &str) -> Result<Rows, Problem> {
             return Some(());
         }
         let handle = kept::handle(record.get(table.columns[0])?)?;
-        for row in record.get(table.columns[1])?.split_whitespace() {
-            found.insert(row.parse().ok()?, handle);
+        for text in record.get(table.columns[1])?.split_whitespace() {
+            found.insert(row(text)?, handle);
         }
         Some(())
     })?;
@@ -48,7 +61,7 @@ pub fn pairs(path: &Path, register: &str, sides: Option<(&Rows, &Rows)>) -> Resu
         let (left, right) = (record.get(table.columns[0])?, record.get(table.columns[1])?);
         let side = |text: &str, rows: Option<&Rows>| match rows {
             None => kept::handle(text).map(Some),
-            Some(rows) => Some(rows.get(&text.trim().parse().ok()?).copied()),
+            Some(rows) => Some(rows.get(&row(text)?).copied()),
         };
         let left = side(left, sides.map(|sides| sides.0))?;
         let right = side(right, sides.map(|sides| sides.1))?;

@@ -11,7 +11,7 @@ use crate::agreement::Agreement;
 use crate::agreement::text::DatasetKind;
 use crate::field;
 use crate::ids::Name;
-use crate::limits::{PAD_PAYLOAD_ROWS, PAD_ROWS, PAYLOAD_CLASSES};
+use crate::limits::{CHANGED_RECORDS_MAX, PAD_PAYLOAD_ROWS, PAD_ROWS, PAYLOAD_CLASSES};
 use crate::match_key::Side;
 use crate::primitive::unhex;
 use crate::refusal::Refusal;
@@ -173,7 +173,10 @@ impl Manifest {
         if changes {
             wanted.insert(0, (GONE.to_owned(), HANDLE_BYTES));
         }
-        let allowed = Self::rows_allowed(dataset.rows_max);
+        let mut allowed = Self::rows_allowed(dataset.rows_max);
+        if changes {
+            allowed = allowed.min(CHANGED_RECORDS_MAX + 4 * PAD_ROWS);
+        }
         let fan_out = |table: &Table| fan_out_of(agreement, &table.name, roll);
         for (table, (name, width)) in self.tables.iter().zip(&wanted) {
             let width = *width;
