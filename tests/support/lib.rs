@@ -10,6 +10,7 @@ pub mod febrl;
 pub mod forbidden;
 pub mod opened;
 pub mod parties;
+pub mod quarterly;
 pub mod received;
 pub mod run;
 pub mod score;

@@ -107,6 +107,9 @@ pub struct NewOptions {
     /// Thousandths of a dataset's records that may stand alone by the pattern of their encodings; above it no delivery
     #[arg(long, value_name = "PERMILLE")]
     alone_permille_max: Option<u32>,
+    /// Days after which the matcher deletes what it received; changes build on deliveries that it still has (default: the template's)
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    retention_days: Option<u32>,
     /// Ground on which persons are compared: an authorisation of each, or the power to inspect
     #[arg(long, value_enum)]
     authorisation: Option<GroundName>,
@@ -221,6 +224,9 @@ fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Result<()
     }
     if options.alone_permille_max.is_some() {
         text.alone_permille_max = options.alone_permille_max;
+    }
+    if let Some(days) = options.retention_days {
+        text.retention_days = days;
     }
     text.authorisation = options.authorisation.map(Ground::from);
     if options.roll_repeats {

@@ -281,7 +281,7 @@ fn rounded(text: &str) -> String {
     }
 }
 
-/// A date in another order as `YYYYMMDD`; two-digit years are refused.
+/// A date in another order as `YYYYMMDD`, its parts apart or as eight digits; two-digit years are refused.
 fn reorder(text: &str, order: DateOrder) -> Option<String> {
     let groups: Vec<&str> = text
         .split(|c: char| !c.is_ascii_digit())
@@ -291,6 +291,14 @@ fn reorder(text: &str, order: DateOrder) -> Option<String> {
         (DateOrder::Excel, [days, ..]) => return from_day_number(days.parse().ok()?),
         (DateOrder::Dmy, [day, month, year, ..]) => (year, month, day),
         (DateOrder::Mdy, [month, day, year, ..]) => (year, month, day),
+        (order, [digits]) if digits.len() == 8 => {
+            let (first, second, year) = (&digits[..2], &digits[2..4], &digits[4..]);
+            let (day, month) = match order {
+                DateOrder::Dmy => (first, second),
+                _ => (second, first),
+            };
+            return reorder(&format!("{day} {month} {year}"), DateOrder::Dmy);
+        }
         _ => return None,
     };
     let digits = format!("{year}{month:0>2}{day:0>2}");
@@ -319,6 +327,12 @@ mod tests {
             Some("19640815")
         );
         assert_eq!(reorder("15/8/64", DateOrder::Dmy), None);
+        for (text, order) in [("15081964", DateOrder::Dmy), ("08151964", DateOrder::Mdy)] {
+            assert_eq!(reorder(text, order).as_deref(), Some("19640815"));
+        }
+        for text in ["19641508", "1508196", "150819640"] {
+            assert_eq!(reorder(text, DateOrder::Dmy), None);
+        }
         assert_eq!(reorder("31/2/1964", DateOrder::Dmy), None);
         assert_eq!(
             reorder("42369", DateOrder::Excel).as_deref(),

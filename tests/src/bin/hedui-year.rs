@@ -14,6 +14,7 @@ use hedui_desk::words::Outcome;
 use hedui_protocol::agreement::text::LockKind;
 use hedui_tests::county::{Scale, generate, later, write};
 use hedui_tests::county_run::{self, Stages};
+use hedui_tests::quarterly::Departments;
 use hedui_tests::run::{Site, build_binaries};
 use hedui_tests::year::{self, Ledger, People};
 use serde_json::Value;
@@ -63,8 +64,10 @@ fn main() {
         .collect();
     let mut stages = Stages::new(&site, true);
     write::write(&county, &root.join("county")).expect("the county is written");
-    county_run::set_up(&site, &mut stages, LockKind::Keyed, &[]);
-    let mut ledger = Ledger::default();
+    // What changes build on must still be there a quarter later.
+    let options = ["--retention-days", "120"];
+    county_run::set_up(&site, &mut stages, LockKind::Keyed, &options);
+    let (mut ledger, mut departments) = (Ledger::default(), Departments::default());
     let mut defects = u64::MAX;
     for (at, (period, compared, first, paid)) in QUARTERS.into_iter().enumerate() {
         let started = Instant::now();
@@ -75,7 +78,13 @@ fn main() {
             year::turn(&mut county, &ledger, delta, paid, at - 1);
             write::write(&county, &root.join("county")).expect("the county is written");
         }
-        county_run::submit(&site, &mut stages, LockKind::Keyed);
+        let delivered = departments.deliver(&site);
+        assert!(
+            at == 0 || delivered.changed > delivered.whole,
+            "{period}: {} of {} registers came as changes",
+            delivered.changed,
+            delivered.changed + delivered.whole
+        );
         county_run::compare(&site);
         site.must(
             "hedui-agent",
@@ -145,8 +154,11 @@ fn main() {
         );
         defects = now;
         println!(
-            "{period}: {fresh} new, {again} known untrue, {count} figures reckoned again, {now} cells of the forestry register to correct; \
+            "{period}: {} registers as changes ({} rows), {} whole; {fresh} new, {again} known untrue, {count} figures reckoned again, {now} cells of the forestry register to correct; \
              compared in {compared_in:.1} s, worked in {:.1} s",
+            delivered.changed,
+            delivered.rows,
+            delivered.whole,
             started.elapsed().as_secs_f64() - compared_in
         );
     }
