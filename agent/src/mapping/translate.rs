@@ -292,7 +292,8 @@ fn reorder(text: &str, order: DateOrder) -> Option<String> {
         (DateOrder::Dmy, [day, month, year, ..]) => (year, month, day),
         (DateOrder::Mdy, [month, day, year, ..]) => (year, month, day),
         (order, [digits]) if digits.len() == 8 => {
-            let (first, second, year) = (&digits[..2], &digits[2..4], &digits[4..]);
+            let (first, rest) = digits.split_at_checked(2)?;
+            let (second, year) = rest.split_at_checked(2)?;
             let (day, month) = match order {
                 DateOrder::Dmy => (first, second),
                 _ => (second, first),
