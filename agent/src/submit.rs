@@ -62,6 +62,33 @@ impl Lock for Nobody {
     }
 }
 
+/// Head of a submission; of one that changes another, with that one's header digest.
+pub(crate) fn head(
+    encoder: &Encoder<'_>,
+    dataset: &Name,
+    (as_of, snapshot, usual): (&str, &str, &Usual),
+    base: Option<String>,
+    tables: Vec<Table>,
+) -> Result<Manifest, Problem> {
+    let is_roll = dataset.as_str() != encoder.register;
+    Ok(Manifest {
+        dataset: dataset.clone(),
+        register: Name::try_from(encoder.register.to_owned())
+            .map_err(|why| Problem::data(why, ""))?,
+        field_version: field::VERSION,
+        as_of: as_of.to_owned(),
+        snapshot: snapshot.to_owned(),
+        kit_check: hex(&encoder.context.kit_check()),
+        canary: encoder.context.canary_slip(
+            encoder.side,
+            &canary::stamp(is_roll, as_of, snapshot),
+            usual.bitmap,
+        ),
+        base,
+        tables,
+    })
+}
+
 /// Builds the body of a submission.
 pub fn build(
     encoder: &Encoder<'_>,
@@ -103,22 +130,7 @@ pub fn build(
             }
         })
         .collect();
-    let manifest = Manifest {
-        dataset: dataset.clone(),
-        register: Name::try_from(encoder.register.to_owned())
-            .map_err(|why| Problem::data(why, ""))?,
-        field_version: field::VERSION,
-        as_of: as_of.to_owned(),
-        snapshot: snapshot.to_owned(),
-        kit_check: hex(&encoder.context.kit_check()),
-        canary: encoder.context.canary_slip(
-            encoder.side,
-            &canary::stamp(is_roll, as_of, snapshot),
-            usual.bitmap,
-        ),
-        base: None,
-        tables,
-    };
+    let manifest = head(encoder, dataset, (as_of, snapshot, usual), None, tables)?;
     let mut body = Body::new(work)?;
     body.write(&manifest_bytes(&manifest)?)?;
     let mut too_common = TooCommon::new();

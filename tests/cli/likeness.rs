@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use hedui_tests::opened;
 use hedui_tests::run::Site;
 
 use super::site_with;
@@ -119,7 +120,7 @@ fn a_block_of_too_many_is_not_comparable() {
     let roll = "id,name,birth\n7,rare one,1955-05-05\n8,anna lee a,1900-01-01\n";
     fs::write(site.root.join("roll.csv"), roll).expect("roll");
     submit_both(&site, &[0, 1]);
-    let body = opened(
+    let (_, body) = opened::open(
         &site,
         &super::sealed(&site, "submission-police")[0],
         "centre",
@@ -143,32 +144,6 @@ fn a_block_of_too_many_is_not_comparable() {
         .count();
     let all = table("presence").len();
     assert!(with_block * 10 < all, "{with_block} of {all}");
-}
-
-/// The body of a sealed file, as its recipient opens it.
-fn opened(site: &Site, path: &std::path::Path, recipient: &str) -> Vec<u8> {
-    use hedui_protocol::envelope::{Checked, Expectation};
-    let key = fs::read_to_string(site.home(recipient).join("identity.key")).expect("key file");
-    let passphrase = fs::read_to_string(&site.passphrase).expect("passphrase");
-    let (name, seed) = hedui_protocol::keyfile::open_seed(&key, passphrase.trim()).expect("opens");
-    let me = hedui_protocol::identity::Identity::from_seed(name, &seed);
-    let text = fs::read_to_string(site.agreement()).expect("agreement");
-    let agreement = hedui_protocol::agreement::Agreement::parse(&text).expect("agreement");
-    let expected = Expectation {
-        me: me.card(),
-        agreement: agreement.digest(),
-        epoch: agreement.epoch(),
-        kinds: &[],
-        party: &|name| agreement.card(name).cloned(),
-        matcher: agreement.matcher(),
-    };
-    let file = std::io::Cursor::new(fs::read(path).expect("file"));
-    let verified = Checked::read(file, &expected).and_then(Checked::verify);
-    let mut body = Vec::new();
-    verified
-        .and_then(|mut verified| verified.open(&me, &mut body))
-        .expect("opens");
-    body
 }
 
 /// Rows of a table of a submission.

@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use hedui_edge::Problem;
-use hedui_protocol::field;
 use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
 use hedui_protocol::message::submission::{
     GONE, HANDLE_BYTES, Manifest, PRESENCE_ROW_BYTES, expected,
 };
 use hedui_protocol::message::{Table, manifest_bytes, payload};
-use hedui_protocol::primitive::hex;
 use rayon::prelude::*;
 
 use super::differ::Difference;
@@ -24,7 +22,7 @@ use crate::encode::{Encoder, facts_of, row};
 use crate::extsort::{Row, Sorter};
 use crate::padding::{self, Counts};
 use crate::record::Grouped;
-use crate::submit::{Body, Built, Parts};
+use crate::submit::{Body, Built, Parts, head};
 use crate::usual::Usual;
 
 /// What a whole delivery has besides its records.
@@ -211,21 +209,13 @@ fn manifest(
                 name,
             }),
     );
-    Ok(Manifest {
-        dataset: register.clone(),
-        register,
-        field_version: field::VERSION,
-        as_of: as_of.to_owned(),
-        snapshot: snapshot.to_owned(),
-        kit_check: hex(&encoder.context.kit_check()),
-        canary: encoder.context.canary_slip(
-            encoder.side,
-            &canary::stamp(false, as_of, snapshot),
-            usual.bitmap,
-        ),
-        base: Some(base.to_owned()),
+    head(
+        encoder,
+        &register,
+        (as_of, snapshot, usual),
+        Some(base.to_owned()),
         tables,
-    })
+    )
 }
 
 fn write(

@@ -21,7 +21,6 @@ use crate::changes::kept::{self, Changed, Head, Kept};
 use crate::evaluation::Workshop;
 use crate::evaluation::tokens::Tokens;
 use crate::intake::Prepared;
-use crate::record::{Spooled, group};
 use crate::spool::Spool;
 use crate::submit::TakePart;
 
@@ -269,25 +268,11 @@ impl Run<'_> {
         }
         let register = prepared.dataset.name.clone();
         let mut spool = std::mem::replace(&mut prepared.spool, Spool::new(self.state)?);
+        let prepared = &*prepared;
         let encoder = self.encoder(prepared, &register, kit);
         let keyed = Keyed::new(&kit.shared_secret);
-        let facts = prepared.dataset.fact.len();
         let mut parts = |take: &mut TakePart<'_>| {
-            for part in 0..spool.partitions() {
-                let records = spool
-                    .records(part)?
-                    .iter()
-                    .map(|bytes| Spooled::decode(bytes, self.agreement, facts))
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(|error| Problem::data(error.to_string(), "report this"))?;
-                let name = register.as_str();
-                let persons = group(records, |id| prepared.pseudonyms.handle(name, id));
-                match &mut tokens {
-                    Some(tokens) => take(&persons, &tokens.part(part)?)?,
-                    None => take(&persons, &keyed)?,
-                }
-            }
-            Ok(())
+            self.each_part(prepared, &mut spool, (tokens.as_mut(), &keyed), take)
         };
         let built = body::build(
             &encoder,

@@ -33,6 +33,7 @@ use crate::evaluation::values::Values;
 use crate::evaluation::{cost, request};
 use crate::intake::Prepared;
 use crate::record::{Grouped, Pseudonyms, Spooled, group};
+use crate::spool::Spool;
 use crate::usual::Usual;
 use crate::{commitment, refine, roll, sealed_file, submit};
 
@@ -349,30 +350,16 @@ impl Run<'_> {
             Some(kit) => kit,
             None => self.receive_kit(&store, &register)?,
         };
-        let mut spool =
-            std::mem::replace(&mut prepared.spool, crate::spool::Spool::new(self.state)?);
+        let mut spool = std::mem::replace(&mut prepared.spool, Spool::new(self.state)?);
+        let prepared = &*prepared;
         let keyed = Keyed::new(&kit.shared_secret);
         let mut tokens = match evaluations {
             Some((workshop, values)) => Some(Tokens::gather(workshop, values)?),
             None => None,
         };
-        let facts = register.fact.len();
         let name = register.name.as_str();
         let mut grouped = |take: &mut submit::TakePart<'_>| {
-            for part in 0..spool.partitions() {
-                let records = spool
-                    .records(part)?
-                    .iter()
-                    .map(|bytes| Spooled::decode(bytes, self.agreement, facts))
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(|error| Problem::data(error.to_string(), "report this"))?;
-                let persons = group(records, |id| prepared.pseudonyms.handle(name, id));
-                match &mut tokens {
-                    Some(tokens) => take(&persons, &tokens.part(part)?)?,
-                    None => take(&persons, &keyed)?,
-                }
-            }
-            Ok(())
+            self.each_part(prepared, &mut spool, (tokens.as_mut(), &keyed), take)
         };
         Kept::of(self.state, self.identity, self.agreement, name).begin_whole()?;
         let map = handle_map_path(self.state, self.agreement, name);
@@ -405,6 +392,31 @@ impl Run<'_> {
             sent.records
         ));
         self.keep_for_changes(prepared, &mut spool, &kit, &sent)
+    }
+
+    /// Hands over the persons of a register's spool part by part, sorted by handle, with the lock that has their tokens.
+    pub(super) fn each_part(
+        &self,
+        prepared: &Prepared,
+        spool: &mut Spool,
+        (mut tokens, keyed): (Option<&mut Tokens<'_>>, &Keyed),
+        take: &mut submit::TakePart<'_>,
+    ) -> Result<(), Problem> {
+        let (facts, name) = (prepared.dataset.fact.len(), prepared.dataset.name.as_str());
+        for part in 0..spool.partitions() {
+            let records = spool
+                .records(part)?
+                .iter()
+                .map(|bytes| Spooled::decode(bytes, self.agreement, facts))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+            let persons = group(records, |id| prepared.pseudonyms.handle(name, id));
+            match &mut tokens {
+                Some(tokens) => take(&persons, &tokens.part(part)?)?,
+                None => take(&persons, keyed)?,
+            }
+        }
+        Ok(())
     }
 
     /// Encoder of a dataset in a register's context.

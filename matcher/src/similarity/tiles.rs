@@ -147,6 +147,17 @@ pub(crate) mod amx {
                  options(nostack, readonly))
         };
     }
+    macro_rules! empty {
+        () => {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                options(nostack, nomem)
+            )
+        };
+    }
     macro_rules! multiply {
         ($sum:literal, $a:literal, $b:literal) => {
             asm!(
@@ -222,13 +233,7 @@ pub(crate) mod amx {
                     let b = task.tile.as_ptr().add(record * stride);
                     let steps = stride / STEP;
                     let mut done = 0;
-                    asm!(
-                        "tilezero tmm0",
-                        "tilezero tmm1",
-                        "tilezero tmm2",
-                        "tilezero tmm3",
-                        options(nostack, nomem)
-                    );
+                    empty!();
                     for step in 0..steps {
                         multiply_once(a.add(step * STEP), b.add(step * 16 * STEP), stride);
                         // The last step's products are looked at while this one's are being made.
@@ -265,13 +270,7 @@ pub(crate) mod amx {
         unsafe {
             let a = rows.as_ptr().add(row * stride);
             let b = columns.as_ptr().add(column * stride);
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                options(nostack, nomem)
-            );
+            empty!();
             for step in 0..stride / STEP {
                 multiply_once(a.add(step * STEP), b.add(step * 16 * STEP), stride);
             }
