@@ -25,6 +25,10 @@ const TRIED_ROWS: usize = 384;
 const ITERATIONS: usize = 3;
 /// One in the fixed point of the projection.
 const ONE: f32 = 8192.0;
+/// No two codes are further apart, squared: 384 numbers of 254 each.
+const REACH_MAX: f64 = 25e6;
+const _: () = assert!(DIMENSIONS_MAX * 254 * 254 <= 25_000_000);
+
 /// Picoseconds that one step of dimensions of one pair takes.
 const STEP_PS: f64 = 62.0;
 
@@ -248,7 +252,7 @@ impl Projection {
     /// Squared distance of codes that a pair within a radius of Hamming distance may have, at most; `error` is that of both sides.
     pub(crate) fn reach(&self, radius: i32, error: f64) -> i32 {
         let distance = self.stretch * f64::from(radius.max(0)).sqrt() + error;
-        (distance * distance * (1.0 + 1e-9) + 1.0).min(1e9) as i32
+        (distance * distance * (1.0 + 1e-9) + 1.0).min(REACH_MAX) as i32
     }
 
     /// Share of sampled pairs that the first whole numbers of their codes do not rule out.
@@ -290,7 +294,8 @@ impl Projection {
     }
 }
 
-/// An error with what multiplying and rounding in 24 bits may add to it.
+/// An error with what multiplying and rounding in 24 bits may add to it. Beyond ±128 both the true and the computed value are cut to the
+/// same ±127, so only values below that count: 2⁻¹⁶ each, less than 0.001 over 384 of them.
 fn slack(error: f64) -> f64 {
     error * 1.001 + 0.001
 }

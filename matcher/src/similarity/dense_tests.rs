@@ -107,6 +107,35 @@ fn projections_by_tiles_are_the_plain_ones() {
     }
 }
 
+/// More than a block of rows, and tiles that are full and that are not: every pair of the definition, no other.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn joins_by_dense_codes_find_every_pair() {
+    use super::join::{BLOCK_ROWS, Join};
+    if !super::tiles::amx::available() {
+        return;
+    }
+    let a = filters(BLOCK_ROWS + 37, 256, 100, 11);
+    for (rows, text) in [(320, "0.8"), (301, "0.7")] {
+        let b = filters(rows, 256, 100, 11);
+        let threshold = Threshold::parse(Measure::Dice, text, 256).unwrap();
+        let (hits, _) = Join::dense(&a, &b, &threshold).unwrap().run();
+        let mut expected = Vec::new();
+        for i in 0..a.len() {
+            for j in 0..b.len() {
+                let common = a.common_bits(i, &b, j);
+                if threshold.reached(a.popcount(i) + b.popcount(j), common) {
+                    expected.push((a.id(i), b.id(j), common));
+                }
+            }
+        }
+        expected.sort_unstable();
+        let got: Vec<_> = hits.iter().map(|hit| (hit.a, hit.b, hit.common)).collect();
+        assert!(got == expected, "{rows} {text}");
+        assert!(got.len() > 300, "{}", got.len());
+    }
+}
+
 /// Sides without a row, or without a bit, or all alike.
 #[test]
 fn filters_that_teach_nothing_are_coded_all_the_same() {

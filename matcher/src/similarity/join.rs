@@ -135,6 +135,10 @@ impl Dense {
         if cost > picoseconds((a, b), threshold, (width, symbol_bits)) {
             return None;
         }
+        Some(Self::laid_out(projection, b))
+    }
+
+    fn laid_out(projection: Projection, b: &Filters) -> Self {
         let bytes = TILE * projection.dimensions();
         let count = b.len().div_ceil(TILE);
         let (mut tiles, mut lengths) = (Aligned::zeros(count * bytes), vec![0; count * TILE]);
@@ -151,12 +155,12 @@ impl Dense {
                 codes.error
             })
             .reduce(|| 0.0, f64::max);
-        Some(Self {
+        Self {
             projection,
             tiles,
             lengths,
             error,
-        })
+        }
     }
 }
 
@@ -197,6 +201,19 @@ impl<'a> Join<'a> {
             kernel,
             sketch,
         }
+    }
+
+    /// A join by dense codes, whatever they cost.
+    #[cfg(test)]
+    pub(crate) fn dense(a: &'a Filters, b: &'a Filters, threshold: &'a Threshold) -> Option<Self> {
+        let (projection, _) = Projection::fit(a, b, threshold)?;
+        Some(Self {
+            a,
+            b,
+            threshold,
+            kernel: Kernel::Amx,
+            sketch: Sketch::Dense(Dense::laid_out(projection, b)),
+        })
     }
 
     fn folded(
