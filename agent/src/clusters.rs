@@ -121,6 +121,7 @@ mod tests {
             weight: None,
             outcome,
             facts: None,
+            disclosed: None,
         }
     }
 

@@ -13,6 +13,7 @@
 //! | [`commitment`] | whom has the roll been fixed to hold, and how is that shown? |
 //! | [`refine`] | how alike are two records of a candidate pair?, under a key of the pair |
 //! | [`results`] | what does a result say, and which facts does it release? |
+//! | [`disclosure`] | what do departments lay open about single records, and who decides it? |
 //! | [`clue`] | which rules turn that into clues? |
 //! | [`command`] | what does the command line offer? |
 //!
@@ -30,6 +31,7 @@ pub mod command;
 pub mod commitment;
 pub mod content;
 pub mod correction;
+pub mod disclosure;
 pub mod encode;
 pub mod evaluation;
 pub mod extsort;

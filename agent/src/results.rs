@@ -19,6 +19,7 @@ use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::limits::PAYLOAD_CLASSES;
 use hedui_protocol::lock::TagContext;
 use hedui_protocol::match_key::Side;
+use hedui_protocol::message::disclosure::Word;
 use hedui_protocol::message::payload::{self, Facts};
 use hedui_protocol::message::result::{
     self, Manifest, Outcome, PAIR_BYTES, Pair, pair_table, payload_table,
@@ -50,6 +51,22 @@ pub struct Evidence {
     pub outcome: Outcome,
     /// Released facts.
     pub facts: Option<Facts>,
+    /// What the register's owner answered when asked about this record.
+    pub disclosed: Option<Disclosed>,
+}
+
+/// An answer of a register's owner about one record, beside what the roll says.
+pub struct Disclosed {
+    /// Day of the answer.
+    pub day: String,
+    /// Whether it speaks of the data that were compared.
+    pub is_current: bool,
+    /// What was decided.
+    pub word: Word,
+    /// Why, or a remark.
+    pub note: String,
+    /// Field, the roll's normal form if there is one, the register's.
+    pub fields: Vec<(Name, Option<String>, String)>,
 }
 
 /// Everything in one result.
@@ -259,6 +276,7 @@ fn open_register(
             weight: pair.weight,
             outcome: pair.outcome,
             facts,
+            disclosed: None,
         });
     }
     if due.as_ref().is_some_and(|due| !due.is_decided()) {

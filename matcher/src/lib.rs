@@ -14,6 +14,7 @@
 //! | [`merge`] | how do parts become one result? |
 //! | [`similarity`] | which filters are alike? |
 //! | [`refine`] | which candidate pairs are the same person, field by field? |
+//! | `own_result` | which of its own records does a register's owner learn were found? |
 //! | [`log`] | what was accepted, sent and deleted, so that nobody can deny it? |
 //! | [`purge`] | what is deleted, and when? |
 //! | [`command`] | what does the command line offer? |
@@ -37,6 +38,7 @@ pub mod ledger;
 pub mod likeness;
 pub mod log;
 pub mod merge;
+mod own_result;
 pub mod plan;
 pub mod purge;
 mod readiness;

@@ -39,6 +39,8 @@ pub struct Merged {
     pub sha256: [u8; 32],
     /// Its head, with the counts per register.
     pub manifest: Manifest,
+    /// Records that some pair names, ascending, of the registers whose owners are told so.
+    pub found: BTreeMap<Name, BTreeSet<Handle>>,
 }
 
 /// Payload rows of one class.
@@ -75,7 +77,7 @@ pub fn merge(
         registers: Vec::new(),
         tables: Vec::new(),
     };
-    let mut shares = Vec::new();
+    let (mut shares, mut found) = (Vec::new(), BTreeMap::new());
     for (pairing, compared) in plan.pairings.iter().zip(compared) {
         let mut pairs = compared.pairs;
         if let Some(weights) = weights.get(&pairing.register) {
@@ -88,6 +90,12 @@ pub fn merge(
         let share = Share { pairs, payloads };
         let name =
             Name::try_from(pairing.register.clone()).map_err(|why| Problem::data(why, ""))?;
+        if agreement.dataset(&name).is_some_and(|d| d.own_result) {
+            found.insert(
+                name.clone(),
+                share.pairs.iter().map(|p| p.register).collect(),
+            );
+        }
         let count = |outcome| share.pairs.iter().filter(|p| p.outcome == outcome).count() as u64;
         manifest.registers.push(result::Register {
             name: name.clone(),
@@ -141,6 +149,7 @@ pub fn merge(
         sha256: hash.finish(),
         body_bytes,
         manifest,
+        found,
         file,
     })
 }

@@ -36,6 +36,9 @@ pub struct Pairing {
     pub base: Option<String>,
     /// Day for which the register's data hold.
     pub as_of: String,
+    /// Day for which the roll holds.
+    #[serde(skip)]
+    pub roll_as_of: String,
     /// The roll owner's name of the roll's data.
     pub snapshot: String,
     /// The register owner's name of the register's data.
@@ -84,6 +87,7 @@ pub fn plan(state: &State, agreement: &InForce, accepted: &[Accepted]) -> Result
                 submission: right.header_sha256.clone(),
                 base: right.base.clone(),
                 as_of: right.as_of.clone(),
+                roll_as_of: left.as_of.clone(),
                 snapshot: left.snapshot.clone(),
                 register_snapshot: right.snapshot.clone(),
                 canaries: [left.canary.clone(), right.canary.clone()],

@@ -3,6 +3,7 @@
 //! `replay` calls the same `work`. Specification: protocol/SPEC.md, "Decision", "Refinement".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +14,7 @@ use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::header::MessageType;
+use hedui_protocol::identity::PartyCard;
 use hedui_protocol::ids::Name;
 use hedui_protocol::log::{Entry, Event};
 use hedui_protocol::message::submission::HANDLE_BYTES;
@@ -98,41 +100,46 @@ impl Desk {
     }
 
     fn send(&self, home: &HomeOptions, plan: &Plan, merged: &Merged) -> Result<PathBuf, Problem> {
-        let owner = &self.agreement.roll().owner;
-        let to = self
-            .agreement
-            .card(owner)
-            .ok_or_else(|| Problem::from(Refusal::UnknownSender(owner.to_string())))?;
         let about = format!("run-{}", plan.run.get(..12).unwrap_or(&plan.run));
-        let draft = Draft {
-            kind: MessageType::Result,
-            to,
-            about: &about,
-            content: merged.sha256,
-            in_reply_to: None,
-        };
         let mut body = merged
             .file
             .reopen()
             .map_err(|e| Problem::io(merged.file.path(), e))?;
+        let draft = Draft {
+            kind: MessageType::Result,
+            to: self.card(&self.agreement.roll().owner)?,
+            about: &about,
+            content: merged.sha256,
+            in_reply_to: None,
+        };
+        self.send_logged(home, &draft, &mut body, merged.body_bytes)
+    }
+
+    /// A party's card.
+    pub(crate) fn card(&self, party: &Name) -> Result<&PartyCard, Problem> {
+        let card = self.agreement.card(party);
+        card.ok_or_else(|| Refusal::UnknownSender(party.to_string()).into())
+    }
+
+    /// Seals a message that the log then calls sent.
+    pub(crate) fn send_logged(
+        &self,
+        home: &HomeOptions,
+        draft: &Draft<'_>,
+        body: &mut (impl Read + Seek),
+        len: u64,
+    ) -> Result<PathBuf, Problem> {
         let folders = (self.state.folder.as_path(), self.exchange.as_path());
-        let (clock, len) = (home.clock()?, merged.body_bytes);
+        let clock = home.clock()?;
         let ledger = self.state.ledger()?;
         let now = clock.now();
         let log = self.log(ledger, &now);
         log.publish()?;
-        let sent = exchange::send(
-            &self.identity,
-            &self.agreement,
-            folders,
-            &clock,
-            &draft,
-            &mut body,
-            len,
-        )?;
+        let (identity, agreement) = (&self.identity, &self.agreement);
+        let sent = exchange::send(identity, agreement, folders, &clock, draft, body, len)?;
         let (event, header_sha256) = (Event::Sent, sent.header_sha256);
         ledger.note(
-            &self.agreement,
+            agreement,
             &Entry {
                 event,
                 header_sha256,
@@ -195,6 +202,7 @@ pub fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Re
         waiting,
     } = work(&desk, &clock, console, (&plan, &todo), &options.bounds)?;
     let path = desk.send(home, &plan, &merged)?;
+    let told = desk.send_own_results(home, &plan, &merged)?;
     for register in &merged.manifest.registers {
         let title = desk
             .agreement
@@ -217,6 +225,13 @@ pub fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Re
         ));
     }
     console.say(&format!("结果 result: {}", path.display()));
+    if !told.is_empty() {
+        let names: Vec<&str> = told.iter().map(Name::as_str).collect();
+        console.say(&format!(
+            "已告知数据所属单位 told their owners which of their own records were found: {}",
+            names.join(", ")
+        ));
+    }
     console.object(&serde_json::json!({
         "run": plan.run,
         "cells": plan.cells.len(),
@@ -226,6 +241,7 @@ pub fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Re
         "rejected": rejected,
         "refined": weights.keys().collect::<Vec<_>>(),
         "refinement_waits_for": waiting,
+        "own_results": told,
         "result": path,
     }));
     finish(rejected)

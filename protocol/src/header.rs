@@ -34,11 +34,17 @@ pub enum MessageType {
     RefineRequest,
     /// Filters of candidate pairs, agent → matcher.
     RefineAnswer,
+    /// Questions about single records, roll owner → register owner.
+    DisclosureRequest,
+    /// Records laid open or declined, register owner → roll owner.
+    DisclosureAnswer,
+    /// Which of a register's own records were found, matcher → register owner.
+    OwnResult,
 }
 
 impl MessageType {
     /// Every type with its word in the header.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::Kit, "kit"),
         (Self::Submission, "submission"),
         (Self::Receipt, "receipt"),
@@ -49,6 +55,9 @@ impl MessageType {
         (Self::Ceremony, "ceremony"),
         (Self::RefineRequest, "refine-request"),
         (Self::RefineAnswer, "refine-answer"),
+        (Self::DisclosureRequest, "disclosure-request"),
+        (Self::DisclosureAnswer, "disclosure-answer"),
+        (Self::OwnResult, "own-result"),
     ];
 
     /// The word in the header.

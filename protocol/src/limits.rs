@@ -62,6 +62,12 @@ pub const FIELDS_MAX: usize = 64;
 pub const VALUE_CHARS_MAX: usize = 512;
 /// Entries of a matcher's log at most: an agreement and epoch have thousands.
 pub const LOG_ENTRIES_MAX: usize = 1 << 20;
+/// Most records of a register that any agreement may have laid open in one epoch.
+pub const DISCLOSED_MAX: u32 = 10_000;
+/// Most records of one disclosure request, and of one answer.
+pub const QUESTIONS_MAX: usize = 500;
+/// Longest reason or remark of a disclosure answer, in characters.
+pub const NOTE_CHARS_MAX: usize = 200;
 /// Rows of every tag table are padded to a multiple of this (security.md §6.5).
 pub const PAD_ROWS: u64 = 4096;
 /// Most records that a delivery of changes may replace, add and take away; in smaller registers a quarter of the records.

@@ -3,6 +3,7 @@
 //! results are the same bytes, refined ones too; nothing is applied twice or by halves.
 //! Specification: protocol/SPEC.md, "Changes".
 
+mod disclosure;
 mod refusals;
 mod register;
 

@@ -203,6 +203,20 @@ impl Register {
         }
     }
 
+    /// Most rows lose their owners' numbers.
+    pub(crate) fn lose_numbers(&mut self, dice: &mut Dice) {
+        for number in self.some(dice, self.rows.len() * 6 / 10) {
+            self.change(number, "身份证明号码", "");
+        }
+    }
+
+    /// Rows get another date.
+    pub(crate) fn redate(&mut self, numbers: &[u64], day: &str) {
+        for number in numbers {
+            self.change(*number, "初次登记日期", day);
+        }
+    }
+
     /// Owners of one vehicle each come.
     pub(crate) fn crowd(&mut self, dice: &mut Dice, count: u32) {
         let at = self.at("身份证明号码");
@@ -285,9 +299,7 @@ impl Register {
         }
         if round == 4 {
             // Many lose their numbers: what most records look like is another thing now.
-            for number in self.some(dice, self.rows.len() * 6 / 10) {
-                self.change(number, "身份证明号码", "");
-            }
+            self.lose_numbers(dice);
         }
     }
 }

@@ -5,6 +5,7 @@
 mod audit;
 mod authorisation;
 mod corrections;
+mod disclosure;
 mod likeness;
 mod log;
 mod malformed;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{cases, desk, must, object};
 
 /// What a township fills in for a case that it finds true.
-const TRUE: [(&str, &str); 10] = [
+const TRUE: [(&str, &str); 12] = [
     ("签收人", "陈签收"),
     ("签收日期", "2016-07-02"),
     ("核查日期", "2016年7月5日"),
@@ -21,6 +21,8 @@ const TRUE: [(&str, &str); 10] = [
     ("是否同一人", "是"),
     ("认定结果", "查实"),
     ("认定理由", "登记、凭证和本人陈述一致"),
+    ("处理建议", "取消"),
+    ("超领月数", "7"),
 ];
 
 #[test]

@@ -88,7 +88,10 @@ def fill(path):
             "核查人甲": "赵一", "核查人乙": f"钱{index}", "核查情况": f"第{index}户：已到户，\n情况“属实”，<见附件>&。",
             "是否同一人": "是", "认定结果": "不属实" if index % 5 == 0 else "查实",
             "认定理由": f"凭证编号 {index:04}，与登记一致", "备注": f"备注{index}",
+            "处理建议": "继续享受" if index % 5 == 0 else ["取消", "清退", "减发"][index % 3],
         }
+        if index % 5:
+            cells["超领月数"] = index % 30 + 1 if typed else str(index % 30 + 1)
         for name, value in cells.items():
             sheet.cell(row, at[name]).value = value
         filled[number] = (cells, visit)
@@ -137,6 +140,11 @@ def check_history(desk, filled):
         assert accepted["who"] == cells["签收人"] and accepted["day"] == "2016-07-02", number
         outcome = {"查实": "confirmed", "不属实": "unfounded"}[cells["认定结果"]]
         assert concluded["outcome"] == outcome and concluded["reason"] == cells["认定理由"], number
+        if "处理建议" in cells:
+            words = {"继续享受": "keep", "取消": "cancel", "清退": "remove", "减发": "reduce"}
+            assert concluded["proposal"] == words[cells["处理建议"]], number
+            months = cells.get("超领月数")
+            assert concluded.get("overdrawn_months") == (months and int(months)), number
         assert by_kind["noted"]["text"] == cells["备注"], number
         seen += 5
         if visit is None:

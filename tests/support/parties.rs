@@ -61,6 +61,18 @@ pub fn agreement(more: &str) -> Agreement {
     Agreement::parse(&toml).unwrap_or_else(|refusal| panic!("{refusal}\n{toml}"))
 }
 
+/// The same with three fields and four match keys, whose register may be asked about single records and whose owner is told which of
+/// its own were found.
+pub fn open_agreement() -> Agreement {
+    let text = agreement(FIELDS).effective().to_owned();
+    let (rest, cars) = text.rsplit_once("[[dataset]]").expect("a register");
+    let cars = cars.trim_end().trim_end_matches("fact = []");
+    let more = "own_result = true\n[dataset.disclosure]\nrecords_max = 20\nfields = ['name', 'phone']\n\
+        [[dataset.fact]]\nname = 'status'\nkind = 'code'\ncodes = ['normal', 'scrapped']\n\
+        [[dataset.fact]]\nname = 'since'\nkind = 'date'\n";
+    Agreement::parse(&format!("{rest}[[dataset]]{cars}\n{more}")).expect("terms")
+}
+
 /// Three fields and four match keys of every class that decides.
 pub const FIELDS: &str = "[[field]]\nname = 'id'\nkind = 'cn-resident-id'\n[[field]]\nname = 'name'\nkind = 'cn-name'\n\
     [[field]]\nname = 'phone'\nkind = 'phone'\n[[match_key]]\nname = 'id'\nparts = ['id']\nclass = 'A'\n\

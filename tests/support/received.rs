@@ -24,8 +24,10 @@ use hedui_protocol::ids::Epoch;
 use hedui_protocol::keyfile;
 use hedui_protocol::log::checkpoint::{Checkpoint, Origin};
 use hedui_protocol::log::{Entry, tile};
+use hedui_protocol::message::disclosure;
 use hedui_protocol::message::evaluation::{AnswerManifest, CeremonyMessage, RequestManifest};
 use hedui_protocol::message::kit::Kit;
+use hedui_protocol::message::own_result;
 use hedui_protocol::message::payload::Facts;
 use hedui_protocol::message::receipt::Receipt;
 use hedui_protocol::message::refine;
@@ -33,10 +35,11 @@ use hedui_protocol::message::result::{self, Pair};
 use hedui_protocol::message::submission;
 use hedui_protocol::message::ticket::Tickets;
 use hedui_protocol::message::{Layout, manifest_len, parse_manifest};
+use hedui_protocol::primitive::unhex_bytes;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use crate::parties::{FIELDS, agreement, identity, name};
+use crate::parties::{FIELDS, agreement, identity, name, open_agreement};
 
 /// A parser of received bytes.
 pub type Target = fn(&[u8]);
@@ -201,9 +204,41 @@ fn manifests(data: &[u8]) {
     if let Some(head) = manifest::<result::Manifest>(data) {
         let _ = Layout::new(len, &head.tables);
     }
+    // As a manifest, and as a body whose first four bytes are its length.
+    records(data);
+    records(data.get(4..).unwrap_or_default());
     let _: Option<CeremonyMessage> = manifest(data);
     let _: Option<Receipt> = manifest(data);
     let _: Option<Tickets> = manifest(data);
+}
+
+/// Messages about single records; what passes is within the terms.
+fn records(data: &[u8]) {
+    static OPEN: OnceLock<Agreement> = OnceLock::new();
+    let open = OPEN.get_or_init(open_agreement);
+    if let Some(request) = manifest::<disclosure::Request>(data)
+        && let Ok(handles) = request.check(open)
+    {
+        assert_eq!(handles.len(), request.questions.len());
+    }
+    if let Some(answer) = manifest::<disclosure::Answer>(data)
+        && let Ok(records) = answer.check(open)
+    {
+        let is_open = |record: &disclosure::Opened| record.word == disclosure::Word::Disclosed;
+        assert!(records.iter().all(|r| is_open(r) == r.facts.is_some()));
+        assert!(records.iter().all(|r| !r.fields.contains_key(&name("id"))));
+    }
+    let end = data
+        .iter()
+        .rposition(|byte| *byte == b'}')
+        .map_or(0, |at| at + 1);
+    let (json, table) = data.split_at(end);
+    if let Some(head) = manifest::<own_result::Manifest>(json)
+        && let Ok(found) = head.check(open, json.len() as u64, table)
+    {
+        assert_eq!(found.len() * 16, table.len());
+    }
+    let _ = unhex_bytes(&String::from_utf8_lossy(data));
 }
 
 fn rows(data: &[u8]) {

@@ -363,6 +363,8 @@ fn steps_of(number: &str, entry: &Entry, first: &str) -> Vec<(u32, bool, Body)> 
                 reason: reason(),
                 same_person: Answer::Yes,
                 answers: BTreeMap::new(),
+                proposal: None,
+                overdrawn_months: None,
             };
             steps.push((
                 19,

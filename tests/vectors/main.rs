@@ -3,6 +3,7 @@
 //! under test: a changed normal form, derivation or check is a new version. `HEDUI_BLESS=1` writes the files anew.
 
 mod bodies;
+mod disclosure;
 mod envelopes;
 mod evidence;
 mod filters;
@@ -116,6 +117,7 @@ fn vectors_are_what_the_code_says() {
         filters::filters(),
         bodies::bodies(),
         bodies::decisions(),
+        disclosure::disclosure(),
         log::log(),
         roll::roll(),
     ];

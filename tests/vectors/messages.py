@@ -17,7 +17,7 @@ from hashes import aead_open, sha256
 from transparency import check_line, read_line
 
 TYPES = ("kit", "submission", "receipt", "result", "ticket", "eval-request", "eval-answer", "refine-request",
-         "refine-answer", "ceremony")
+         "refine-answer", "ceremony", "disclosure-request", "disclosure-answer", "own-result")
 HEADER_MAX, BODY_MAX, CHUNK = 4096, 1 << 40, 65536
 END = b"---\n"
 HEADER = re.compile(

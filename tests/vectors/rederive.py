@@ -14,11 +14,13 @@ import derivations
 import documents
 import filters
 import messages
+import records
 import rolls
 import transparency
 from refusal import Refusal
 
-OPERATIONS = {name: operations for module in (documents, derivations, messages, decision, filters, transparency, rolls)
+MODULES = (documents, derivations, messages, decision, filters, transparency, rolls, records)
+OPERATIONS = {name: operations for module in MODULES
               for name, operations in module.OPERATIONS.items()}
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "protocol" / "vectors"
 OTHER_FORMAT = "field-kinds.json"

@@ -448,6 +448,7 @@ impl Book {
                     period: handover.period.clone(),
                     township: found.township.clone(),
                     village: found.village.clone(),
+                    household: found.household.clone(),
                     exhibits: found.exhibits.clone(),
                     continues,
                 },

@@ -9,7 +9,7 @@ use hedui_protocol::ids::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::day::Day;
-use crate::handover::Exhibit;
+use crate::handover::{Exhibit, Household};
 use crate::income::{Contribution, IncomeForm};
 use crate::terms::Terms;
 use crate::words::{Answer, Kind, Measure, Method, Outcome, Role};
@@ -66,6 +66,9 @@ pub struct NewCase {
     pub township: String,
     /// Village.
     pub village: String,
+    /// What stands for the unit.
+    #[serde(default, skip_serializing_if = "Household::is_unknown")]
+    pub household: Household,
     /// Evidence.
     pub exhibits: Vec<Exhibit>,
     /// Case of an earlier period that it continues.
@@ -98,6 +101,12 @@ pub struct Conclusion {
     pub same_person: Answer,
     /// Answers to the questions of the category, by their name.
     pub answers: BTreeMap<String, Answer>,
+    /// The measure that whoever concludes proposes; nothing follows from it by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Measure>,
+    /// Months for which the benefit was drawn without a claim to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdrawn_months: Option<u32>,
 }
 
 /// A measure.

@@ -44,17 +44,56 @@ pub struct Exhibit {
     pub clause: String,
     /// What would disprove it.
     pub disproof: String,
+    /// What the register's department answered when asked about the record (协查).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub disclosed: String,
+}
+
+/// What stands for a benefit unit in lists.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Household {
+    /// Name of the applicant.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub applicant: String,
+    /// Kind of benefit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub benefit: String,
+    /// Address.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
+}
+
+impl Household {
+    /// Whether nothing is known of it.
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is known, each with its name.
+    pub fn words(&self) -> Vec<String> {
+        let named = [
+            ("申请人", &self.applicant),
+            ("救助类别", &self.benefit),
+            ("住址", &self.address),
+        ];
+        let known = named.iter().filter(|(_, text)| !text.is_empty());
+        known
+            .map(|(name, text)| format!("{name}：{text}"))
+            .collect()
+    }
 }
 
 impl Exhibit {
-    /// What is the same evidence a quarter later: who, in which register, with which facts, decided how.
-    fn key(&self) -> [&str; 5] {
+    /// What is the same evidence a quarter later: who, in which register, with which facts, decided how, and what its
+    /// department says of it.
+    fn key(&self) -> [&str; 6] {
         [
             &self.name,
             &self.id,
             &self.register,
             &self.facts,
             &self.outcome,
+            &self.disclosed,
         ]
     }
 
@@ -70,8 +109,8 @@ impl Exhibit {
 
 /// Whether two lists hold the same evidence, in any order.
 pub fn same(left: &[Exhibit], right: &[Exhibit]) -> bool {
-    let keys = |list: &[Exhibit]| -> Vec<[String; 5]> {
-        let mut keys: Vec<[String; 5]> = list
+    let keys = |list: &[Exhibit]| -> Vec<[String; 6]> {
+        let mut keys: Vec<[String; 6]> = list
             .iter()
             .map(|exhibit| exhibit.key().map(str::to_owned))
             .collect();
@@ -123,6 +162,8 @@ struct Line {
     township: String,
     village: String,
     #[serde(flatten)]
+    household: Household,
+    #[serde(flatten)]
     exhibit: Exhibit,
 }
 
@@ -140,6 +181,8 @@ pub struct Found {
     pub township: String,
     /// Village.
     pub village: String,
+    /// What stands for the unit.
+    pub household: Household,
     /// Evidence.
     pub exhibits: Vec<Exhibit>,
 }
@@ -252,6 +295,7 @@ fn put(
             unit: line.unit,
             township: line.township,
             village: line.village,
+            household: line.household,
             exhibits: Vec::new(),
         });
     if entry.number != number {
@@ -284,6 +328,7 @@ pub(crate) mod tests {
             rule: "own-car".to_owned(),
             clause: "条款".to_owned(),
             disproof: "已报废".to_owned(),
+            disclosed: String::new(),
         }
     }
 
@@ -296,6 +341,7 @@ pub(crate) mod tests {
             unit: (*unit).to_owned(),
             township: "鸣凤镇".to_owned(),
             village: "凤山村".to_owned(),
+            household: Household::default(),
             exhibits: vec![exhibit("张三", facts)],
         });
         Handover {
@@ -325,6 +371,18 @@ pub(crate) mod tests {
             &[b.clone(), a.clone(), a.clone()]
         ));
         assert!(!same(&[a], &[b]));
+    }
+
+    /// What a department answered is evidence; a history from before there were answers reads as it did.
+    #[test]
+    fn an_answer_of_a_department_is_other_evidence() {
+        let plain = exhibit("张三", "甲");
+        let mut asked = plain.clone();
+        asked.disclosed = "已提供（2016-07-02）；姓名 张三（一致）".to_owned();
+        assert!(!same(&[plain.clone()], &[asked]));
+        let text = serde_json::to_string(&plain).unwrap();
+        assert!(!text.contains("disclosed"));
+        assert!(serde_json::from_str::<Exhibit>(&text).unwrap() == plain);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use cel::Value;
 use hedui_edge::Problem;
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::agreement::text::{Fact, FactKind};
+use hedui_protocol::field::FieldKind;
 use hedui_protocol::message::payload::FactValue;
 use hedui_protocol::message::result::Outcome;
 use hedui_protocol::primitive::{hex, sha256};
@@ -84,7 +85,8 @@ pub fn evaluate(
     let mut sure: BTreeMap<(String, String), Finding> = BTreeMap::new();
     let mut unsure: BTreeMap<(String, String), Finding> = BTreeMap::new();
     let mut tasks: BTreeMap<(String, String), Finding> = BTreeMap::new();
-    for (index, rule) in rules.rules.iter().enumerate() {
+    let rules_of_roll = rules.rules.iter().enumerate();
+    for (index, rule) in rules_of_roll.filter(|(_, rule)| rule.effect != Effect::Absent) {
         let units = hits_of(
             agreement,
             rules,
@@ -228,33 +230,59 @@ pub fn unit_of(roll: &Roll, person: usize, local: &[LocalValue]) -> String {
     }
 }
 
-/// The row that speaks for every unit, as its local columns: its applicant's, else its first. Somebody who owes support
-/// and lives elsewhere is looked into where the unit is.
-pub fn speakers_of(roll: &Roll) -> BTreeMap<String, &[LocalValue]> {
-    let mut best: BTreeMap<String, ((bool, u64), &[LocalValue])> = BTreeMap::new();
+/// The row that speaks for every unit, as its person and local columns: its applicant's, else its first. Somebody who owes
+/// support and lives elsewhere is looked into where the unit is.
+pub fn speakers_of(roll: &Roll) -> BTreeMap<String, (usize, &[LocalValue])> {
+    let mut best: BTreeMap<String, ((bool, u64), (usize, &[LocalValue]))> = BTreeMap::new();
     for (at, person) in roll.persons.iter().enumerate() {
         for (row, local) in person.rows.iter().zip(&person.local) {
             let rank = (local_text(roll, local, "role") != Some("applicant"), *row);
-            let known = best
-                .entry(unit_of(roll, at, local))
-                .or_insert((rank, local));
+            let speaks = (rank, (at, &local[..]));
+            let known = best.entry(unit_of(roll, at, local)).or_insert(speaks);
             if rank < known.0 {
-                *known = (rank, local);
+                *known = speaks;
             }
         }
     }
-    best.into_iter()
-        .map(|(unit, (_, local))| (unit, local))
-        .collect()
+    let best = best.into_iter();
+    best.map(|(unit, (_, speaker))| (unit, speaker)).collect()
 }
 
-/// Township and village of every unit, as the row says that speaks for it.
-pub fn places_of(roll: &Roll) -> BTreeMap<String, (String, String)> {
-    let place = |(unit, local)| {
+/// What stands for a benefit unit in lists, as the row says that speaks for it.
+#[derive(Clone, Default)]
+pub struct Household {
+    /// Township, from local column `township`.
+    pub township: String,
+    /// Village, from local column `village`.
+    pub village: String,
+    /// Name of the applicant, as in the roll.
+    pub applicant: String,
+    /// Kind of benefit, from local column `benefit`.
+    pub benefit: String,
+    /// Address, from local column `address`.
+    pub address: String,
+}
+
+/// The household of every unit.
+pub fn households_of(agreement: &Agreement, roll: &Roll) -> BTreeMap<String, Household> {
+    let name_at = agreement
+        .fields()
+        .iter()
+        .position(|field| [FieldKind::CnName, FieldKind::PersonName].contains(&field.kind));
+    let household = |(unit, (at, local)): (String, (usize, &[LocalValue]))| {
         let text = |name: &str| local_text(roll, local, name).unwrap_or_default().to_owned();
-        (unit, (text("township"), text("village")))
+        let shown = name_at.and_then(|place| roll.persons[at].shown.get(place));
+        let is_applicant = text("role") == "applicant";
+        let household = Household {
+            township: text("township"),
+            village: text("village"),
+            applicant: shown.filter(|_| is_applicant).cloned().unwrap_or_default(),
+            benefit: text("benefit"),
+            address: text("address"),
+        };
+        (unit, household)
     };
-    speakers_of(roll).into_iter().map(place).collect()
+    speakers_of(roll).into_iter().map(household).collect()
 }
 
 /// Text of a local column.
@@ -280,7 +308,7 @@ fn local_value(roll: &Roll, row: u64, local: &[LocalValue]) -> Value {
 }
 
 /// A row of facts as rules see it: absent dates and numbers are 0, absent words are empty.
-fn fact_value(schema: &[Fact], row: &[FactValue]) -> Value {
+pub(super) fn fact_value(schema: &[Fact], row: &[FactValue]) -> Value {
     map_value(schema.iter().zip(row).map(|(fact, value)| {
         let value = match value {
             FactValue::Absent => match fact.kind {

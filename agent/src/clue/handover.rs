@@ -93,7 +93,7 @@ fn write_units(path: &Path, source: &Source<'_>) -> Result<(), Problem> {
         }
         for (row, local) in person.rows.iter().zip(&person.local) {
             let name = unit_of(roll, at, local);
-            let local = speakers.get(&name).copied().unwrap_or(local);
+            let local = speakers.get(&name).map_or(&local[..], |(_, local)| *local);
             let unit = units.entry(name).or_insert(Unit {
                 local,
                 rows: BTreeSet::new(),
@@ -112,7 +112,14 @@ fn write_units(path: &Path, source: &Source<'_>) -> Result<(), Problem> {
             }
         }
     }
-    let own = ["unit", "township", "village", "rows", "registers"];
+    let own = [
+        "unit",
+        "township",
+        "village",
+        "address",
+        "rows",
+        "registers",
+    ];
     let others: Vec<(usize, &String)> = roll
         .local_names
         .iter()
@@ -130,11 +137,11 @@ fn write_units(path: &Path, source: &Source<'_>) -> Result<(), Problem> {
             .chain(others.iter().map(|(_, name)| name.as_str()));
         writer.write_record(head).map_err(failed)?;
         for (name, unit) in &units {
-            let (township, village) = source.places.get(name).cloned().unwrap_or_default();
+            let household = source.units.get(name).cloned().unwrap_or_default();
             let mut row = vec![
                 name.clone(),
-                township,
-                village,
+                household.township,
+                household.village,
                 unit.rows.len().to_string(),
                 unit.registers.len().to_string(),
             ];

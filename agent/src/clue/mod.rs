@@ -3,6 +3,7 @@
 //! Invariant: no conclusion without its rule, clause and what would disprove it; nothing is ever decided
 //! about a benefit. Specification: design §6; docs/OPERATIONS.md, "Clues".
 
+pub mod absent;
 pub mod evaluate;
 pub mod handover;
 pub mod rules;

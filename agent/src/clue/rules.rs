@@ -64,6 +64,9 @@ pub enum Effect {
     Clue,
     /// A task to compute a supporter's contribution; never a clue.
     IncomeTask,
+    /// Somebody whom a register's owner should look into because nobody of the roll was found there (应保未保): evaluated by that
+    /// owner over its own records, with `register`, `fact` and `today`.
+    Absent,
 }
 
 /// A compiled rule.
@@ -140,6 +143,12 @@ impl Rules {
                         rule.name
                     )));
                 }
+            }
+            if rule.effect == Effect::Absent && !(rule.scope.is_empty() && rule.having.is_empty()) {
+                return Err(bad(format!(
+                    "rule `{}`: `scope` and `having` look at persons of the roll; a rule of the absent has none",
+                    rule.name
+                )));
             }
             let early = !rule.valid_from.is_empty() && *today < *rule.valid_from;
             let late = !rule.valid_until.is_empty() && *today > *rule.valid_until;

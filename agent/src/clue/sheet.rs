@@ -16,7 +16,7 @@ use hedui_protocol::message::result::{Outcome, Register};
 use rust_xlsxwriter::{Format, FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError};
 use serde::Serialize;
 
-use super::evaluate::{Exhibit, Finding, Findings, key_names, local_text};
+use super::evaluate::{Exhibit, Finding, Findings, Household, key_names, local_text};
 use super::rules::Rules;
 use crate::results::Evidence;
 use crate::roll::Roll;
@@ -34,6 +34,12 @@ pub struct Line {
     pub township: String,
     /// Village, from local column `village`.
     pub village: String,
+    /// Name of whoever speaks for the unit, as in the roll.
+    pub applicant: String,
+    /// Kind of benefit, from local column `benefit`.
+    pub benefit: String,
+    /// Address, from local column `address`.
+    pub address: String,
     /// Name as in the roll.
     pub name: String,
     /// Identity number as in the roll.
@@ -60,6 +66,8 @@ pub struct Line {
     pub clause: String,
     /// What would disprove it.
     pub disproof: String,
+    /// What the register's owner answered when asked about the record.
+    pub disclosed: String,
 }
 
 /// What the sheets are made from.
@@ -74,8 +82,8 @@ pub struct Source<'a> {
     pub evidence: &'a [Evidence],
     /// Registers of the result, as the matcher counts them.
     pub registers: &'a [Register],
-    /// Township and village of every unit.
-    pub places: &'a BTreeMap<String, (String, String)>,
+    /// What stands for every unit.
+    pub units: &'a BTreeMap<String, Household>,
     /// Period in the reports.
     pub period: &'a str,
 }
@@ -99,7 +107,7 @@ impl Source<'_> {
                 .unwrap_or_default()
                 .to_owned()
         };
-        let place = self.places.get(&finding.unit);
+        let unit = self.units.get(&finding.unit).cloned().unwrap_or_default();
         let shown = |kinds: &[FieldKind]| {
             let fields = self.agreement.fields().iter().zip(&person.shown);
             let words: Vec<&str> = fields
@@ -112,12 +120,11 @@ impl Source<'_> {
             number: finding.number.clone(),
             category: finding.category.clone(),
             unit: finding.unit.clone(),
-            township: place
-                .map(|(township, _)| township.clone())
-                .unwrap_or_default(),
-            village: place
-                .map(|(_, village)| village.clone())
-                .unwrap_or_default(),
+            township: unit.township,
+            village: unit.village,
+            applicant: unit.applicant,
+            benefit: self.rules.word(&unit.benefit),
+            address: unit.address,
             name: shown(&[FieldKind::CnName, FieldKind::PersonName]),
             id: shown(&[FieldKind::CnResidentId]),
             role: self.rules.word(&text("role")),
@@ -138,6 +145,12 @@ impl Source<'_> {
             rule: rule.name.clone(),
             clause: rule.clause.clone(),
             disproof: rule.disproof.clone(),
+            disclosed: item
+                .disclosed
+                .as_ref()
+                .map_or_else(String::new, |disclosed| {
+                    disclosed.words(|field| self.rules.word(field.as_str()))
+                }),
         }
     }
 
@@ -206,12 +219,15 @@ pub fn write(folder: &Path, source: &Source<'_>, findings: &Findings) -> Result<
     })
 }
 
-const HEADER: [&str; 16] = [
+const HEADER: [&str; 20] = [
     "线索编号",
     "问题类别",
     "救助单元",
     "乡镇",
     "村（社区）",
+    "申请人",
+    "救助类别",
+    "住址",
     "姓名",
     "身份证号",
     "与救助单元关系",
@@ -223,15 +239,19 @@ const HEADER: [&str; 16] = [
     "身份认定",
     "认定依据",
     "可排除情形",
+    "协查结果",
 ];
 
-fn cells(line: &Line) -> [String; 16] {
+fn cells(line: &Line) -> [String; 20] {
     [
         line.number.clone(),
         line.category.clone(),
         line.unit.clone(),
         line.township.clone(),
         line.village.clone(),
+        line.applicant.clone(),
+        line.benefit.clone(),
+        line.address.clone(),
         line.name.clone(),
         line.id.clone(),
         line.role.clone(),
@@ -243,6 +263,7 @@ fn cells(line: &Line) -> [String; 16] {
         outcome_words(line.outcome).to_owned(),
         line.clause.clone(),
         line.disproof.clone(),
+        line.disclosed.clone(),
     ]
 }
 
@@ -250,9 +271,9 @@ fn cells(line: &Line) -> [String; 16] {
 pub fn by_township(source: &Source<'_>, findings: &[Finding]) -> BTreeMap<(String, String), u64> {
     let mut counts = BTreeMap::new();
     for finding in findings {
-        let place = source.places.get(&finding.unit);
-        let township = match place {
-            Some((township, _)) if !township.is_empty() => township.clone(),
+        let unit = source.units.get(&finding.unit);
+        let township = match unit {
+            Some(unit) if !unit.township.is_empty() => unit.township.clone(),
             _ => "未注明".to_owned(),
         };
         *counts
@@ -320,9 +341,9 @@ fn lines(
     sheet.merge_range(0, 0, 0, width - 1, &format!("{title}（{period}）"), &large)?;
     for (column, text) in (0..).zip(HEADER.iter().chain(&filled_in)) {
         sheet.write_string_with_format(1, column, *text, &head)?;
-        sheet.set_column_width(column, if column >= 10 { 24 } else { 13 })?;
+        sheet.set_column_width(column, if column >= 13 { 24 } else { 13 })?;
     }
-    sheet.set_column_width(6, 21)?;
+    sheet.set_column_width(9, 21)?;
     for (row, line) in (2..1_048_576).zip(lines) {
         for (column, text) in (0..).zip(cells(line)) {
             sheet.write_string_with_format(row, column, text, &border)?;

@@ -80,7 +80,7 @@ pub struct DataOptions {
 /// `map`: look, ask, write.
 pub fn map(home: &HomeOptions, console: &Console, options: &MapOptions) -> Result<(), Problem> {
     let agreement = home.read_agreement()?;
-    let dataset = agreement.dataset_or_nearest(&options.dataset)?;
+    let dataset = super::dataset_named(&agreement, &options.dataset)?;
     let mut spec = SourceSpec::of_file(&options.file);
     spec.encoding.clone_from(&options.encoding);
     spec.delimiter.clone_from(&options.delimiter);
@@ -361,7 +361,7 @@ pub(super) fn prepare(
     }
     let dataset = agreement.dataset_or_nearest(&mapping.dataset)?;
     if let Some(stated) = &options.dataset {
-        let stated = agreement.dataset_or_nearest(stated)?;
+        let stated = super::dataset_named(agreement, stated)?;
         if stated.name != dataset.name {
             return Err(Problem::data(
                 format!(
@@ -429,7 +429,7 @@ fn mapping_file(
             "add --dataset NAME, or give the mapping file",
         )
     })?;
-    let dataset = agreement.dataset_or_nearest(dataset)?;
+    let dataset = super::dataset_named(agreement, dataset)?;
     if !dataset.fact.is_empty() {
         return Err(Problem::data(
             format!(

@@ -253,7 +253,7 @@ pub fn receipts(
     Ok(())
 }
 
-fn handle_rows(
+pub(super) fn handle_rows(
     home: &HomeOptions,
     identity: &Identity,
     agreement: &InForce,
@@ -302,7 +302,7 @@ pub fn handles(
 ) -> Result<(), Problem> {
     let agreement = home.in_force()?;
     let identity = home.identity()?;
-    let dataset = agreement.dataset_or_nearest(&options.dataset)?;
+    let dataset = super::dataset_named(&agreement, &options.dataset)?;
     let own = dataset.name.as_str();
     let mut maps = Vec::new();
     if own == agreement.roll().name.as_str() {

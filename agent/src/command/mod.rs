@@ -3,9 +3,13 @@
 //! One file per command group; arguments stand beside the code that reads them.
 //! Specification: README; docs/OPERATIONS.md.
 
+pub mod absent;
 pub mod agreement;
+pub mod answer;
+pub mod ask;
 mod changes;
 pub mod data;
+pub mod draft;
 mod kit;
 pub mod mailbox;
 pub mod open;
@@ -18,6 +22,8 @@ pub mod submit;
 use clap::{Parser, Subcommand};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, console};
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::agreement::text::Dataset;
 
 use submit::{Reach, deliver};
 
@@ -54,6 +60,14 @@ enum Command {
     OpenRoll(open::OpenOptions),
     /// 核改单 | Open correction tickets for own registers
     Tickets(mailbox::TicketsOptions),
+    /// 发起协查 | Ask departments about single records that the result leaves open (roll owner)
+    Ask(ask::AskOptions),
+    /// 待协查 | List what the roll's owner asks about own records, to be filled in
+    Questions(answer::QuestionsOptions),
+    /// 答复协查 | Seal what a filled-in list of questions decides
+    Answer(answer::AnswerOptions),
+    /// 应保未保 | List own records that nobody of the roll was found for, where the agreement lets the owner know
+    Absent(absent::AbsentOptions),
     /// 细化比对 | Answer the matcher's requests for filters of candidate pairs
     Refine(post::ExchangeOptions),
     /// 回执 | Show the matcher's receipts
@@ -67,6 +81,18 @@ enum Command {
         /// Shell
         shell: console::Shell,
     },
+}
+
+/// The dataset that somebody named on the command line.
+fn dataset_named<'a>(agreement: &'a Agreement, name: &str) -> Result<&'a Dataset, Problem> {
+    agreement.dataset_or_nearest(name).map_err(|refusal| {
+        let all = agreement.text().dataset.iter();
+        let all: Vec<&str> = all.map(|dataset| dataset.name.as_str()).collect();
+        Problem::usage(
+            refusal.to_string(),
+            format!("协议中的数据 datasets of the agreement: {}", all.join(", ")),
+        )
+    })
 }
 
 /// Runs one command.
@@ -85,6 +111,10 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Finish(options) => deliver(home, &console, &options, Reach::Finish),
         Command::Results(options) => outcome::results(home, &console, &options),
         Command::Tickets(options) => mailbox::tickets(home, &console, &options),
+        Command::Ask(options) => ask::ask(home, &console, &options),
+        Command::Questions(options) => answer::questions(home, &console, &options),
+        Command::Answer(options) => answer::answer(home, &console, &options),
+        Command::Absent(options) => absent::absent(home, &console, &options),
         Command::Refine(options) => refine::answer(home, &console, &options),
         Command::OpenRoll(options) => open::open_roll(home, &console, &options),
         Command::Receipts(options) => mailbox::receipts(home, &console, &options),

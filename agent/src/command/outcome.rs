@@ -18,15 +18,18 @@ use hedui_protocol::ids::Name;
 use hedui_protocol::message::result::Outcome;
 use hedui_protocol::refusal::Refusal;
 
-use super::agreement::COUNTY_RULES;
+use super::ask;
+use super::draft::COUNTY_RULES;
 use super::mailbox::send_tickets;
 use super::post::{ExchangeOptions, received};
-use crate::clue::evaluate::{Findings, Period, categories, evaluate, places_of};
+use crate::clue::evaluate::{Findings, Period, categories, evaluate, households_of};
 use crate::clue::handover;
 use crate::clue::rules::Rules;
 use crate::clue::sheet;
 use crate::clusters;
 use crate::correction::{Corrections, Standing, tickets_of};
+use crate::disclosure::asked::{self, Asked};
+use crate::disclosure::replies::{self, Replies};
 use crate::evaluation::Workshop;
 use crate::evaluation::tokens::Evaluated;
 use crate::matches;
@@ -80,13 +83,11 @@ pub fn results(
         &identity,
         &agreement,
     )?;
-    let opened = open_latest(
-        &options.exchange.exchange,
-        &identity,
-        &agreement,
-        &roll,
-        (&state, console),
-    )?;
+    let folder = &options.exchange.exchange;
+    let mut opened = open_latest(folder, &identity, &agreement, &roll, (&state, console))?;
+    let asked = Asked::open(&state, &agreement)?;
+    let answers = ask::answers((&state, folder), &identity, &agreement, &asked, console)?;
+    let stale = asked::apply(&answers, (&mut opened, &roll, &agreement));
     let gone = vanished(&state, &agreement, &opened, &options.ended)?;
     let outdated: Vec<&str> = opened.outdated.iter().map(|name| name.as_str()).collect();
     if !outdated.is_empty() {
@@ -114,6 +115,17 @@ pub fn results(
         &roll,
         &opened.evidence,
     )?;
+    let replies = Replies::of(&asked, &answers);
+    if replies.asked > 0 {
+        let path = options.out.join("disclosed.csv");
+        replies::write(
+            &path,
+            (&agreement, &roll, &opened.evidence),
+            &asked,
+            &answers,
+        )?;
+        print_replies(console, &replies, stale);
+    }
     let clusters = clusters::of(&opened.evidence);
     clusters::write(
         &options.out.join("clusters.csv"),
@@ -171,6 +183,7 @@ pub fn results(
         "tickets": count_of,
         "tickets_sent": options.send_tickets,
         "corrections": standing,
+        "disclosure": replies,
         "canary_alarms": opened.canary_alarm_count,
         "vanished": gone,
         "unguarded": opened.unguarded.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
@@ -190,9 +203,9 @@ pub fn results(
             today: today.replace('-', "").parse().unwrap_or(0),
         };
         let findings = evaluate(&agreement, &rules, &roll, &opened.evidence, &period)?;
-        let places = places_of(&roll);
+        let units = households_of(&agreement, &roll);
         let source = sheet::Source {
-            places: &places,
+            units: &units,
             agreement: &agreement,
             rules: &rules,
             roll: &roll,
@@ -284,7 +297,7 @@ fn alarms(opened: &Opened) -> Vec<String> {
     what
 }
 
-fn open_latest(
+pub(super) fn open_latest(
     folder: &Path,
     identity: &Identity,
     agreement: &InForce,
@@ -392,6 +405,20 @@ fn print_registers(console: &Console, agreement: &InForce, opened: &Opened) {
         console.note(&format!(
             "结果中没有 not in this result: {}（尚未报送，或被核对中心遗漏 not delivered yet, or left out by the matcher）",
             names.join(", ")
+        ));
+    }
+}
+
+/// What became of the questions about single records.
+fn print_replies(console: &Console, replies: &Replies, stale: usize) {
+    console.say(&format!(
+        "协查 disclosure: 已问 asked {}, 已提供 disclosed {}, 不予提供 declined {}, 查无此记录 unknown {}, 待答复 open {}",
+        replies.asked, replies.disclosed, replies.declined, replies.unknown, replies.open
+    ));
+    if stale > 0 {
+        console.note(&format!(
+            "{stale} 条答复针对此前的数据，其登记事实不计入线索 answers speak of earlier data: their facts make no clue; ask again \
+             where it still matters"
         ));
     }
 }

@@ -8,12 +8,16 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use hedui_edge::exchange::{Draft, Sent};
+use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, exchange, log};
 use hedui_protocol::agreement::InForce;
 use hedui_protocol::envelope::Verified;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
-use hedui_protocol::ids::Name;
+use hedui_protocol::ids::{Name, RequestId};
+use hedui_protocol::primitive::sha256;
+use hedui_protocol::refusal::Refusal;
 
 /// Where sealed files are exchanged.
 #[derive(Args)]
@@ -21,6 +25,53 @@ pub struct ExchangeOptions {
     /// Folder where sealed files are exchanged
     #[arg(long, value_name = "DIR", default_value = "exchange")]
     pub(super) exchange: PathBuf,
+}
+
+/// A party at its post: everything that a command works with which reads and sends sealed files.
+pub struct Post<'a> {
+    /// Home of the command.
+    pub(super) home: &'a HomeOptions,
+    /// Where people read.
+    pub(super) console: &'a Console,
+    /// Agreement in force.
+    pub(super) agreement: &'a InForce,
+    /// The party's key.
+    pub(super) identity: &'a Identity,
+    /// State folder.
+    pub(super) state: &'a Path,
+    /// Exchange folder.
+    pub(super) folder: &'a Path,
+}
+
+impl Post<'_> {
+    /// Seals a message into the exchange folder.
+    pub(super) fn send(
+        &self,
+        (kind, to, about): (MessageType, &Name, &str),
+        in_reply_to: Option<RequestId>,
+        body: &[u8],
+    ) -> Result<Sent, Problem> {
+        let card = self.agreement.card(to);
+        let draft = Draft {
+            kind,
+            to: card.ok_or_else(|| Problem::from(Refusal::UnknownSender(to.to_string())))?,
+            about,
+            content: sha256(&[body]),
+            in_reply_to,
+        };
+        let (clock, len) = (self.home.clock()?, body.len() as u64);
+        let mut body = std::io::Cursor::new(body);
+        let folders = (self.state, self.folder);
+        exchange::send(
+            self.identity,
+            self.agreement,
+            folders,
+            &clock,
+            &draft,
+            &mut body,
+            len,
+        )
+    }
 }
 
 /// A message with its place, signature verified.

@@ -24,6 +24,7 @@ use super::data::{DataOptions, prepare as read_dataset, rejects, report};
 use super::post::{HANDLE_MAP, handle_map_path};
 use crate::canary;
 use crate::changes::kept::Kept;
+use crate::disclosure::delivered;
 use crate::encode::{Encoder, TooCommon};
 use crate::evaluation::Workshop;
 use crate::evaluation::absorb::{Answers, absorb};
@@ -379,6 +380,16 @@ impl Run<'_> {
         if refine.is_some_and(|refine| refine.by == RefineBy::Pairs) {
             let path = refine::persons_path(self.state, self.agreement, name);
             refine::keep(&path, self.identity, &prepared.snapshot, |put| {
+                grouped(&mut |persons: &[_], _: &dyn Lock| {
+                    persons.iter().try_for_each(|person: &Grouped| {
+                        put(prepared.pseudonyms.handle(name, &person.id), person)
+                    })
+                })
+            })?;
+        }
+        if delivered::is_kept(&register) {
+            let path = delivered::path(self.state, self.agreement, name);
+            delivered::keep(&path, self.identity, &prepared.snapshot, |put| {
                 grouped(&mut |persons: &[_], _: &dyn Lock| {
                     persons.iter().try_for_each(|person: &Grouped| {
                         put(prepared.pseudonyms.handle(name, &person.id), person)

@@ -116,6 +116,7 @@ fn answers(kind: MessageType) -> Option<MessageType> {
         MessageType::Receipt => Some(MessageType::Submission),
         MessageType::EvalAnswer => Some(MessageType::EvalRequest),
         MessageType::RefineAnswer => Some(MessageType::RefineRequest),
+        MessageType::DisclosureAnswer => Some(MessageType::DisclosureRequest),
         _ => None,
     }
 }

@@ -7,13 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::MatchKey;
 use super::strict::nearest_of;
-use super::text::{DatasetKind, FactKind, Field, KeyClass, LockKind, RefineBy, Role, Text};
+use super::text::{
+    Dataset, DatasetKind, FactKind, Field, KeyClass, LockKind, RefineBy, Role, Text,
+};
 use crate::field::{FieldKind, date};
 use crate::identity::PartyCard;
 use crate::ids::Name;
 use crate::limits::{
-    COMPARISONS_MAX, CUSTODIANS_MAX, DATASETS_MAX, FAN_OUT_MAX, FIELDS_MAX, MATCH_KEYS_MAX,
-    MULTIPLICITY_CAP_MAX, PAD_PAIRS, PAIRS_SHARE, PARTIES_MAX, RELEASES_MAX, ROWS_MAX,
+    COMPARISONS_MAX, CUSTODIANS_MAX, DATASETS_MAX, DISCLOSED_MAX, FAN_OUT_MAX, FIELDS_MAX,
+    MATCH_KEYS_MAX, MULTIPLICITY_CAP_MAX, PAD_PAIRS, PAIRS_SHARE, PARTIES_MAX, RELEASES_MAX,
+    ROWS_MAX,
 };
 use crate::match_key::{KeyPart, Side};
 use crate::primitive::unhex;
@@ -402,6 +405,7 @@ fn check_datasets(text: &Text, cards: &BTreeMap<Name, PartyCard>) -> Result<(), 
                 "dataset `{name}`: `repeats` is of the roll; a register may hold a person more than once anyway"
             )));
         }
+        check_disclosure(text, dataset)?;
         let mut facts = BTreeSet::new();
         for fact in &dataset.fact {
             let coded = fact.kind == FactKind::Code;
@@ -427,6 +431,37 @@ fn check_datasets(text: &Text, cards: &BTreeMap<Name, PartyCard>) -> Result<(), 
         return Err(bad(
             "a register cannot be `one_to_one` with a roll that `repeats` persons".to_owned(),
         ));
+    }
+    Ok(())
+}
+
+/// What the owner of a register is told or may lay open is of that register, within bounds, and no identity number.
+fn check_disclosure(text: &Text, dataset: &Dataset) -> Result<(), Refusal> {
+    let name = &dataset.name;
+    let is_roll = dataset.kind == DatasetKind::Roll;
+    if is_roll && (dataset.own_result || dataset.disclosure.is_some()) {
+        return Err(bad(format!(
+            "dataset `{name}`: `own_result` and `disclosure` are of registers"
+        )));
+    }
+    let Some(terms) = &dataset.disclosure else {
+        return Ok(());
+    };
+    if !(1..=DISCLOSED_MAX).contains(&terms.records_max) {
+        return Err(bad(format!(
+            "dataset `{name}`: `disclosure.records_max` must be 1 to {DISCLOSED_MAX}"
+        )));
+    }
+    let mut seen = BTreeSet::new();
+    for named in &terms.fields {
+        let field = text.field.iter().find(|field| field.name == *named);
+        let is_fit = field.is_some_and(|field| field.kind != FieldKind::CnResidentId);
+        if !is_fit || !seen.insert(named) {
+            return Err(bad(format!(
+                "dataset `{name}`: `disclosure.fields` names `{named}`, which is no field, stands there twice, or is an \
+                 identity number, which is compared by match keys only"
+            )));
+        }
     }
     Ok(())
 }

@@ -350,9 +350,28 @@ pub struct Dataset {
     /// register without being rivals.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeats: bool,
+    /// Of a register: whether the matcher tells its owner which of the owner's own records were found on the roll, so that
+    /// the others can be looked into (应保未保). The owner then knows who is on the roll among its own persons.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_result: bool,
+    /// Of a register: what its owner may be asked to lay open about single records; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disclosure: Option<Disclosure>,
     /// Coded facts that travel as payload.
     #[serde(default)]
     pub fact: Vec<Fact>,
+}
+
+/// What a register's owner may lay open about a record that the roll's owner asks about, each time by its own decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disclosure {
+    /// Most records that are laid open in one epoch.
+    #[serde(default = "two_hundred")]
+    pub records_max: u32,
+    /// Fields that go with the facts, such as the name; identity numbers never do.
+    #[serde(default)]
+    pub fields: Vec<Name>,
 }
 
 /// Whether a dataset asks or answers.
@@ -401,6 +420,10 @@ fn usual_filter() -> FilterSpec {
 
 fn hundred_thousand() -> u64 {
     100_000
+}
+
+fn two_hundred() -> u32 {
+    200
 }
 
 /// Odds of 20 to 1.

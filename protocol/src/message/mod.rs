@@ -3,8 +3,10 @@
 //! order. Invariant: fixed-width tables only (decision 0001), sizes checked before anything is read.
 //! Specification: protocol/SPEC.md, "Bodies".
 
+pub mod disclosure;
 pub mod evaluation;
 pub mod kit;
+pub mod own_result;
 pub mod payload;
 pub mod receipt;
 pub mod refine;

@@ -252,6 +252,8 @@ mod tests {
             matches_max: 0,
             one_to_one: false,
             repeats: false,
+            own_result: false,
+            disclosure: None,
             fact: vec![
                 fact("status", FactKind::Code, &["normal", "scrapped"]),
                 fact("since", FactKind::Date, &[]),

@@ -176,6 +176,10 @@ pub fn show(
     if case.is_gone() {
         lines.push("最近一期未再出现 the latest comparison does not hold it any more".to_owned());
     }
+    let household = case.new.household.words();
+    if !household.is_empty() {
+        lines.push(format!("救助家庭 household: {}", household.join("；")));
+    }
     lines.push("比对情况 evidence:".to_owned());
     for e in case.exhibits() {
         lines.push(format!(
@@ -189,6 +193,9 @@ pub fn show(
             e.clause,
             e.disproof
         ));
+        if !e.disclosed.is_empty() {
+            lines.push(format!("    协查 disclosure: {}", e.disclosed));
+        }
     }
     if terms.questions(&case.new.category).next().is_some() {
         lines.push("核实要点 questions:".to_owned());

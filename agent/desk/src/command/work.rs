@@ -392,6 +392,12 @@ pub struct ConcludeOptions {
     /// Answer to a question of the category, as `show` lists them (repeat)
     #[arg(long = "answer", value_name = "QUESTION=ANSWER", value_parser = named_answer)]
     answers: Vec<(String, Answer)>,
+    /// Measure that is proposed: 取消 cancel, 清退 remove, 减发 reduce, 追缴 recover, 移交 hand-over, 整改 rectify, 继续享受 keep
+    #[arg(long, value_name = "MEASURE", value_parser = measure_of)]
+    propose: Option<Measure>,
+    /// Months for which the benefit was drawn without a claim to it
+    #[arg(long, value_name = "MONTHS")]
+    overdrawn_months: Option<u32>,
 }
 
 /// `conclude`.
@@ -408,6 +414,8 @@ pub fn conclude(
                 reason: command.reason,
                 same_person: command.same_person,
                 answers: command.answers.into_iter().collect(),
+                proposal: command.propose,
+                overdrawn_months: command.overdrawn_months,
             },
         })
     })

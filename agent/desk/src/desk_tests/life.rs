@@ -342,3 +342,43 @@ fn a_relative_living_apart_blocks_the_conclusion_until_the_income_is_reckoned() 
     try_as(&mut desk, "clerk", "2016-10-06", confirm).unwrap();
     try_as(&mut desk, "clerk", "2016-10-06", without).unwrap();
 }
+
+#[test]
+fn what_is_proposed_must_be_able_to_follow_from_the_outcome() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path(), &[("户1", "车")]);
+    let n = only(&desk);
+    try_as(&mut desk, "clerk", "2016-07-02", assigned(&n)).unwrap();
+    let visit = visited(&n, &["赵一", "钱二"], "2016-07-05");
+    try_as(&mut desk, "clerk", "2016-07-05", visit).unwrap();
+    let conclude = |outcome, measure, months| {
+        let mut body = concluded(&n, outcome, all_clear());
+        if let Body::Concluded { conclusion, .. } = &mut body {
+            (conclusion.proposal, conclusion.overdrawn_months) = (measure, months);
+        }
+        body
+    };
+    for (outcome, measure, months) in [
+        (Outcome::Partly, Some(Measure::Cancel), None),
+        (Outcome::Unfounded, Some(Measure::Recover), None),
+        (Outcome::Unclear, None, Some(3)),
+        (Outcome::Confirmed, Some(Measure::Restore), None),
+        (Outcome::Confirmed, Some(Measure::Cancel), Some(0)),
+        (Outcome::Confirmed, None, Some(601)),
+    ] {
+        let body = conclude(outcome, measure, months);
+        assert!(
+            try_as(&mut desk, "clerk", "2016-07-06", body).is_err(),
+            "{outcome:?} {measure:?} {months:?}"
+        );
+    }
+    let body = conclude(Outcome::Confirmed, Some(Measure::Cancel), Some(7));
+    try_as(&mut desk, "clerk", "2016-07-06", body).unwrap();
+    let held = &desk.book.cases[&n].conclusion.as_ref().unwrap().0;
+    assert_eq!(
+        (held.proposal, held.overdrawn_months),
+        (Some(Measure::Cancel), Some(7))
+    );
+    // A proposal is no measure: nothing has been done.
+    assert_eq!(desk.book.cases[&n].acts_now().count(), 0);
+}

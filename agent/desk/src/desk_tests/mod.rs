@@ -122,6 +122,8 @@ fn concluded(number: &str, outcome: Outcome, given: BTreeMap<String, Answer>) ->
             reason: "车辆登记和行驶证一致".to_owned(),
             same_person: Answer::Yes,
             answers: given,
+            proposal: None,
+            overdrawn_months: None,
         },
     }
 }
@@ -179,6 +181,7 @@ fn task(unit: &str) -> Found {
         unit: unit.to_owned(),
         township: "鸣凤镇".to_owned(),
         village: "凤山村".to_owned(),
+        household: crate::handover::Household::default(),
         exhibits: vec![exhibit("张小", "在职")],
     }
 }

@@ -232,6 +232,7 @@ fn check_conclusion(
 ) -> Result<(), Refused> {
     let number = case.number();
     text("认定理由 reason", &conclusion.reason, REASON_CHARS_MIN)?;
+    check_proposal(case, conclusion)?;
     if case.is_task() {
         return case.income.is_some().then_some(()).ok_or_else(|| {
             Refused::new(
@@ -290,6 +291,35 @@ fn check_conclusion(
         ));
     }
     Ok(())
+}
+
+/// Most months of a benefit that can have been drawn without a claim to it.
+const OVERDRAWN_MONTHS_MAX: u32 = 600;
+
+/// What is proposed must be able to follow from the outcome.
+fn check_proposal(case: &Case, conclusion: &Conclusion) -> Result<(), Refused> {
+    let fits = |measure: Measure| match measure {
+        Measure::Cancel | Measure::Remove => conclusion.outcome == Outcome::Confirmed,
+        Measure::Reduce | Measure::Recover | Measure::HandOver => conclusion.outcome.is_adverse(),
+        Measure::Rectify | Measure::Keep => true,
+        Measure::Restore => false,
+    };
+    let is_fit = conclusion.proposal.is_none_or(fits);
+    let months = conclusion.overdrawn_months;
+    let is_counted = months.is_none_or(|months| {
+        conclusion.outcome.is_adverse() && (1..=OVERDRAWN_MONTHS_MAX).contains(&months)
+    });
+    if is_fit && is_counted {
+        return Ok(());
+    }
+    Err(Refused::new(
+        format!(
+            "{}: 处理建议或超领月数与认定结果不符 the proposal or the months overdrawn do not follow from the outcome",
+            case.number()
+        ),
+        "取消、清退须认定查实；减发、追缴、移交和超领月数（1 至 600）须认定查实或部分属实 cancel and remove need `confirmed`; reduce, recover, \
+         hand-over and months overdrawn (1 to 600) need `confirmed` or `partly`",
+    ))
 }
 
 /// Whoever is not the registered person can have done nothing; a possible match is settled before anything else.

@@ -14,7 +14,7 @@ use crate::case::Case;
 use crate::money::yuan;
 use crate::report::{Look, height};
 use crate::terms::Terms;
-use crate::words::{Answer, Kind, Method, Outcome};
+use crate::words::{Answer, Kind, Measure, Method, Outcome};
 
 struct Pen {
     look: Look,
@@ -70,7 +70,7 @@ pub fn make(
 const FIXED_OF_CASES: [(&str, f64); 9] = [
     (NUMBER, 10.0),
     ("问题类别", 18.0),
-    ("户编号", 13.0),
+    ("救助家庭（户编号、村、申请人等）", 20.0),
     ("涉及人员姓名", 9.0),
     ("身份证号", 20.0),
     ("与救助家庭的关系", 9.0),
@@ -99,13 +99,17 @@ fn case_sheet(
         let fixed = [
             case.number().to_owned(),
             category,
-            format!("{}\n{}", case.new.unit, case.new.village),
+            household(case),
             each(&|e| e.name.clone()),
             each(&|e| e.id.clone()),
             each(&|e| e.role.clone()),
             each(&|e| {
+                let asked = match e.disclosed.is_empty() {
+                    true => String::new(),
+                    false => format!("\n协查：{}", e.disclosed),
+                };
                 format!(
-                    "{}：{}。{}（{}）",
+                    "{}：{}。{}（{}）{asked}",
                     e.register_title,
                     e.facts,
                     e.identity(),
@@ -126,6 +130,14 @@ fn case_sheet(
         (FIXED_OF_CASES.len() as u16, &OF_CASES),
         last,
     )
+}
+
+/// What a visitor needs to find the household.
+fn household(case: &Case) -> String {
+    let mut lines = vec![case.new.unit.clone(), case.new.village.clone()];
+    lines.extend(case.new.household.words());
+    lines.retain(|line| !line.is_empty());
+    lines.join("\n")
 }
 
 const FIXED_OF_TASKS: [(&str, f64); 7] = [
@@ -260,6 +272,8 @@ fn known(case: &Case, column: Column) -> String {
         Column::SamePerson => conclusion.map(|c| c.same_person.zh().to_owned()),
         Column::Outcome => conclusion.map(|c| c.outcome.zh().to_owned()),
         Column::Reason => conclusion.map(|c| c.reason.clone()),
+        Column::Proposal => conclusion.and_then(|c| Some(c.proposal?.zh().to_owned())),
+        Column::OverdrawnMonths => conclusion.and_then(|c| Some(c.overdrawn_months?.to_string())),
         Column::Persons => income.map(|f| f.persons.to_string()),
         Column::Income => income.map(|f| yuan(f.income_fen)),
         Column::Supported => income.map(|f| f.supported.to_string()),
@@ -268,6 +282,17 @@ fn known(case: &Case, column: Column) -> String {
     };
     text.unwrap_or_default()
 }
+
+/// Measures that can be proposed.
+const PROPOSED: [Measure; 7] = [
+    Measure::Cancel,
+    Measure::Remove,
+    Measure::Reduce,
+    Measure::Recover,
+    Measure::HandOver,
+    Measure::Rectify,
+    Measure::Keep,
+];
 
 /// Lists to choose from, protection, printing.
 fn finish(
@@ -281,6 +306,7 @@ fn finish(
         let words: Vec<&str> = match column {
             Column::Method => Method::ALL.iter().map(|m| m.zh()).collect(),
             Column::Outcome => Outcome::ALL.iter().map(|o| o.zh()).collect(),
+            Column::Proposal => PROPOSED.iter().map(|m| m.zh()).collect(),
             Column::SamePerson => [Answer::Yes, Answer::No, Answer::Unknown]
                 .map(Answer::zh)
                 .to_vec(),
@@ -390,7 +416,9 @@ fn help(sheet: &mut Worksheet, pen: &Pen, terms: &Terms) -> Result<(), XlsxError
          无法核实，指已用尽核查手段仍不能确定。认定查实、部分属实的，“核实要点”须逐条回答，答“不清楚”的视为未答；认定理由须写明事实\
          和证据，不能只写“属实”。"
             .to_owned(),
-        "五、线索不是结论。与可排除情形相符的，认定为不属实并写明依据。".to_owned(),
+        "五、线索不是结论。与可排除情形相符的，认定为不属实并写明依据。处理建议、超领月数（不符合条件期间已领取的月数）供审核参考，不是处理决定：\
+         取消、清退限于查实，减发、追缴、移交限于查实或部分属实。"
+            .to_owned(),
         format!(
             "六、未共同生活的赡养（抚养、扶养）义务人，只填“赡养费核算”表；收入、人口均填赡养义务人家庭的，不填救助家庭的。低保标准每人每月 {} 元。",
             terms.line()

@@ -16,7 +16,7 @@ use crate::history::{Actor, Desk, Session};
 use crate::income::{Contribution, IncomeForm, compute};
 use crate::money::read_yuan;
 use crate::terms::Terms;
-use crate::words::{Answer, Method, Outcome};
+use crate::words::{Answer, Measure, Method, Outcome};
 
 /// A row that was not taken.
 pub struct Trouble {
@@ -192,6 +192,13 @@ impl Said {
         {
             notes.push(format!("{}（未认定）：{said}", Column::SamePerson.head()));
         }
+        for column in [Column::Proposal, Column::OverdrawnMonths] {
+            if conclusion.is_none()
+                && let Some(said) = cell(column)
+            {
+                notes.push(format!("{}（未认定）：{said}", column.head()));
+            }
+        }
         if conclusion.is_none() && !row.answers.is_empty() {
             let answers: Vec<String> = row
                 .answers
@@ -270,6 +277,17 @@ impl Said {
             reason: cells[1].clone(),
             same_person,
             answers: row.answers.clone(),
+            proposal: match row.cells.get(&Column::Proposal) {
+                None => None,
+                Some(text) => Some(Measure::read(text).ok_or_else(|| in_list(Column::Proposal))?),
+            },
+            overdrawn_months: match row.cells.get(&Column::OverdrawnMonths) {
+                None => None,
+                Some(text) => Some(text.parse().map_err(|_| {
+                    let head = Column::OverdrawnMonths.head();
+                    format!("“{head}”不是整数 is no whole number")
+                })?),
+            },
         }))
     }
 

@@ -49,6 +49,10 @@ pub enum Column {
     Outcome,
     /// Why.
     Reason,
+    /// Measure that is proposed.
+    Proposal,
+    /// Months for which the benefit was drawn without a claim to it.
+    OverdrawnMonths,
     /// Remark.
     Note,
     /// Persons of the supporter's household.
@@ -77,6 +81,8 @@ impl Column {
             Self::SamePerson => "是否同一人",
             Self::Outcome => "认定结果",
             Self::Reason => "认定理由",
+            Self::Proposal => "处理建议",
+            Self::OverdrawnMonths => "超领月数",
             Self::Note => "备注",
             Self::Persons => "赡养人家庭人口（含本人）",
             Self::Income => "赡养人家庭月净收入（元）",
@@ -88,7 +94,7 @@ impl Column {
 }
 
 /// Columns to fill in of the sheet of cases.
-const OF_CASES: [Column; 11] = [
+const OF_CASES: [Column; 13] = [
     Column::AcceptedBy,
     Column::AcceptedOn,
     Column::VisitedOn,
@@ -99,6 +105,8 @@ const OF_CASES: [Column; 11] = [
     Column::SamePerson,
     Column::Outcome,
     Column::Reason,
+    Column::Proposal,
+    Column::OverdrawnMonths,
     Column::Note,
 ];
 /// Columns to fill in of the sheet of income tasks.
