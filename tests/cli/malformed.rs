@@ -435,7 +435,7 @@ fn mappings_and_data_files_of_every_broken_kind_are_refused() {
         assert_refused(&file(name, bytes), &[2, 10], what);
     }
     fs::write(path("m.map.toml"), mapping).expect("written");
-    for (dataset, code) in [("polce", 10), ("roll", 2), ("police", 0)] {
+    for (dataset, code) in [("polce", 64), ("roll", 2), ("police", 0)] {
         let done = site.run(
             "hedui-agent",
             "police",

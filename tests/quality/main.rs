@@ -57,8 +57,47 @@ fn the_town_keeps_the_bars_leaks_nothing_and_repeats() {
         "memory"
     );
 
+    the_absent_are_found(&site, &county);
     no_canary_anywhere(&site, &county);
     matcher_repeats(&site);
+}
+
+/// Who was planted as poor by another register and absent from the roll is listed, and hardly anybody else.
+fn the_absent_are_found(site: &Site, county: &hedui_tests::county::County) {
+    county_run::absent(site);
+    let text = fs::read_to_string(site.root.join("absent-linshi.csv")).expect("list");
+    let rows = &county.registers["linshi"].rows;
+    let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let mut listed = BTreeSet::new();
+    for line in reader.records() {
+        for number in line.expect("line")[2].split(' ') {
+            let at: usize = number.parse().expect("row");
+            listed.insert(rows[at - 2].person);
+        }
+    }
+    let planted: BTreeSet<usize> = county
+        .reverse
+        .iter()
+        .filter(|(register, _)| *register == "linshi")
+        .map(|(_, person)| *person)
+        .collect();
+    let on_roll: BTreeSet<usize> = county.registers["dibao"]
+        .rows
+        .iter()
+        .map(|r| r.person)
+        .collect();
+    let hits = listed.intersection(&planted).count();
+    println!(
+        "absent: {} planted, {} listed, {hits} of them planted, {} on the roll",
+        planted.len(),
+        listed.len(),
+        listed.intersection(&on_roll).count()
+    );
+    assert!(
+        planted.len() >= 12 && hits * 100 >= planted.len() * 95,
+        "recall"
+    );
+    assert!(hits * 100 >= listed.len() * 95, "precision");
 }
 
 /// Names, numbers and telephones of real rows stand in no file that leaves a plaintext folder and in

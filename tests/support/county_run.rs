@@ -310,6 +310,18 @@ pub fn clues(site: &Site) -> Done {
     site.must("hedui-agent", "minzheng", &args, &[0])
 }
 
+/// Who got help for an illness and is not on the roll (应保未保), in `absent-linshi.csv`.
+pub fn absent(site: &Site) -> Done {
+    let args = [
+        "absent",
+        "--dataset",
+        "linshi",
+        "--rules",
+        "county-rules.toml",
+    ];
+    site.must("hedui-agent", "minzheng", &args, &[0])
+}
+
 /// A desk for practice with a lead and a clerk.
 pub fn open_desk(site: &Site) {
     let passphrase = site.passphrase.to_string_lossy().into_owned();
