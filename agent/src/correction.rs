@@ -4,48 +4,107 @@
 //! Specification: docs/OPERATIONS.md, "Corrections".
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hedui_edge::clock::Clock;
 use hedui_edge::{Problem, files};
+use hedui_protocol::agreement::text::KeyClass;
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::ids::Name;
 use hedui_protocol::message::result::Outcome;
 use hedui_protocol::message::ticket::Ticket;
 use serde::{Deserialize, Serialize};
 
-use crate::clue::evaluate::key_names;
-use crate::results::Opened;
+use crate::clue::evaluate::{key_names, local_text};
+use crate::results::{Evidence, Opened};
+use crate::roll::Roll;
 
 /// Tickets by register.
 pub type ByRegister = BTreeMap<Name, Vec<Ticket>>;
 
-/// Tickets for the owners of registers: identity conflicts, and matches although the IDs differ.
-pub fn tickets_of(agreement: &InForce, opened: &Opened) -> ByRegister {
-    let a_keys: u16 = agreement
-        .match_keys()
-        .iter()
-        .filter(|key| key.class == hedui_protocol::agreement::text::KeyClass::A)
+/// Evidence that contradicts itself: identity conflicts, and matches although the IDs differ.
+fn contradictions<'o>(
+    agreement: &InForce,
+    opened: &'o Opened,
+) -> impl Iterator<Item = &'o Evidence> + use<'o> {
+    let keys = agreement.match_keys().iter();
+    let a_keys: u16 = keys
+        .filter(|key| key.class == KeyClass::A)
         .fold(0, |bits, key| bits | 1 << (key.number - 1));
-    let mut by_register = ByRegister::new();
-    for item in &opened.evidence {
-        let conflict = item.outcome == Outcome::IdentityConflict;
-        if conflict || (item.outcome == Outcome::Match && item.differ & a_keys != 0) {
-            let names = |bits| {
-                key_names(agreement, bits)
-                    .iter()
-                    .filter_map(|name| Name::new(name))
-                    .collect()
-            };
-            by_register
-                .entry(item.register.clone())
-                .or_default()
-                .push(Ticket {
-                    handle: item.handle.to_hex(),
-                    agree: names(item.agree),
-                    differ: names(item.differ),
-                });
+    opened
+        .evidence
+        .iter()
+        .filter(move |item| match item.outcome {
+            Outcome::IdentityConflict => true,
+            Outcome::Match => item.differ & a_keys != 0,
+            Outcome::Review => false,
+        })
+}
+
+/// Contradictions by the place from which the roll has its row, and by register: township, village, register. Which side is
+/// wrong nobody knows yet; a village that stands out entered its rows badly.
+pub fn by_village(agreement: &InForce, opened: &Opened, roll: &Roll) -> BTreeMap<[String; 3], u64> {
+    let mut counts = BTreeMap::new();
+    for item in contradictions(agreement, opened) {
+        let local = roll.persons.get(item.person).and_then(|p| p.local.first());
+        let text = |name: &str| {
+            let text = local.and_then(|local| local_text(roll, local, name));
+            text.filter(|text| !text.is_empty())
+                .unwrap_or("未注明")
+                .to_owned()
+        };
+        let place = [text("township"), text("village"), item.register.to_string()];
+        *counts.entry(place).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// Writes [`by_village`], with the register's title and its owner.
+pub fn write_villages(
+    path: &Path,
+    agreement: &InForce,
+    counts: &BTreeMap<[String; 3], u64>,
+) -> Result<(), Problem> {
+    files::deliver(path, |out| {
+        // A byte-order mark, so that Excel and WPS read the file as UTF-8.
+        out.write_all("\u{feff}".as_bytes())
+            .map_err(|error| Problem::io(path, error))?;
+        let mut writer = csv::Writer::from_writer(out);
+        let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
+        let head = ["乡镇", "村（社区）", "比对数据", "数据单位", "矛盾条数"];
+        writer.write_record(head).map_err(failed)?;
+        for ([township, village, register], count) in counts {
+            let mut registers = agreement.registers();
+            let dataset = registers.find(|dataset| dataset.name.as_str() == register);
+            let title = dataset.map(Agreement::title_of_dataset).unwrap_or_default();
+            let owner = dataset.map(|d| d.owner.to_string()).unwrap_or_default();
+            writer
+                .write_record([township, village, &title, &owner, &count.to_string()])
+                .map_err(failed)?;
         }
+        writer.flush().map_err(|error| Problem::io(path, error))
+    })
+}
+
+/// Tickets for the owners of registers.
+pub fn tickets_of(agreement: &InForce, opened: &Opened) -> ByRegister {
+    let mut by_register = ByRegister::new();
+    for item in contradictions(agreement, opened) {
+        let names = |bits| {
+            key_names(agreement, bits)
+                .iter()
+                .filter_map(|name| Name::new(name))
+                .collect()
+        };
+        by_register
+            .entry(item.register.clone())
+            .or_default()
+            .push(Ticket {
+                handle: item.handle.to_hex(),
+                agree: names(item.agree),
+                differ: names(item.differ),
+            });
     }
     for tickets in by_register.values_mut() {
         tickets.sort_by(|a, b| a.handle.cmp(&b.handle));

@@ -12,6 +12,7 @@
 //! | [`roll`], [`sealed_file`] | what does the roll owner keep to read results? |
 //! | [`commitment`] | whom has the roll been fixed to hold, and how is that shown? |
 //! | [`refine`] | how alike are two records of a candidate pair?, under a key of the pair |
+//! | [`receipt_sheet`] | what does a department file as proof that it delivered? |
 //! | [`results`] | what does a result say, and which facts does it release? |
 //! | [`disclosure`] | what do departments lay open about single records, and who decides it? |
 //! | [`clue`] | which rules turn that into clues? |
@@ -42,6 +43,7 @@ pub mod matches;
 pub mod padding;
 pub mod quality;
 pub mod quality_report;
+pub mod receipt_sheet;
 pub mod record;
 pub mod refine;
 pub mod rehearsal;

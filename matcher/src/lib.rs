@@ -41,6 +41,7 @@ pub mod merge;
 mod own_result;
 pub mod plan;
 pub mod purge;
+mod quality;
 mod readiness;
 pub mod refine;
 pub mod refused;

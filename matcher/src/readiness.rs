@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::desk::Desk;
 use crate::ledger::Delivery;
+use crate::quality::{self, Shares};
 
 /// Options of `readiness`.
 #[derive(Args)]
@@ -73,6 +74,8 @@ struct Line {
     deliveries: usize,
     /// Day for which each delivery held, in their order.
     history: Vec<String>,
+    /// Thousandths of the records that have each match key, of each delivery that was counted, in their order.
+    shares: Vec<Shares>,
 }
 
 /// `readiness`.
@@ -89,7 +92,11 @@ pub(crate) fn readiness(
     if let Some(since) = &options.since {
         deliveries.retain(|delivery| delivery.day() >= since.as_str());
     }
-    let lines = lines(&desk.agreement, &deliveries, &due, &clock);
+    let mut lines = lines(&desk.agreement, &deliveries, &due, &clock);
+    let mut counted = quality::history(&desk.state, ledger, &desk.agreement)?;
+    for line in &mut lines {
+        line.shares = counted.remove(&line.dataset).unwrap_or_default();
+    }
     let refusals = ledger.refusals()?;
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
@@ -102,6 +109,7 @@ pub(crate) fn readiness(
         "数据截止日 as of",
         "距今（天）age",
         "次数 times",
+        "证件号可用率（较上次）usable id",
     ]);
     for line in &lines {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -116,6 +124,7 @@ pub(crate) fn readiness(
                 .map(|days| days.to_string())
                 .unwrap_or_default(),
             line.deliveries.to_string(),
+            quality::words(&desk.agreement, &line.shares),
         ]);
     }
     console.say(&table.to_string());
@@ -234,6 +243,7 @@ fn lines(
                 age_days: last.and_then(|d| clock.days_since(&d.as_of)),
                 deliveries: own.len() / contexts.len().max(1),
                 history,
+                shares: Vec::new(),
             }
         })
         .collect()

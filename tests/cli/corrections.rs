@@ -56,6 +56,12 @@ fn a_ticket_ends_when_the_register_is_corrected_and_opens_again_if_it_is_not() {
     );
     site.today = "2026-01-13".to_owned();
     assert_eq!(figures(&round(&site, &wrong, &[])), [1, 1, 1, 0, 0]);
+    // By the place of the roll's row, here not said; the register and its owner.
+    let villages = fs::read_to_string(site.root.join("results/核改统计.csv")).expect("list");
+    assert!(
+        villages.ends_with("未注明,未注明,police,police,1\n"),
+        "{villages}"
+    );
     // Corrected, too late; and back again.
     assert_eq!(figures(&round(&site, REGISTER, &[])), [0, 0, 0, 1, 0]);
     assert_eq!(figures(&round(&site, &wrong, &[])), [1, 1, 1, 0, 0]);

@@ -181,7 +181,19 @@ fn two_departments_link_their_files_and_a_reviewer_verifies_all() {
     );
     assert!(matches.lines().skip(1).all(|line| line.contains(",match,")));
     assert!(matches.contains("2,police,") && matches.contains("4,police,"));
-    let receipts = site.must("hedui-agent", "police", &["receipts", "--json"], &[0]);
+    let args = ["receipts", "--json", "--out", "receipts.xlsx"];
+    let receipts = site.must("hedui-agent", "police", &args, &[0]);
+    let mut book: calamine::Xlsx<_> =
+        calamine::open_workbook(site.root.join("receipts.xlsx")).expect("workbook");
+    let sheet = calamine::Reader::worksheet_range_at(&mut book, 0)
+        .expect("sheet")
+        .expect("range");
+    let said: serde_json::Value = serde_json::from_str(&receipts.stdout).expect("JSON");
+    assert_eq!(
+        sheet.get_value((4, 6)).map(ToString::to_string).as_deref(),
+        said[0]["header_sha256"].as_str(),
+        "the sheet names the file that was acknowledged"
+    );
     assert!(receipts.stdout.contains("\"dataset\":\"police\""));
     let audit = std::process::Command::new(site.bins.join("hedui-audit"))
         .args(["verify", "--agreement", "agreement.toml"])

@@ -76,6 +76,35 @@ fn deliveries_are_in_time_late_missing_or_refused() {
         (standing(&late, "roll"), standing(&late, "police")),
         ("delivered".into(), "late".into())
     );
+    // Every row has a usable number; of the next delivery's one has not.
+    let share = |said: &Value, at: usize| {
+        let lines = said["datasets"].as_array().expect("list");
+        let line = lines
+            .iter()
+            .find(|l| l["dataset"] == "police")
+            .expect("line");
+        line["shares"][at]["id"].as_u64().expect("share")
+    };
+    let first = share(&late, 0);
+    assert_eq!(first, 1000);
+    let poorer = super::REGISTER.replace("420525200101011235", "");
+    fs::write(site.root.join("register.csv"), poorer).expect("register");
+    site.must(
+        "hedui-agent",
+        "police",
+        &["submit", "register.csv", "--dataset", "police"],
+        &[0],
+    );
+    site.must("hedui-matcher", "centre", &["intake"], &[0]);
+    let again = say(&site, &[]);
+    assert_eq!(share(&again, 0), first);
+    assert!(
+        (600..=720).contains(&share(&again, 1)),
+        "{}",
+        share(&again, 1)
+    );
+    let shown = site.must("hedui-matcher", "centre", &["readiness"], &[0]);
+    assert!(shown.stdout.contains("（-3"), "{}", shown.stdout);
     for due in ["2026-13-01", "polize=2026-01-01", "police="] {
         let done = site.run("hedui-matcher", "centre", &["readiness", "--due", due]);
         assert_refused(&done, &[64, 10], due);

@@ -29,6 +29,9 @@ pub struct Unit {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stratum {
+    /// What people call it; no part of the draw.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
     /// Column, `None` for the rest.
     pub column: Option<String>,
     /// How it compares: `=` or `>=`.
@@ -40,12 +43,12 @@ pub struct Stratum {
 }
 
 impl Stratum {
-    /// Reads `column=value:share%` or `column>=value:share%`, and `rest:share%`.
+    /// Reads `column=value:share%` or `column>=value:share%`, and `rest:share%`, each with `label:` before it or without.
     pub fn read(text: &str) -> Result<Self, Refused> {
         let wrong = || {
             Refused::new(
                 "抽样分层写法不对 a stratum is written `column=value:30%`, `column>=value:50%` or `rest:30%`",
-                "例如 --stratum filed=yes:100% --stratum rest:30%",
+                "例如 --stratum 备案对象:filed=yes:100% --stratum rest:30%",
             )
         };
         let (which, share) = text.rsplit_once(':').ok_or_else(wrong)?;
@@ -57,6 +60,10 @@ impl Stratum {
         if !(0.0..=100.0).contains(&share) {
             return Err(wrong());
         }
+        let labelled = which
+            .split_once(':')
+            .filter(|(label, _)| !label.contains('='));
+        let (label, which) = labelled.unwrap_or(("", which));
         // At most 1000 by the test above.
         let permille = (share * 10.0).round() as u32;
         let (column, at_least, value) = match which.split_once(">=") {
@@ -68,6 +75,7 @@ impl Stratum {
             },
         };
         Ok(Self {
+            label: label.trim().to_owned(),
             column: column.map(|c| c.trim().to_owned()),
             at_least,
             value: value.trim().to_owned(),
@@ -75,7 +83,16 @@ impl Stratum {
         })
     }
 
-    /// Its name on lists and in the digest.
+    /// What people read.
+    pub fn words(&self) -> String {
+        match (self.label.as_str(), &self.column) {
+            ("", None) => "其余随机抽取".to_owned(),
+            ("", Some(_)) => self.name(),
+            (label, _) => label.to_owned(),
+        }
+    }
+
+    /// Its name in the digest.
     pub fn name(&self) -> String {
         match &self.column {
             None => "rest".to_owned(),
@@ -224,6 +241,24 @@ fn ranked<'a>(mut units: Vec<&'a Unit>, seed: &str, stratum: &str) -> Vec<&'a Un
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_is_for_people_and_no_part_of_the_draw() {
+        let plain = Stratum::read("filed=yes:100%").ok().unwrap();
+        let named = Stratum::read("备案对象:filed=yes:100%").ok().unwrap();
+        assert_eq!(
+            (plain.name(), named.name()),
+            ("filed=yes".to_owned(), "filed=yes".to_owned())
+        );
+        assert_eq!(
+            (plain.words(), named.words()),
+            ("filed=yes".to_owned(), "备案对象".to_owned())
+        );
+        let rest = Stratum::read("新增对象:rest:30%").ok().unwrap();
+        assert_eq!((rest.words(), rest.permille), ("新增对象".to_owned(), 300));
+        assert!(Stratum::read("备案对象:filed").is_err());
+        assert!(Stratum::read("备案对象:100%").is_err());
+    }
 
     fn units(count: usize) -> Vec<Unit> {
         (0..count)

@@ -26,6 +26,7 @@ use hedui_protocol::refusal::Refusal;
 use super::post::{ExchangeOptions, HANDLE_MAP, handle_map_path, received};
 use crate::changes::kept::Kept;
 use crate::correction::{ByRegister, Corrections};
+use crate::receipt_sheet;
 use crate::record::{Pseudonyms, number_of, row_words};
 use crate::results::Opened;
 use crate::roll;
@@ -200,20 +201,31 @@ pub fn tickets(
     Ok(())
 }
 
+/// Options of `receipts`.
+#[derive(Args)]
+pub struct ReceiptsOptions {
+    #[command(flatten)]
+    exchange: ExchangeOptions,
+    /// Write the receipts as a sheet to print and file
+    #[arg(long, value_name = "FILE.xlsx")]
+    out: Option<PathBuf>,
+}
+
 /// `receipts`: what the matcher acknowledges.
 pub fn receipts(
     home: &HomeOptions,
     console: &Console,
-    options: &ExchangeOptions,
+    options: &ReceiptsOptions,
 ) -> Result<(), Problem> {
+    let folder = &options.exchange.exchange;
     let agreement = home.in_force()?;
     let identity = home.identity()?;
     let mut all = Vec::new();
     let expected = (MessageType::Receipt, &agreement.matcher().name);
     let (state, origin) = (home.state(), Origin::of(&agreement));
     let _guard = files::guard(&state)?;
-    let delivered = exchange::sent_by(&options.exchange, &identity.card().name)?;
-    let folders = (state.as_path(), options.exchange.as_path());
+    let delivered = exchange::sent_by(folder, &identity.card().name)?;
+    let folders = (state.as_path(), folder.as_path());
     for (path, mut verified) in received(folders, &identity, &agreement, expected, console)? {
         let limit = MANIFEST_BYTES_MAX as u64 + 4;
         let body = exchange::open_small(&path, &mut verified, &identity, limit)?;
@@ -248,6 +260,11 @@ pub fn receipts(
             receipt.dataset, receipt.register, receipt.seq, receipt.delete_after
         ));
         all.push(receipt);
+    }
+    if let Some(out) = &options.out {
+        let today = home.clock()?.today();
+        receipt_sheet::write(out, &agreement, (&identity.card().name, &today), &all)?;
+        console.say(&format!("回执单 sheet: {}", out.display()));
     }
     console.object(&all);
     Ok(())

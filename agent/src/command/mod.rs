@@ -71,7 +71,7 @@ enum Command {
     /// 细化比对 | Answer the matcher's requests for filters of candidate pairs
     Refine(post::ExchangeOptions),
     /// 回执 | Show the matcher's receipts
-    Receipts(post::ExchangeOptions),
+    Receipts(mailbox::ReceiptsOptions),
     /// 到期清除 | List the epochs of which something is kept here, or remove one that is over
     Retire(retire::RetireOptions),
     /// 句柄表 | Write the local map from handles to row numbers

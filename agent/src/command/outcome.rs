@@ -27,7 +27,7 @@ use crate::clue::handover;
 use crate::clue::rules::Rules;
 use crate::clue::sheet;
 use crate::clusters;
-use crate::correction::{Corrections, Standing, tickets_of};
+use crate::correction::{self, Corrections, Standing, tickets_of};
 use crate::disclosure::asked::{self, Asked};
 use crate::disclosure::replies::{self, Replies};
 use crate::evaluation::Workshop;
@@ -142,6 +142,8 @@ pub fn results(
         ));
     }
     let tickets = tickets_of(&agreement, &opened);
+    let villages = correction::by_village(&agreement, &opened, &roll);
+    correction::write_villages(&options.out.join("核改统计.csv"), &agreement, &villages)?;
     let count_of = tickets.values().map(Vec::len).sum::<usize>();
     let clock = home.clock()?;
     let mut corrections = Corrections::open(&state, &agreement)?;

@@ -147,9 +147,11 @@ fn main() {
             let percent = |ratio: Option<f64>| {
                 ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{:.1} %", 100.0 * ratio))
             };
-            let [agent, custodian, matcher] = figures.ratio.map(percent);
+            let [agent, matcher] = figures.ratio.map(percent);
+            let [first, custodian] = figures.ratio_to_first.map(percent);
             println!(
-                "agent {agent}, custodian {custodian}, matcher {matcher} of a whole delivery (bar 5 %)"
+                "agent {agent}, matcher {matcher} of a whole delivery; agent {first}, custodian {custodian} of the first one, all of \
+                 whose values are new (bar 5 %)"
             );
         }
         Command::Encode {

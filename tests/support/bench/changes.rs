@@ -49,8 +49,10 @@ pub struct Figures {
     pub changes: Cost,
     /// A whole delivery of the same rows.
     pub whole: Cost,
-    /// Changes divided by whole: agent, custodian (none without custodians), matcher.
-    pub ratio: [Option<f64>; 3],
+    /// Changes divided by that whole delivery, whose values custodians have answered before: agent, matcher.
+    pub ratio: [Option<f64>; 2],
+    /// Changes divided by the first whole delivery, all of whose values are new: agent, custodian (none without custodians).
+    pub ratio_to_first: [Option<f64>; 2],
 }
 
 const REGISTER: &str = "jidongche";
@@ -97,15 +99,12 @@ pub fn measure(folder: &Path, bins: &Path, rows: u64, permille: u64, lock: LockK
         one == result(&site),
         "another result than that of a whole delivery"
     );
-    let ratio = |of: fn(&Cost) -> f64| (of(&again) > 0.0).then(|| of(&changes) / of(&again));
+    let ratio = |of: fn(&Cost) -> f64, to: &Cost| (of(to) > 0.0).then(|| of(&changes) / of(to));
     Figures {
         rows,
         changed,
-        ratio: [
-            ratio(|c| c.agent),
-            ratio(|c| c.custodian),
-            ratio(|c| c.matcher),
-        ],
+        ratio: [ratio(|c| c.agent, &again), ratio(|c| c.matcher, &again)],
+        ratio_to_first: [ratio(|c| c.agent, &first), ratio(|c| c.custodian, &first)],
         first,
         changes,
         whole: again,

@@ -161,7 +161,8 @@ pub struct DrawOptions {
     /// Published seed: any text that nobody could choose, such as a lottery's number of a day fixed before
     #[arg(long)]
     seed: String,
-    /// Stratum: `column=value:100%`, `column>=value:50%`, `rest:30%` (repeat, the first that fits counts)
+    /// Stratum: `column=value:100%`, `column>=value:50%`, `rest:30%`, with a label before it or without: `备案对象:filed=yes:100%`
+    /// (repeat, the first that fits counts)
     #[arg(long = "stratum", value_name = "STRATUM", default_value = "rest:30%")]
     strata: Vec<String>,
     /// Units that are drawn besides because most registers hold somebody of theirs
@@ -216,13 +217,10 @@ pub fn draw(
         .write_record(["抽中方式", "乡镇", "村（社区）", "救助单元"])
         .map_err(failed)?;
     for unit in &drawn.drawn {
-        let how = match unit.stratum.as_str() {
-            "risk" => "按风险抽取",
-            "rest" => "其余随机抽取",
-            other => other,
-        };
+        let stratum = strata.iter().find(|stratum| stratum.name() == unit.stratum);
+        let how = stratum.map_or_else(|| "按风险抽取".to_owned(), Stratum::words);
         writer
-            .write_record([how, &unit.township, &unit.village, &unit.unit].map(harmless))
+            .write_record([how.as_str(), &unit.township, &unit.village, &unit.unit].map(harmless))
             .map_err(failed)?;
     }
     let bytes = writer
@@ -236,7 +234,9 @@ pub fn draw(
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["分层 stratum", "户数 units", "抽中 drawn"]);
     for (name, (of, taken)) in &counts {
-        table.add_row([name.clone(), of.to_string(), taken.to_string()]);
+        let stratum = strata.iter().find(|stratum| stratum.name() == *name);
+        let words = stratum.map_or_else(|| name.clone(), Stratum::words);
+        table.add_row([words, of.to_string(), taken.to_string()]);
     }
     console.say(&table.to_string());
     console.say(&format!(
