@@ -57,16 +57,28 @@ pub struct Evidence {
 
 /// An answer of a register's owner about one record, beside what the roll says.
 pub struct Disclosed {
-    /// Day of the answer.
+    /// Day of the answer, or of the question while it is open.
     pub day: String,
     /// Whether it speaks of the data that were compared.
     pub is_current: bool,
-    /// What was decided.
-    pub word: Word,
+    /// What was decided; nothing while the question is open.
+    pub word: Option<Word>,
     /// Why, or a remark.
     pub note: String,
-    /// Field, the roll's normal form if there is one, the register's.
-    pub fields: Vec<(Name, Option<String>, String)>,
+    /// Fields that were laid open.
+    pub fields: Vec<Compared>,
+}
+
+/// A field of a record that was laid open.
+pub struct Compared {
+    /// Field.
+    pub field: Name,
+    /// The roll's normal form, if there is one.
+    pub ours: Option<String>,
+    /// The register's.
+    pub theirs: String,
+    /// Whether it may have been derived from the number on which both agree.
+    pub follows: bool,
 }
 
 /// Everything in one result.

@@ -19,14 +19,16 @@ use crate::merge::Merged;
 use crate::plan::Plan;
 
 impl Desk {
-    /// Sends the own results of a run; the registers whose owners were told.
+    /// Sends the own results of a run, of the registers that are final; those whose owners were told.
     pub(crate) fn send_own_results(
         &self,
         home: &HomeOptions,
         plan: &Plan,
         merged: &Merged,
+        is_final: impl Fn(&Name) -> bool,
     ) -> Result<Vec<Name>, Problem> {
-        for (register, found) in &merged.found {
+        let mut told = Vec::new();
+        for (register, found) in merged.found.iter().filter(|(name, _)| is_final(name)) {
             let pairing = plan
                 .pairings
                 .iter()
@@ -53,7 +55,8 @@ impl Desk {
             };
             let len = body.len() as u64;
             self.send_logged(home, &draft, &mut Cursor::new(body), len)?;
+            told.push(register.clone());
         }
-        Ok(merged.found.keys().cloned().collect())
+        Ok(told)
     }
 }

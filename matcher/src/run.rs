@@ -202,7 +202,10 @@ pub fn compare(home: &HomeOptions, console: &Console, options: RunOptions) -> Re
         waiting,
     } = work(&desk, &clock, console, (&plan, &todo), &options.bounds)?;
     let path = desk.send(home, &plan, &merged)?;
-    let told = desk.send_own_results(home, &plan, &merged)?;
+    // Where a refinement round is to come, pairs are still open: nobody is told yet who was not found.
+    let rounds = desk.agreement.text().refine.is_some();
+    let is_final = |register: &Name| !rounds || weights.contains_key(register.as_str());
+    let told = desk.send_own_results(home, &plan, &merged, is_final)?;
     for register in &merged.manifest.registers {
         let title = desk
             .agreement

@@ -210,10 +210,11 @@ impl Register {
         }
     }
 
-    /// Rows get another date.
-    pub(crate) fn redate(&mut self, numbers: &[u64], day: &str) {
+    /// Rows get another date, and their vehicles are scrapped.
+    pub(crate) fn scrap(&mut self, numbers: &[u64], day: &str) {
         for number in numbers {
             self.change(*number, "初次登记日期", day);
+            self.change(*number, "机动车状态", "M");
         }
     }
 

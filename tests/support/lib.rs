@@ -11,6 +11,7 @@ pub mod forbidden;
 pub mod opened;
 pub mod parties;
 pub mod quarterly;
+pub mod questions;
 pub mod received;
 pub mod run;
 pub mod score;

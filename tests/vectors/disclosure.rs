@@ -44,6 +44,7 @@ fn requests(out: &mut Scenario, with: &Agreement, without: &Agreement) {
     let request = |questions| Request {
         register: name("cars"),
         snapshot: "abc123".to_owned(),
+        round: 1,
         questions,
     };
     let good = serde_json::to_value(request(vec![question(1), question(2)])).expect("JSON");
@@ -73,7 +74,8 @@ fn requests(out: &mut Scenario, with: &Agreement, without: &Agreement) {
     };
     say("as many as may be", with, &body(&many(500)));
     say("one more", with, &body(&many(501)));
-    let edits: [(&str, &str, Value); 9] = [
+    let edits: [(&str, &str, Value); 10] = [
+        ("round 0", "/round", json!(0)),
         ("the roll", "/register", json!("roll")),
         ("no such dataset", "/register", json!("bikes")),
         ("no data named", "/snapshot", json!("")),
@@ -101,7 +103,7 @@ fn requests(out: &mut Scenario, with: &Agreement, without: &Agreement) {
         *changed.pointer_mut(place).expect(place) = value;
         say(what, with, &body(&changed));
     }
-    for reason in ["conflict", "objection"] {
+    for reason in ["conflict", "facts", "recheck", "objection"] {
         let mut changed = good.clone();
         changed["questions"][0]["reason"] = json!(reason);
         say(reason, with, &body(&changed));
@@ -149,7 +151,27 @@ fn answers(out: &mut Scenario, with: &Agreement, without: &Agreement) {
     say("one of each", with, &good);
     say("a register without terms", without, &good);
     let long = |count| json!("字".repeat(count));
-    let edits: [(&str, &str, Value); 18] = [
+    let edits: [(&str, &str, Value); 22] = [
+        (
+            "a telephone number in a note",
+            "/answers/1/note",
+            json!("请联系 138 0717 1234"),
+        ),
+        (
+            "an identity number in full-width digits",
+            "/answers/1/note",
+            json!("４２２７２５１９６４０８１５００１４"),
+        ),
+        (
+            "a day in a note",
+            "/answers/1/note",
+            json!("2016-07-01 已更正，见 2016-07-02 批复"),
+        ),
+        (
+            "too many rows",
+            "/answers/0/facts",
+            json!(format!("04010000{}", "0000".repeat(1025))),
+        ),
         ("nothing answered", "/answers", json!([])),
         (
             "a record twice",

@@ -4,13 +4,14 @@ In: the `in` objects of the scenario disclosure. Out: their `out` objects, or a 
 """
 
 import json
+import re
 import tomllib
 
 from messages import fact
 from refusal import MALFORMED, TOO_LARGE, Refusal, h, is_hex, is_name, require
 
 QUESTIONS_MAX, NOTE_MAX, VALUE_MAX, PAD = 500, 200, 512, 4096
-REASONS = ("review", "conflict", "objection")
+REASONS = ("review", "conflict", "facts", "recheck", "objection")
 
 
 def split(body):
@@ -44,6 +45,11 @@ def one_line(text):
     return not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text)
 
 
+def names_nobody(text):
+    """Whether a text has no eleven digits in a row."""
+    return re.search(r"[0-9\uff10-\uff19]{11}", text.replace(" ", "")) is None
+
+
 def check_list(found, entries):
     """Refuses what names no data, says nothing, too much, or something twice."""
     snapshot = found["snapshot"]
@@ -56,13 +62,19 @@ def check_list(found, entries):
     return handles
 
 
+def likeness_of(terms):
+    """The name under which likeness stands among the keys, if there is likeness."""
+    return {terms["likeness"].get("name", "likeness")} if "likeness" in terms else set()
+
+
 def request(case):
     """The records that a request asks about."""
-    found = manifest_alone(case, ("register", "snapshot", "questions"))
+    found = manifest_alone(case, ("register", "snapshot", "round", "questions"))
     terms, register = register_of(case, found["register"])
     require("disclosure" in register, MALFORMED, "no terms")
     handles = check_list(found, found["questions"])
-    known = {key["name"] for key in terms["match_key"]}
+    require(isinstance(found["round"], int) and 1 <= found["round"] < 1 << 32, MALFORMED, "round")
+    known = {key["name"] for key in terms["match_key"]} | likeness_of(terms)
     for question in found["questions"]:
         require(set(question) == {"handle", "reason", "agree", "differ"}, MALFORMED, "keys of a question")
         require(question["reason"] in REASONS, MALFORMED, "reason")
@@ -91,7 +103,7 @@ def answered(entry, register):
     require(set(entry) == {"handle", "word", "note", "facts", "fields"}, MALFORMED, "keys of an answer")
     word, note = entry["word"], entry["note"]
     require(word in ("disclosed", "declined", "unknown"), MALFORMED, "word")
-    require(len(note) <= NOTE_MAX and one_line(note), MALFORMED, "note")
+    require(len(note) <= NOTE_MAX and one_line(note) and names_nobody(note), MALFORMED, "note")
     require(note or word != "declined", MALFORMED, "declined without a reason")
     require(word == "disclosed" or not (entry["facts"] or entry["fields"]), MALFORMED, "laid open and not disclosed")
     for name, value in entry["fields"].items():
@@ -101,6 +113,8 @@ def answered(entry, register):
     if word == "disclosed":
         require(len(entry["facts"]) % 2 == 0 and is_hex(entry["facts"], len(entry["facts"]) // 2), MALFORMED, "facts")
         rows = count_rows(h(entry["facts"]), register["fact"])
+        require(len(entry["facts"]) <= 2 * 4094, MALFORMED, "facts too long")
+        require(rows <= (1024 if register["fact"] else 1), MALFORMED, "too many rows")
     return {"handle": entry["handle"], "word": word, "rows": rows, "fields": entry["fields"]}
 
 

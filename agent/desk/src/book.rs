@@ -11,7 +11,7 @@ use hedui_protocol::ids::Name;
 use crate::case::{Case, plain_name, same_name};
 use crate::day::Day;
 use crate::event::{Body, Event, NewCase, User};
-use crate::handover::{Found, Handover, RegisterSummary, same};
+use crate::handover::{Exhibit, Found, Handover, RegisterSummary, same};
 use crate::life::{Around, apply, needs_lead};
 use crate::refused::Refused;
 use crate::sample::Draw;
@@ -456,7 +456,12 @@ impl Book {
             let body = match earlier {
                 None => issue(None),
                 Some(case) => {
-                    let changed = !same(case.exhibits(), &found.exhibits);
+                    // An answer that came meanwhile is shown with the evidence, though it is the same evidence.
+                    let said = |exhibits: &[Exhibit]| -> BTreeSet<String> {
+                        exhibits.iter().map(|e| e.disclosed.clone()).collect()
+                    };
+                    let changed = !same(case.exhibits(), &found.exhibits)
+                        || said(case.exhibits()) != said(&found.exhibits);
                     if case.is_open() || is_answered(case, found) || case.number() == number {
                         Body::FoundAgain {
                             number: case.number().to_owned(),

@@ -143,7 +143,7 @@ pub fn write(path: &Path, title: &str, lines: &[Line]) -> Result<(), Problem> {
                 "政策依据 clause",
                 "可排除情形 disproof",
                 "走访情况 visit",
-                "结果（已申请/不符合/不愿申请/其他） outcome",
+                "走访结果（已申请/不符合条件/本人不愿申请/其他） outcome",
             ])
             .map_err(failed)?;
         for line in lines {

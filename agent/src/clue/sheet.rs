@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::evaluate::{Exhibit, Finding, Findings, Household, key_names, local_text};
 use super::rules::Rules;
+use crate::disclosure::words::Words;
 use crate::results::Evidence;
 use crate::roll::Roll;
 
@@ -34,7 +35,7 @@ pub struct Line {
     pub township: String,
     /// Village, from local column `village`.
     pub village: String,
-    /// Name of whoever speaks for the unit, as in the roll.
+    /// Name of the unit's applicant, as in the roll.
     pub applicant: String,
     /// Kind of benefit, from local column `benefit`.
     pub benefit: String,
@@ -149,7 +150,7 @@ impl Source<'_> {
                 .disclosed
                 .as_ref()
                 .map_or_else(String::new, |disclosed| {
-                    disclosed.words(|field| self.rules.word(field.as_str()))
+                    disclosed.words(&Words::of(self.agreement, Some(self.rules)))
                 }),
         }
     }

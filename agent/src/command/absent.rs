@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, exchange, files};
+use hedui_keys::vault;
 use hedui_protocol::agreement::text::Dataset;
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
@@ -76,7 +77,7 @@ pub fn absent(
         ));
     }
     let folders = (state.as_path(), options.exchange.exchange.as_path());
-    let (manifest, found) = latest(folders, &identity, &agreement, dataset, console)?;
+    let (seq, manifest, found) = latest(folders, &identity, &agreement, dataset, console)?;
     let found: BTreeSet<Handle> = found.into_iter().collect();
     check_canaries(&identity, &agreement, dataset, &found, console)?;
     let places = handle_rows(home, &identity, &agreement, name)?;
@@ -102,13 +103,14 @@ pub fn absent(
             "等核对中心下一次比对 wait for the matcher's next run",
         ));
     }
+    keep_newest(&state, &agreement, dataset, seq)?;
     result.sort();
     let out = options.out.clone();
     let out = out.unwrap_or_else(|| PathBuf::from(format!("absent-{name}.csv")));
     let title = Agreement::title_of_dataset(dataset);
     absent::write(&out, &title, &result.lines)?;
     console.say(&format!(
-        "{title}: 名册中未找到 not found on the roll {} 条记录 records（名册截至 roll as of {}）, 须走访了解 to look into {} 条 → {}",
+        "{title}: 名册中未找到 not found on the roll {} 条登记 records（名册截至 roll as of {}）, 建议走访了解 to look into {} 条 → {}",
         result.records,
         manifest.roll_as_of,
         result.lines.len(),
@@ -116,7 +118,7 @@ pub fn absent(
     ));
     console.object(&serde_json::json!({
         "dataset": name,
-        "found": found.len(),
+        "found": found.intersection(&places.keys().copied().collect()).count(),
         "absent": result.records,
         "lines": result.lines.len(),
         "exempted": result.exempted,
@@ -132,7 +134,7 @@ fn latest(
     agreement: &InForce,
     dataset: &Dataset,
     console: &Console,
-) -> Result<(Manifest, Vec<Handle>), Problem> {
+) -> Result<(u64, Manifest, Vec<Handle>), Problem> {
     let rows_max = dataset.rows_max + PAD_ROWS;
     let limit = MANIFEST_BYTES_MAX as u64 + 4 + rows_max.saturating_mul(Handle::LEN as u64);
     let expected = (MessageType::OwnResult, &agreement.matcher().name);
@@ -140,24 +142,64 @@ fn latest(
     let mut messages = received(folders, identity, agreement, expected, console)?;
     messages.sort_by_key(|(_, verified)| verified.header().seq);
     for (path, mut verified) in messages {
-        let body = exchange::open_small(&path, &mut verified, identity, limit)?;
-        match read(agreement, &body) {
+        let seq = verified.header().seq;
+        let body = exchange::open_small(&path, &mut verified, identity, limit);
+        let said = body.and_then(|body| {
+            read(agreement, &body).map_err(|refusal| Problem::refused(&path, refusal))
+        });
+        match said {
             Ok((manifest, found)) if manifest.register == dataset.name => {
-                newest = Some((manifest, found));
+                newest = Some((path, seq, manifest, found));
             }
             Ok(_) => {}
-            Err(refusal) => console.note(&Problem::refused(&path, refusal).to_string()),
+            Err(problem @ Problem::Refused { .. }) => console.note(&problem.to_string()),
+            Err(problem) => return Err(problem),
         }
     }
-    newest.ok_or_else(|| {
+    let (path, seq, manifest, found) = newest.ok_or_else(|| {
         Problem::not_yet(
             format!(
-                "`{}`: 核对中心尚未告知 the matcher has not told anything yet",
+                "`{}`: 尚未收到核对中心的告知文件 the matcher has not told anything yet, or the file is missing",
                 dataset.name
             ),
-            "等核对中心比对后再运行 run it again after the matcher's run",
+            "等核对中心比对后再运行；文件丢失的请重新拷贝 run it again after the matcher's run; copy the file again if it was lost",
         )
-    })
+    })?;
+    let last = last_used(folders.0, agreement, dataset)?;
+    if seq < last {
+        let found = seq;
+        return Err(Problem::refused(
+            &path,
+            Refusal::WrongSequence { last, found },
+        ));
+    }
+    Ok((seq, manifest, found))
+}
+
+fn place_of(state: &Path, agreement: &InForce, dataset: &Dataset) -> PathBuf {
+    let place = vault::place(agreement);
+    state.join(format!("own-result-{}-{place}.seq", dataset.name))
+}
+
+/// Number of the newest own result that was used: a courier may hold back a newer one.
+fn last_used(state: &Path, agreement: &InForce, dataset: &Dataset) -> Result<u64, Problem> {
+    let path = place_of(state, agreement, dataset);
+    if !path.exists() {
+        return Ok(0);
+    }
+    Ok(files::read_text(&path)?.trim().parse().unwrap_or(0))
+}
+
+fn keep_newest(
+    state: &Path,
+    agreement: &InForce,
+    dataset: &Dataset,
+    seq: u64,
+) -> Result<(), Problem> {
+    files::write_bytes(
+        &place_of(state, agreement, dataset),
+        format!("{seq}\n").as_bytes(),
+    )
 }
 
 fn read(agreement: &InForce, body: &[u8]) -> Result<(Manifest, Vec<Handle>), Refusal> {

@@ -3,29 +3,32 @@
 //! is sealed, and the same list makes the same bytes again.
 //! Specification: protocol/SPEC.md, "Disclosure"; docs/OPERATIONS.md, "Disclosure".
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, exchange, files};
 use hedui_keys::vault;
-use hedui_protocol::agreement::text::{Dataset, Fact};
+use hedui_protocol::agreement::text::Dataset;
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
+use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name, RequestId};
 use hedui_protocol::limits::MANIFEST_BYTES_MAX;
 use hedui_protocol::message::disclosure::{Answer, Answered, Question, Request, Word, terms_of};
-use hedui_protocol::message::payload::FactValue;
 use hedui_protocol::message::{manifest_bytes, parse_small_body};
+use hedui_protocol::primitive::hex;
 use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 use super::mailbox::handle_rows;
 use super::post::{ExchangeOptions, Post, received};
 use crate::changes::kept::Kept;
+use crate::clue::rules::Rules;
 use crate::disclosure::delivered::{self, Delivered};
-use crate::disclosure::list::{self, Decision, Row};
+use crate::disclosure::list::{self, Decision, Letter, Row};
+use crate::disclosure::words::Words;
 use crate::record::row_words;
 
 /// Options of `questions`.
@@ -39,6 +42,9 @@ pub struct QuestionsOptions {
     /// List what was answered already as well
     #[arg(long)]
     all: bool,
+    /// Rule file that the agreement names: its words for facts and codes stand in the list
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
 }
 
 /// Options of `answer`.
@@ -50,7 +56,7 @@ pub struct AnswerOptions {
     list: PathBuf,
 }
 
-/// Questions to this department: the latest message about each record.
+/// A question to this department: that of the latest message about the record.
 struct Open {
     request: RequestId,
     question: Question,
@@ -71,6 +77,8 @@ struct Entry {
     /// Whether the record was laid open at any time.
     charged: bool,
     request: String,
+    /// Whether the message that says it was sealed.
+    sent: bool,
 }
 
 impl Record {
@@ -86,19 +94,27 @@ impl Record {
             return Ok(Self::default());
         }
         serde_json::from_slice(&files::read_state(&path)?)
-            .map_err(|error| Problem::refused(&path, Refusal::malformed("state", error)))
+            .map_err(|_| Problem::refused(&path, Refusal::malformed("state", "it is damaged")))
     }
 
-    fn note(&mut self, answered: &Answered, day: &str, request: RequestId) {
+    /// What was answered to the question that is open now.
+    fn answered(&self, open: &Open) -> Option<&Entry> {
+        let entry = self.answers.get(&open.question.handle);
+        entry.filter(|entry| entry.request == open.request.to_hex())
+    }
+
+    fn note(&mut self, answered: &Answered, day: &str, open: &Open) {
         let before = self.answers.get(&answered.handle);
         let charged = answered.word == Word::Disclosed || before.is_some_and(|e| e.charged);
-        let same = before.filter(|e| e.word == answered.word && e.request == request.to_hex());
-        let day = same.map_or(day, |entry| &entry.day).to_owned();
+        let same = self
+            .answered(open)
+            .filter(|entry| entry.word == answered.word);
         let entry = Entry {
-            day,
+            day: same.map_or(day, |entry| &entry.day).to_owned(),
+            sent: same.is_some_and(|entry| entry.sent),
             word: answered.word,
             charged,
-            request: request.to_hex(),
+            request: open.request.to_hex(),
         };
         self.answers.insert(answered.handle.clone(), entry);
     }
@@ -114,28 +130,70 @@ impl Record {
     }
 }
 
+/// A register of this department that is asked about, with what it delivered.
+struct Own<'a> {
+    dataset: &'a Dataset,
+    snapshot: String,
+    records: BTreeMap<Handle, Delivered>,
+    asked: BTreeMap<Handle, Open>,
+    record: Record,
+}
+
+impl Own<'_> {
+    /// Check code over a question and what an answer to it would lay open: 16 hexadecimal digits of a keyed digest.
+    fn check(&self, identity: &Identity, agreement: &InForce, handle: &Handle) -> Option<String> {
+        let (open, record) = (self.asked.get(handle)?, self.records.get(handle)?);
+        let mut parts = vec![
+            b"question".to_vec(),
+            open.request.0.to_vec(),
+            handle.0.to_vec(),
+            self.snapshot.clone().into_bytes(),
+            record.facts.encode().to_vec(),
+        ];
+        for (name, value) in fields_of(agreement, self.dataset, record) {
+            parts.extend([name.as_str().as_bytes().to_vec(), value.into_bytes()]);
+        }
+        let mut all = Vec::new();
+        for part in &parts {
+            all.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            all.extend_from_slice(part);
+        }
+        let key = identity.local_key(&[&all]);
+        Some(hex(&key.expose()[..8]))
+    }
+}
+
 impl Post<'_> {
-    /// Questions to this department, by register and record.
+    /// Questions to this department, by register and record; what does not count is named and passed over.
     fn open_questions(&self) -> Result<BTreeMap<Name, BTreeMap<Handle, Open>>, Problem> {
+        let me = &self.identity.card().name;
+        let mut own = self.agreement.registers().filter(|d| d.owner == *me);
+        if !own.any(|dataset| dataset.disclosure.is_some()) {
+            return Err(Problem::data(
+                format!(
+                    "{me} 没有协议约定可协查的数据 has no register that the agreement lets be asked about"
+                ),
+                "请由数据所属单位运行；名册单位用 hedui-agent ask 发起 run it as the register's owner; the roll's owner asks with `ask`",
+            ));
+        }
         let mut all: BTreeMap<Name, BTreeMap<Handle, Open>> = BTreeMap::new();
         let expected = (MessageType::DisclosureRequest, &self.agreement.roll().owner);
         let folders = (self.state, self.folder);
-        let mut messages = received(
-            folders,
-            self.identity,
-            self.agreement,
-            expected,
-            self.console,
-        )?;
+        let (identity, agreement) = (self.identity, self.agreement);
+        let mut messages = received(folders, identity, agreement, expected, self.console)?;
         messages.sort_by_key(|(_, verified)| verified.header().seq);
         for (path, mut verified) in messages {
             let limit = MANIFEST_BYTES_MAX as u64 + 4;
-            let body = exchange::open_small(&path, &mut verified, self.identity, limit)?;
+            let Some(body) =
+                self.passed_over(exchange::open_small(&path, &mut verified, identity, limit))?
+            else {
+                continue;
+            };
             let parsed = parse_small_body::<Request>("disclosure-request", &body);
             let checked = parsed.and_then(|request| {
-                let handles = request.check(self.agreement)?;
-                let (dataset, _) = terms_of(self.agreement, &request.register)?;
-                match dataset.owner == self.identity.card().name {
+                let handles = request.check(agreement)?;
+                let (dataset, _) = terms_of(agreement, &request.register)?;
+                match dataset.owner == *me {
                     true => Ok((handles, request)),
                     false => {
                         let why = "it is about a register of another party";
@@ -143,13 +201,9 @@ impl Post<'_> {
                     }
                 }
             });
-            let (handles, asked) = match checked {
-                Ok(both) => both,
-                Err(refusal) => {
-                    self.console
-                        .note(&Problem::refused(&path, refusal).to_string());
-                    continue;
-                }
+            let checked = checked.map_err(|refusal| Problem::refused(&path, refusal));
+            let Some((handles, asked)) = self.passed_over(checked)? else {
+                continue;
             };
             let request = verified.header().request;
             let own = all.entry(asked.register).or_default();
@@ -160,23 +214,39 @@ impl Post<'_> {
         if all.is_empty() {
             return Err(Problem::not_yet(
                 "没有协查函 no questions are here",
-                "名册所属单位用 hedui-agent ask 发出 the roll's owner sends them with `hedui-agent ask`",
+                "名册所属单位用 hedui-agent ask 发出后，把文件放入交换文件夹 the roll's owner sends them with `hedui-agent ask`",
             ));
         }
         Ok(all)
     }
 
-    /// The delivered records behind handles, and the name of the data.
-    fn delivered(
-        &self,
-        dataset: &Dataset,
-        wanted: impl Fn(&Handle) -> bool,
-    ) -> Result<(String, BTreeMap<Handle, Delivered>), Problem> {
-        let name = dataset.name.as_str();
-        let since = Kept::of(self.state, self.identity, self.agreement, name).changed()?;
-        let path = delivered::path(self.state, self.agreement, name);
-        let terms = (self.agreement, dataset);
-        delivered::find((&path, self.identity), terms, since.as_ref(), wanted)
+    /// The registers that are asked about. One whose records are not kept here does not stop the others.
+    fn owns(&self) -> Result<Vec<Own<'_>>, Problem> {
+        let mut owns = Vec::new();
+        for (register, asked) in self.open_questions()? {
+            let (dataset, _) = terms_of(self.agreement, &register)?;
+            let name = dataset.name.as_str();
+            let since = Kept::of(self.state, self.identity, self.agreement, name).changed()?;
+            let path = delivered::path(self.state, self.agreement, name);
+            let place = (path.as_path(), self.identity);
+            let terms = (self.agreement, dataset);
+            let wanted = |handle: &Handle| asked.contains_key(handle);
+            let (snapshot, records) = match delivered::find(place, terms, since.as_ref(), wanted) {
+                Err(problem @ Problem::NotYet { .. }) => {
+                    self.console.note(&problem.to_string());
+                    continue;
+                }
+                other => other?,
+            };
+            owns.push(Own {
+                dataset,
+                snapshot,
+                records,
+                asked,
+                record: Record::open(self, &register)?,
+            });
+        }
+        Ok(owns)
     }
 }
 
@@ -186,10 +256,21 @@ pub fn questions(
     console: &Console,
     options: &QuestionsOptions,
 ) -> Result<(), Problem> {
+    if options
+        .out
+        .extension()
+        .is_none_or(|ending| ending != "xlsx")
+    {
+        return Err(Problem::usage(
+            "--out: 清单是工作簿 the list is a workbook",
+            "文件名以 .xlsx 结尾 name it FILE.xlsx",
+        ));
+    }
     let agreement = home.in_force()?;
     let identity = home.identity()?;
     let state = home.state();
     let _guard = files::guard(&state)?;
+    let today = home.clock()?.today();
     let post = Post {
         home,
         console,
@@ -198,89 +279,128 @@ pub fn questions(
         state: &state,
         folder: &options.exchange.exchange,
     };
+    let rules = match &options.rules {
+        Some(path) => Some(Rules::read(path, &agreement, &today)?),
+        None => None,
+    };
+    let words = Words::of(&agreement, rules.as_ref());
     let (mut rows, mut open, mut unknown) = (Vec::new(), 0, 0);
-    for (register, asked) in post.open_questions()? {
-        let (dataset, _) = terms_of(&agreement, &register)?;
-        let (_, records) = post.delivered(dataset, |handle| asked.contains_key(handle))?;
-        let places = handle_rows(home, &identity, &agreement, register.as_str())?;
-        let record = Record::open(&post, &register)?;
-        for (handle, Open { request, question }) in &asked {
-            let before = record.answers.get(&question.handle);
-            let answered = before.filter(|entry| entry.request == request.to_hex());
-            let Some(own) = records.get(handle) else {
-                unknown += 1;
+    let owns = post.owns()?;
+    for own in &owns {
+        let places = handle_rows(home, &identity, &agreement, own.dataset.name.as_str())?;
+        for (handle, asked) in &own.asked {
+            let answered = own.record.answered(asked).filter(|entry| entry.sent);
+            let Some(record) = own.records.get(handle) else {
+                unknown += usize::from(answered.is_none());
                 continue;
             };
             open += usize::from(answered.is_none());
             if answered.is_some() && !options.all {
                 continue;
             }
-            let numbers = places.get(handle).into_iter().flatten();
-            let numbers: Vec<String> = numbers.map(|row| row_words(*row)).collect();
-            let words = |names: &[Name]| {
-                names
-                    .iter()
-                    .map(Name::as_str)
-                    .collect::<Vec<_>>()
-                    .join("、")
-            };
+            let numbers = places.get(handle).cloned().unwrap_or_default();
+            let shown: Vec<String> = numbers.iter().map(|row| row_words(*row)).collect();
             rows.push(Row {
                 handle: *handle,
-                register: Agreement::title_of_dataset(dataset),
-                rows: numbers.join(" "),
-                reason: question.reason,
-                agree: words(&question.agree),
-                differ: words(&question.differ),
-                content: content(&agreement, dataset, own),
+                register: Agreement::title_of_dataset(own.dataset),
+                rows: numbers,
+                rows_words: shown.join(" "),
+                reason: asked.question.reason,
+                agree: words.keys(&asked.question.agree),
+                differ: words.keys(&asked.question.differ),
+                content: content(&words, &agreement, own.dataset, record),
                 answered: answered.map(|entry| entry.word),
+                check: own.check(&identity, &agreement, handle).unwrap_or_default(),
             });
         }
     }
-    list::write(&options.out, &rows)?;
+    console.object(&serde_json::json!({ "open": open, "listed": rows.len(), "unknown": unknown }));
+    if unknown > 0 {
+        console.note(&format!(
+            "{unknown} 条所问登记已不在现有数据中，运行 answer 时自动回复“查无此记录” records are in the data no more; `answer` says so by itself"
+        ));
+    }
+    if rows.is_empty() {
+        console.say("没有待答复的协查，未生成清单 nothing to answer, no list was written");
+        return Ok(());
+    }
+    keeps_what_was_filled_in(&options.out, &owns)?;
+    rows.sort_by(|a, b| (&a.register, &a.rows, a.handle).cmp(&(&b.register, &b.rows, b.handle)));
+    let titles = |name: &Name| {
+        let party = agreement.text().party.iter().find(|p| p.name == *name);
+        let title = party.map(|party| party.title.clone()).unwrap_or_default();
+        if title.is_empty() {
+            name.to_string()
+        } else {
+            title
+        }
+    };
+    let letter = Letter {
+        from: &titles(&agreement.roll().owner),
+        to: &titles(&identity.card().name),
+        day: &today,
+        purpose: &agreement.text().purpose,
+        legal_basis: &agreement.text().legal_basis,
+    };
+    list::write(&options.out, &letter, &rows)?;
     console.say(&format!(
-        "待答复 to answer: {open} 条 records → {}；填好后 then: hedui-agent answer {}",
+        "待答复 to answer: {open} 条登记 records，列出 listed {} → {}；填好后 then: hedui-agent answer {}",
+        rows.len(),
         options.out.display(),
         options.out.display()
     ));
-    if unknown > 0 {
-        console.note(&format!(
-            "{unknown} 条所问记录已不在现有数据中，答复时自动说明 records are in the data no more; `answer` says so by itself"
-        ));
-    }
-    console.object(&serde_json::json!({ "open": open, "listed": rows.len(), "unknown": unknown }));
     Ok(())
 }
 
+/// Refuses to write over a list in which something is filled in that was not sent yet.
+fn keeps_what_was_filled_in(out: &Path, owns: &[Own<'_>]) -> Result<(), Problem> {
+    if !out.exists() {
+        return Ok(());
+    }
+    let is_sent = |decision: &Decision| {
+        let entry = owns.iter().find_map(|own| {
+            let open = own.asked.get(&decision.handle)?;
+            own.record.answered(open)
+        });
+        entry.is_some_and(|entry| entry.sent && entry.word == decision.word)
+    };
+    let is_empty = list::read(out)
+        .is_ok_and(|filled| filled.undecided.is_empty() && filled.decisions.iter().all(is_sent));
+    match is_empty {
+        true => Ok(()),
+        false => Err(Problem::data(
+            format!(
+                "{} 中已有填写内容，或不是协查清单，未覆盖 it holds entries that were not sent, or is no list",
+                out.display()
+            ),
+            "请先运行 answer，或用 --out 另存为其他文件 run `answer` first, or give another --out",
+        )),
+    }
+}
+
 /// What would be laid open of a record, in words.
-fn content(agreement: &InForce, dataset: &Dataset, record: &Delivered) -> String {
+fn content(
+    words: &Words<'_>,
+    agreement: &InForce,
+    dataset: &Dataset,
+    record: &Delivered,
+) -> String {
     let fields = fields_of(agreement, dataset, record);
     let mut lines: Vec<String> = fields
         .iter()
-        .map(|(name, value)| format!("{name}：{value}"))
+        .map(|(name, value)| format!("{}：{}", words.field(name), words.value(name, value)))
         .collect();
     for row in &record.facts.rows {
-        let words: Vec<String> = dataset
-            .fact
-            .iter()
-            .zip(row)
-            .filter_map(|(fact, value)| fact_words(fact, value))
-            .collect();
-        if !words.is_empty() {
-            lines.push(words.join("；"));
+        let facts = dataset.fact.iter().zip(row);
+        let facts: Vec<String> = facts.filter_map(|(f, v)| words.fact(f, v)).collect();
+        if !facts.is_empty() {
+            lines.push(facts.join("；"));
         }
     }
+    if lines.is_empty() {
+        lines.push("（协议约定的项目均无内容）".to_owned());
+    }
     lines.join("\n")
-}
-
-fn fact_words(fact: &Fact, value: &FactValue) -> Option<String> {
-    let text = match value {
-        FactValue::Absent => return None,
-        FactValue::Code(index) => fact.codes.get(usize::from(*index))?.clone(),
-        FactValue::Date(day) => day.to_string(),
-        FactValue::Integer(number) => number.to_string(),
-        FactValue::Reference(text) => text.clone(),
-    };
-    Some(format!("{}：{text}", fact.name))
 }
 
 /// The fields of a record that the agreement names, those with a value.
@@ -314,47 +434,35 @@ pub fn answer(
         state: &state,
         folder: &options.exchange.exchange,
     };
-    let mut decisions: BTreeMap<Handle, Decision> = list::read(&options.list)?
-        .into_iter()
-        .map(|decision| (decision.handle, decision))
-        .collect();
-    let asked = post.open_questions()?;
-    let is_asked = |handle: &Handle| asked.values().any(|own| own.contains_key(handle));
-    if let Some(count) = count_of(decisions.keys(), |handle| !is_asked(handle)) {
-        return Err(Problem::data(
-            format!(
-                "{}: {count} 行的编号不在协查函中 numbers that nobody asked about",
-                options.list.display()
-            ),
-            "未发送任何答复；请用最新的协查清单 nothing was sent: use the list that `hedui-agent questions` wrote last",
-        ));
-    }
+    let filled = list::read(&options.list)?;
+    let mut owns = post.owns()?;
+    let decisions = post.checked(&options.list, filled.decisions, &owns)?;
     let today = home.clock()?.today();
     let mut counts: BTreeMap<Word, u64> = BTreeMap::new();
-    // Everything is checked before the first message is sealed.
+    // Everything is checked, then everything noted, then everything sealed.
     let mut drafts = Vec::new();
-    for (register, own) in &asked {
-        let (dataset, terms) = terms_of(&agreement, register)?;
-        let (snapshot, records) = post.delivered(dataset, |handle| own.contains_key(handle))?;
-        let mut record = Record::open(&post, register)?;
-        let mut by_request: BTreeMap<RequestId, Vec<Answered>> = BTreeMap::new();
-        for (handle, open) in own {
-            let answered = match (records.get(handle), decisions.remove(handle)) {
-                (None, _) => Answered::without(*handle, Word::Unknown, ""),
-                (Some(delivered), Some(decision)) if decision.word == Word::Disclosed => {
-                    let fields = fields_of(&agreement, dataset, delivered);
-                    Answered::disclosed(*handle, &decision.note, &delivered.facts, fields)
+    for own in &mut owns {
+        for (request, answers) in post.answers_of(own, &decisions) {
+            for answered in &answers {
+                *counts.entry(answered.word).or_default() += 1;
+                let handle = Handle::from_hex(&answered.handle);
+                if let Some(open) = handle.and_then(|handle| own.asked.get(&handle)) {
+                    own.record.note(answered, &today, open);
                 }
-                (Some(_), Some(decision)) => {
-                    Answered::without(*handle, Word::Declined, &decision.note)
-                }
-                (_, None) => continue,
+            }
+            let answer = Answer {
+                register: own.dataset.name.clone(),
+                snapshot: own.snapshot.clone(),
+                answers,
             };
-            *counts.entry(answered.word).or_default() += 1;
-            record.note(&answered, &today, open.request);
-            by_request.entry(open.request).or_default().push(answered);
+            drafts.push((own.dataset.name.clone(), request, manifest_bytes(&answer)?));
         }
-        let (found, allowed) = (record.charged(), u64::from(terms.records_max));
+        let allowed = own
+            .dataset
+            .disclosure
+            .as_ref()
+            .map_or(0, |terms| terms.records_max);
+        let (found, allowed) = (own.record.charged(), u64::from(allowed));
         if found > allowed {
             let what = "disclosure-answer";
             return Err(Refusal::Oversize {
@@ -364,47 +472,136 @@ pub fn answer(
             }
             .into());
         }
-        for (request, answers) in by_request {
-            let answer = Answer {
-                register: register.clone(),
-                snapshot: snapshot.clone(),
-                answers,
-            };
-            drafts.push((register, request, manifest_bytes(&answer)?));
-        }
-        record.save(&post, register)?;
+    }
+    for own in &owns {
+        own.record.save(&post, &own.dataset.name)?;
     }
     for (register, request, body) in &drafts {
-        let owner = &agreement.roll().owner;
         let digits: String = request.to_hex().chars().take(8).collect();
         let about = format!("{register}-{digits}");
-        let to = (MessageType::DisclosureAnswer, owner, about.as_str());
+        let to = (
+            MessageType::DisclosureAnswer,
+            &agreement.roll().owner,
+            about.as_str(),
+        );
         let sent = post.send(to, Some(*request), body)?;
         console.say(&format!("已答复协查 answered → {}", sent.path.display()));
     }
+    let sent: BTreeSet<String> = drafts
+        .iter()
+        .map(|(_, request, _)| request.to_hex())
+        .collect();
+    for own in &mut owns {
+        let answers = own.record.answers.values_mut();
+        answers
+            .filter(|entry| sent.contains(&entry.request))
+            .for_each(|entry| entry.sent = true);
+        own.record.save(&post, &own.dataset.name)?;
+    }
+    said(console, &counts, &filled.undecided, drafts.len())
+}
+
+fn said(
+    console: &Console,
+    counts: &BTreeMap<Word, u64>,
+    undecided: &[u64],
+    messages: usize,
+) -> Result<(), Problem> {
     let of = |word| counts.get(&word).copied().unwrap_or(0);
+    let [disclosed, declined, unknown] = [Word::Disclosed, Word::Declined, Word::Unknown].map(of);
     console.say(&format!(
-        "提供 disclosed {}, 不提供 declined {}, 查无此记录 unknown {}",
-        of(Word::Disclosed),
-        of(Word::Declined),
-        of(Word::Unknown)
+        "提供 disclosed {disclosed}, 不提供 declined {declined}, 查无此记录 unknown {unknown}"
     ));
+    if !undecided.is_empty() {
+        let rows: Vec<String> = undecided.iter().map(u64::to_string).collect();
+        console.note(&format!(
+            "有备注而未选答复，未发送 a remark and no answer, not sent: 第{}行 rows",
+            rows.join("、")
+        ));
+    }
     console.object(&serde_json::json!({
-        "disclosed": of(Word::Disclosed),
-        "declined": of(Word::Declined),
-        "unknown": of(Word::Unknown),
-        "messages": drafts.len(),
+        "disclosed": disclosed,
+        "declined": declined,
+        "unknown": unknown,
+        "undecided": undecided.len(),
+        "messages": messages,
     }));
-    match drafts.is_empty() {
-        true => Err(Problem::not_yet(
+    match messages {
+        0 => Err(Problem::not_yet(
             "清单中没有填写答复 no answer is filled in",
             "在“答复”列填“提供”或“不提供” fill in the column 答复",
         )),
-        false => Ok(()),
+        _ => Ok(()),
     }
 }
 
-fn count_of<T>(items: impl Iterator<Item = T>, is_meant: impl Fn(&T) -> bool) -> Option<usize> {
-    let count = items.filter(|item| is_meant(item)).count();
-    (count > 0).then_some(count)
+impl Post<'_> {
+    /// Decisions by record: each about a question that is open here, and about what would be sent now.
+    fn checked(
+        &self,
+        path: &Path,
+        decisions: Vec<Decision>,
+        owns: &[Own<'_>],
+    ) -> Result<BTreeMap<Handle, Decision>, Problem> {
+        let (mut by_handle, mut wrong) = (BTreeMap::new(), Vec::new());
+        for decision in decisions {
+            let row = decision.row;
+            let own = owns
+                .iter()
+                .find(|own| own.asked.contains_key(&decision.handle));
+            let Some(own) = own else {
+                wrong.push(format!("第{row}行：编号不在协查函中 nobody asked about it"));
+                continue;
+            };
+            let check = own.check(self.identity, self.agreement, &decision.handle);
+            if check.is_some_and(|check| check != decision.check) {
+                wrong.push(format!(
+                    "第{row}行：清单生成后本单位数据或协查函已有变化，请重新运行 questions the data or the question have changed since the list"
+                ));
+                continue;
+            }
+            by_handle.insert(decision.handle, decision);
+        }
+        list::refuse(path, &wrong)?;
+        Ok(by_handle)
+    }
+
+    /// Answers to what is asked of a register, by the message that asks. A record that is there no more is answered by itself, but
+    /// never in the place of an answer that was given before.
+    fn answers_of(
+        &self,
+        own: &Own<'_>,
+        decisions: &BTreeMap<Handle, Decision>,
+    ) -> BTreeMap<RequestId, Vec<Answered>> {
+        let decided: BTreeSet<RequestId> = own
+            .asked
+            .iter()
+            .filter(|(handle, _)| decisions.contains_key(handle))
+            .map(|(_, open)| open.request)
+            .collect();
+        let mut by_request: BTreeMap<RequestId, Vec<Answered>> = BTreeMap::new();
+        for (handle, open) in &own.asked {
+            let before = own.record.answered(open);
+            let answered = match (own.records.get(handle), decisions.get(handle)) {
+                (None, _) if before.is_some_and(|entry| entry.word != Word::Unknown) => continue,
+                (None, _)
+                    if before.is_some_and(|entry| entry.sent)
+                        && !decided.contains(&open.request) =>
+                {
+                    continue;
+                }
+                (None, _) => Answered::without(*handle, Word::Unknown, ""),
+                (Some(record), Some(decision)) if decision.word == Word::Disclosed => {
+                    let fields = fields_of(self.agreement, own.dataset, record);
+                    Answered::disclosed(*handle, &decision.note, &record.facts, fields)
+                }
+                (Some(_), Some(decision)) => {
+                    Answered::without(*handle, Word::Declined, &decision.note)
+                }
+                (Some(_), None) => continue,
+            };
+            by_request.entry(open.request).or_default().push(answered);
+        }
+        by_request
+    }
 }

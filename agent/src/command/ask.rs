@@ -18,11 +18,12 @@ use hedui_protocol::message::disclosure::{Question, Reason, Request, terms_of};
 use hedui_protocol::message::manifest_bytes;
 use hedui_protocol::message::result::Outcome;
 
-use super::outcome::open_latest;
+use super::outcome::{alarms, open_latest};
 use super::post::{ExchangeOptions, Post, received};
 use crate::clue::evaluate::{Findings, Period, evaluate, key_names};
 use crate::clue::rules::Rules;
-use crate::disclosure::asked::{Answers, Asked};
+use crate::disclosure::asked::{Answers, Asked, snapshot_of};
+use crate::disclosure::list::reason_zh;
 use crate::results::{Evidence, Opened};
 use crate::roll::{self, Roll};
 
@@ -40,36 +41,53 @@ pub struct AskOptions {
     /// About all pairs whose number is one person's and whose name and birth date are another's
     #[arg(long)]
     conflicts: bool,
-    /// About one record, by its handle in matches.csv (repeat)
-    #[arg(long, value_name = "HANDLE")]
+    /// About one record, by its `register_handle` in matches.csv (repeat)
+    #[arg(long, value_name = "HANDLE", conflicts_with = "rules")]
     handle: Vec<String>,
-    /// About the review items that these rules make of the result: those that could become clues
+    /// About what is not certain in the review items that these rules make of the result: those that could become clues
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// Of them, and of the clues, only the evidence of this number (repeat; with --rules)
-    #[arg(long, value_name = "NUMBER", requires = "rules")]
+    /// Only about the evidence of the clue or review item with this number (repeat; with --rules)
+    #[arg(long, value_name = "NUMBER", requires = "rules", conflicts_with_all = ["reviews", "conflicts"])]
     number: Vec<String>,
+    /// The person contests it: say so to the department (with --number or --handle)
+    #[arg(long)]
+    objection: bool,
     /// Name of the period, as in `results` (with --rules; default: this month)
     #[arg(long, requires = "rules")]
     period: Option<String>,
     /// Ask again what was asked about the same data before
     #[arg(long)]
     again: bool,
+    /// Say what would be asked, and send nothing
+    #[arg(long)]
+    list: bool,
 }
 
 /// `ask`: seals questions about records of the latest result.
 pub fn ask(home: &HomeOptions, console: &Console, options: &AskOptions) -> Result<(), Problem> {
     let agreement = home.in_force()?;
     let identity = home.identity()?;
+    let owner = &agreement.roll().owner;
+    if identity.card().name != *owner {
+        return Err(Problem::data(
+            format!("协查由名册单位 {owner} 发起 only the roll's owner asks"),
+            "部门用 questions 和 answer 答复 departments answer with `questions` and `answer`",
+        ));
+    }
     let state = home.state();
     let _guard = files::guard(&state)?;
     let folder = &options.exchange.exchange;
-    let roll = roll::load(
-        &roll::snapshot_path(&state, &agreement),
-        &identity,
-        &agreement,
-    )?;
+    let path = roll::snapshot_path(&state, &agreement);
+    let roll = roll::load(&path, &identity, &agreement)?;
     let opened = open_latest(folder, &identity, &agreement, &roll, (&state, console))?;
+    let alarms = alarms(&opened);
+    if !alarms.is_empty() {
+        return Err(Problem::data(
+            alarms.join("\n"),
+            "结果有警示，不能据以协查；先查明原因 the result alarms: nothing is asked on its ground",
+        ));
+    }
     let today = home.clock()?.today();
     let chosen = choose(options, &agreement, (&roll, &opened), &today)?;
     let post = Post {
@@ -81,101 +99,174 @@ pub fn ask(home: &HomeOptions, console: &Console, options: &AskOptions) -> Resul
         folder,
     };
     let mut asked = Asked::open(&state, &agreement)?;
-    let (mut sent, mut known, mut silent) = (BTreeMap::new(), 0, BTreeSet::new());
+    let mut said = Said::default();
+    // Every register is checked before the first message is noted.
+    let mut requests = Vec::new();
     for (register, records) in by_record(&chosen) {
-        // One's own register needs no asking, only a look.
-        let terms = terms_of(&agreement, register).ok();
-        let Some((dataset, terms)) = terms.filter(|(d, _)| d.owner != identity.card().name) else {
-            silent.insert(register.clone());
-            continue;
-        };
-        let head = opened
-            .manifest
-            .registers
-            .iter()
-            .find(|r| r.name == *register);
-        let snapshot = head.map_or("", |r| r.register_snapshot.as_str());
-        let is_new = |handle: &Handle| {
-            let before = asked.of(register, handle);
-            options.again || before.is_none_or(|question| question.snapshot != snapshot)
-        };
-        let new: Vec<&Evidence> = records
-            .values()
-            .copied()
-            .filter(|e| is_new(&e.handle))
-            .collect();
-        known += records.len() - new.len();
-        let first = new
-            .iter()
-            .filter(|e| asked.of(register, &e.handle).is_none());
-        let found = asked.count(register) + first.count();
-        if found > terms.records_max as usize {
-            return Err(Problem::data(
-                format!(
-                    "{}: 将共询问 {found} 条，协议上限 {} 条 {found} records would have been asked about, the agreement allows {}",
-                    Agreement::title_of_dataset(dataset),
-                    terms.records_max,
-                    terms.records_max
-                ),
-                "请缩小范围：--rules 规则文件（只问可能成为线索的）、--number 或 --handle ask about fewer: --rules FILE, --number or --handle",
-            ));
-        }
-        for part in new.chunks(QUESTIONS_MAX) {
-            let request = request(&agreement, register, snapshot, part);
-            let body = manifest_bytes(&request)?;
-            let to = (
-                MessageType::DisclosureRequest,
-                &dataset.owner,
-                register.as_str(),
-            );
-            let message = post.send(to, None, &body)?;
-            let handles = request
-                .questions
-                .iter()
-                .map(|question| question.handle.as_str());
-            let number = message.request.to_hex();
-            asked.note(register, handles, (&today, snapshot, &number));
-            asked.save(&state, &agreement)?;
-            *sent.entry(register.to_string()).or_insert(0) += part.len();
-        }
+        requests.extend(post.requests(
+            options,
+            register,
+            &records,
+            (&asked, &opened),
+            &mut said,
+        )?);
     }
-    said(console, &sent, known, &silent)
+    if options.list {
+        return listed(&post, &requests, (&roll, &opened), &said);
+    }
+    asked.intend(requests);
+    asked.save(&state, &agreement)?;
+    while let Some(request) = asked.next() {
+        let (dataset, _) = terms_of(&agreement, &request.register)?;
+        let (register, count) = (request.register.clone(), request.questions.len());
+        let body = manifest_bytes(request)?;
+        let to = (
+            MessageType::DisclosureRequest,
+            &dataset.owner,
+            register.as_str(),
+        );
+        let message = post.send(to, None, &body)?;
+        asked.sent(&today, &message.request.to_hex());
+        asked.save(&state, &agreement)?;
+        let used = asked.count_with(&register, std::iter::empty());
+        let most = dataset
+            .disclosure
+            .as_ref()
+            .map_or(0, |terms| terms.records_max);
+        console.say(&format!(
+            "已发出协查 asked: {} {count} 条登记 records, 本期已问 asked in this epoch {used}/{most} → {}（该部门由此得知这些登记可能涉及名册上的人 \
+             its department learns that these records may be of persons on the roll）",
+            Agreement::title_of_dataset(dataset),
+            message.path.display()
+        ));
+        *said.asked.entry(register.to_string()).or_insert(0) += count;
+    }
+    said.finish(console)
 }
 
-fn said(
-    console: &Console,
-    sent: &BTreeMap<String, usize>,
+/// What became of a choice.
+#[derive(Default)]
+struct Said {
+    asked: BTreeMap<String, usize>,
     known: usize,
-    silent: &BTreeSet<Name>,
+    silent: BTreeSet<Name>,
+}
+
+impl Said {
+    fn finish(self, console: &Console) -> Result<(), Problem> {
+        if self.known > 0 {
+            console.note(&format!(
+                "{} 条此前已就同一数据问过；对方未收到的，加 --again 重发 were asked before about the same data; --again asks once more",
+                self.known
+            ));
+        }
+        if !self.silent.is_empty() {
+            let names: Vec<&str> = self.silent.iter().map(Name::as_str).collect();
+            console.note(&format!(
+                "未询问（协议未约定可协查，或为本单位自有数据）not asked, without disclosure in the agreement or one's own: {}",
+                names.join(", ")
+            ));
+        }
+        console.object(&serde_json::json!({
+            "asked": self.asked, "asked_before": self.known, "without_terms": self.silent,
+        }));
+        match self.asked.is_empty() && self.known == 0 {
+            true => Err(Problem::not_yet(
+                "没有可询问的记录 nothing to ask about",
+                "换一种选择：--reviews、--conflicts、--handle、--rules choose otherwise",
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Post<'_> {
+    /// The messages about chosen records of one register.
+    fn requests(
+        &self,
+        options: &AskOptions,
+        register: &Name,
+        records: &BTreeMap<Handle, &Evidence>,
+        (asked, opened): (&Asked, &Opened),
+        said: &mut Said,
+    ) -> Result<Vec<Request>, Problem> {
+        // One's own register needs no asking, only a look.
+        let terms = terms_of(self.agreement, register).ok();
+        let me = &self.identity.card().name;
+        let Some((dataset, terms)) = terms.filter(|(d, _)| d.owner != *me) else {
+            said.silent.insert(register.clone());
+            return Ok(Vec::new());
+        };
+        let snapshot = snapshot_of(opened, register);
+        let before = |handle: &Handle| {
+            let before = asked.of(register, handle);
+            before.filter(|question| question.snapshot == snapshot)
+        };
+        let is_new = |item: &&Evidence| options.again || before(&item.handle).is_none();
+        let new: Vec<&Evidence> = records.values().copied().filter(is_new).collect();
+        said.known += records.len() - new.len();
+        let used = asked.count_with(register, std::iter::empty());
+        let found = asked.count_with(register, new.iter().map(|item| &item.handle));
+        let most = terms.records_max as usize;
+        if found > most && !new.is_empty() {
+            return Err(Problem::data(
+                format!(
+                    "{}: 本期已问 {used} 条，还可问 {} 条，本次 {} 条；未发出任何协查 asked so far, left, chosen: nothing was sent",
+                    Agreement::title_of_dataset(dataset),
+                    most.saturating_sub(used),
+                    found - used
+                ),
+                "用 --number 或 --handle 只问最要紧的 ask about the most important ones: --number or --handle",
+            ));
+        }
+        let rounds = new.iter().filter_map(|item| before(&item.handle));
+        let round = rounds.map(|question| question.round).max().unwrap_or(0) + 1;
+        let parts = new.chunks(QUESTIONS_MAX);
+        Ok(parts
+            .map(|part| Request {
+                register: register.clone(),
+                snapshot: snapshot.to_owned(),
+                round,
+                questions: part
+                    .iter()
+                    .map(|item| question(self.agreement, item, options.objection))
+                    .collect(),
+            })
+            .collect())
+    }
+}
+
+/// `ask --list`: about which persons of the roll which register would be asked.
+fn listed(
+    post: &Post<'_>,
+    requests: &[Request],
+    (roll, opened): (&Roll, &Opened),
+    said: &Said,
 ) -> Result<(), Problem> {
-    for (register, count) in sent {
-        console.say(&format!(
-            "已发出协查 asked: {register}, {count} 条 records（该部门由此得知这些登记可能涉及名册上的人 its department learns that these records may be \
-             of persons on the roll）"
-        ));
+    let mut count = 0;
+    for request in requests {
+        let dataset = post.agreement.dataset(&request.register);
+        let title = dataset.map(Agreement::title_of_dataset).unwrap_or_default();
+        for question in &request.questions {
+            count += 1;
+            let is_it = |item: &&Evidence| {
+                item.register == request.register && item.handle.to_hex() == question.handle
+            };
+            let own = opened.evidence.iter().filter(is_it);
+            let rows: Vec<String> = own.map(|item| roll.rows_of(item.person)).collect();
+            post.console.say(&format!(
+                "{title}  名册行 roll row {}  {}",
+                rows.join(" / "),
+                reason_zh(question.reason)
+            ));
+        }
     }
-    if known > 0 {
-        console.note(&format!(
-            "{known} 条此前已问 were asked before about the same data; --again asks once more"
-        ));
-    }
-    if !silent.is_empty() {
-        let names: Vec<&str> = silent.iter().map(Name::as_str).collect();
-        console.note(&format!(
-            "未询问（协议未约定可协查，或为本单位自有数据）not asked, without disclosure in the agreement or one's own: {}",
-            names.join(", ")
-        ));
-    }
-    console.object(
-        &serde_json::json!({ "asked": sent, "asked_before": known, "without_terms": silent }),
-    );
-    match sent.is_empty() && known == 0 {
-        true => Err(Problem::not_yet(
-            "没有可询问的记录 nothing to ask about",
-            "换一种选择：--reviews、--conflicts、--handle、--rules choose otherwise",
-        )),
-        false => Ok(()),
-    }
+    post.console.say(&format!(
+        "共 {count} 条，未发出 would be asked about {count} records; nothing was sent"
+    ));
+    let counts = serde_json::json!({ "would_ask": count, "asked_before": said.known });
+    post.console.object(&counts);
+    Ok(())
 }
 
 /// Evidence that the options name.
@@ -188,15 +279,22 @@ fn choose<'o>(
     let mut registers = BTreeSet::new();
     for name in &options.register {
         let dataset = super::dataset_named(agreement, name)?;
-        terms_of(agreement, &dataset.name)?;
+        if terms_of(agreement, &dataset.name).is_err() {
+            return Err(Problem::usage(
+                format!(
+                    "--register {name}: 协议未约定该数据可协查 the agreement has no disclosure for it"
+                ),
+                "名册本身和未约定的数据不能协查 the roll, and registers without such terms, cannot be asked about",
+            ));
+        }
         registers.insert(&dataset.name);
     }
     let mut handles = BTreeSet::new();
     for text in &options.handle {
         handles.insert(Handle::from_hex(text).ok_or_else(|| {
             Problem::usage(
-                "--handle is not a handle",
-                "copy it from the column `handle` of matches.csv: 32 digits",
+                "--handle: 不是编号 not a handle",
+                "从 matches.csv 的 register_handle 列复制，32 位 copy it from the column register_handle of matches.csv: 32 digits",
             )
         })?);
     }
@@ -206,8 +304,8 @@ fn choose<'o>(
     };
     if !options.reviews && !options.conflicts && handles.is_empty() && options.rules.is_none() {
         return Err(Problem::usage(
-            "nothing says which records to ask about",
-            "give --reviews, --conflicts, --handle HANDLE or --rules FILE",
+            "未说明询问哪些登记 nothing says which records to ask about",
+            "--rules 规则文件（可能成为线索的）、--reviews、--conflicts 或 --handle give one of them",
         ));
     }
     let is_chosen = |(at, item): &(usize, &Evidence)| {
@@ -226,14 +324,15 @@ fn choose<'o>(
         .find(|handle| !chosen.iter().any(|e| e.handle == **handle));
     match unknown {
         Some(_) => Err(Problem::usage(
-            "a --handle is not in the latest result",
-            "copy it from matches.csv of the latest `hedui-agent results`",
+            "--handle: 最近一次结果中没有这条登记 it is not in the latest result",
+            "从最近一次 hedui-agent results 的 matches.csv 复制 copy it from matches.csv of the latest `hedui-agent results`",
         )),
         None => Ok(chosen),
     }
 }
 
-/// Places of the evidence that rules make review items of; with numbers, of the findings that have them.
+/// Places of the evidence that rules make review items of, as far as it is not certain; with numbers, of all of the findings that
+/// have them.
 fn of_rules(
     path: &Path,
     options: &AskOptions,
@@ -250,24 +349,28 @@ fn of_rules(
     };
     let Findings { clues, reviews, .. } =
         evaluate(agreement, &rules, roll, &opened.evidence, &period)?;
+    let wanted: BTreeSet<String> = options.number.iter().map(|n| n.to_lowercase()).collect();
     let all = || reviews.iter().chain(&clues);
-    if let Some(unknown) = options
-        .number
-        .iter()
-        .find(|number| !all().any(|finding| finding.number == **number))
-    {
+    if let Some(unknown) = wanted.iter().find(|n| !all().any(|f| f.number == **n)) {
         return Err(Problem::usage(
-            format!("--number {unknown}: there is no such clue or review item in this period"),
-            "numbers are in 线索清单.xlsx; they change with the period: give --period as in `results`",
+            format!(
+                "--number {unknown}: 本期没有这个编号的线索或待核实项 there is no such clue or review item in this period"
+            ),
+            "编号见线索清单.xlsx，随期次而变：--period 与 results 一致 numbers are in 线索清单.xlsx; give --period as in `results`",
         ));
     }
-    let is_meant = |number: &String| options.number.contains(number);
-    let meant: Vec<_> = match options.number.is_empty() {
-        true => reviews.iter().collect(),
-        false => all().filter(|finding| is_meant(&finding.number)).collect(),
+    if !wanted.is_empty() {
+        let meant = all().filter(|finding| wanted.contains(&finding.number));
+        let exhibits = meant.flat_map(|finding| &finding.exhibits);
+        return Ok(exhibits.map(|exhibit| exhibit.evidence).collect());
+    }
+    let is_open = |at: &usize| {
+        let item = opened.evidence.get(*at);
+        item.is_some_and(|item| item.outcome == Outcome::Review || item.facts.is_none())
     };
-    let exhibits = meant.into_iter().flat_map(|finding| &finding.exhibits);
-    Ok(exhibits.map(|exhibit| exhibit.evidence).collect())
+    let exhibits = reviews.iter().flat_map(|finding| &finding.exhibits);
+    let places = exhibits.map(|exhibit| exhibit.evidence);
+    Ok(places.filter(is_open).collect())
 }
 
 /// Chosen evidence by register and record; of several pairs of a record, the one on which most agrees.
@@ -283,25 +386,22 @@ fn by_record<'e>(chosen: &[&'e Evidence]) -> BTreeMap<&'e Name, BTreeMap<Handle,
     out
 }
 
-fn request(agreement: &InForce, register: &Name, snapshot: &str, records: &[&Evidence]) -> Request {
+fn question(agreement: &InForce, item: &Evidence, is_contested: bool) -> Question {
     let names = |bitmap| {
         let names = key_names(agreement, bitmap);
         names.iter().filter_map(|name| Name::new(name)).collect()
     };
-    let question = |item: &&Evidence| Question {
+    Question {
         handle: item.handle.to_hex(),
         reason: match item.outcome {
             Outcome::Review => Reason::Review,
             Outcome::IdentityConflict => Reason::Conflict,
-            Outcome::Match => Reason::Objection,
+            Outcome::Match if is_contested => Reason::Objection,
+            Outcome::Match if item.facts.is_none() => Reason::Facts,
+            Outcome::Match => Reason::Recheck,
         },
         agree: names(item.agree),
         differ: names(item.differ),
-    };
-    Request {
-        register: register.clone(),
-        snapshot: snapshot.to_owned(),
-        questions: records.iter().map(question).collect(),
     }
 }
 
@@ -324,7 +424,13 @@ pub(super) fn answers(
         messages.sort_by_key(|(_, verified)| verified.header().seq);
         for (path, mut verified) in messages {
             let limit = MANIFEST_BYTES_MAX as u64 + 4;
-            let body = exchange::open_small(&path, &mut verified, identity, limit)?;
+            let body = match exchange::open_small(&path, &mut verified, identity, limit) {
+                Err(problem @ Problem::Refused { .. }) => {
+                    console.note(&problem.to_string());
+                    continue;
+                }
+                other => other?,
+            };
             let header = verified.header();
             let day: String = header.created.chars().take(10).collect();
             let head = (header.seq, day.as_str(), header.in_reply_to);

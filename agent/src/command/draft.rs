@@ -9,8 +9,8 @@ use clap::Args;
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, files};
 use hedui_protocol::agreement::text::{
-    Dataset, DatasetKind, Disclosure, Ground, KeyClass, LockKind, MatchKey, Party, Release, Role,
-    Text,
+    Dataset, DatasetKind, Disclosure, Field, Ground, KeyClass, LockKind, MatchKey, Party, Release,
+    Role, Text,
 };
 use hedui_protocol::agreement::{Agreement, strict};
 use hedui_protocol::field::FieldKind;
@@ -267,6 +267,21 @@ fn set_disclosure(text: &mut Text, records_max: u32, named: &[String]) -> Result
         if is_named || (named.is_empty() && usual.contains(&field.kind)) {
             fields.push(field.name.clone());
         }
+    }
+    let is_number = |field: &&Field| field.kind == FieldKind::CnResidentId;
+    if let Some(number) = text
+        .field
+        .iter()
+        .filter(is_number)
+        .find(|f| fields.contains(&f.name))
+    {
+        return Err(Problem::usage(
+            format!(
+                "--disclose {}: 身份证号从不提供 identity numbers are never laid open",
+                number.name
+            ),
+            "请从 --disclose 中去掉 leave it out",
+        ));
     }
     if let Some(unknown) = named
         .iter()

@@ -30,6 +30,7 @@ use crate::clusters;
 use crate::correction::{self, Corrections, Standing, tickets_of};
 use crate::disclosure::asked::{self, Asked};
 use crate::disclosure::replies::{self, Replies};
+use crate::disclosure::words::Words;
 use crate::evaluation::Workshop;
 use crate::evaluation::tokens::Evaluated;
 use crate::matches;
@@ -85,9 +86,11 @@ pub fn results(
     )?;
     let folder = &options.exchange.exchange;
     let mut opened = open_latest(folder, &identity, &agreement, &roll, (&state, console))?;
-    let asked = Asked::open(&state, &agreement)?;
-    let answers = ask::answers((&state, folder), &identity, &agreement, &asked, console)?;
-    let stale = asked::apply(&answers, (&mut opened, &roll, &agreement));
+    let mut asked = Asked::open(&state, &agreement)?;
+    let mut answers = ask::answers((&state, folder), &identity, &agreement, &asked, console)?;
+    let lost = asked.see(&mut answers);
+    asked.save(&state, &agreement)?;
+    let stale = asked::apply(&asked, &answers, (&mut opened, &roll, &agreement));
     let gone = vanished(&state, &agreement, &opened, &options.ended)?;
     let outdated: Vec<&str> = opened.outdated.iter().map(|name| name.as_str()).collect();
     if !outdated.is_empty() {
@@ -115,16 +118,13 @@ pub fn results(
         &roll,
         &opened.evidence,
     )?;
-    let replies = Replies::of(&asked, &answers);
+    let replies = Replies::of(&asked, &answers, &opened);
     if replies.asked > 0 {
         let path = options.out.join("disclosed.csv");
-        replies::write(
-            &path,
-            (&agreement, &roll, &opened.evidence),
-            &asked,
-            &answers,
-        )?;
-        print_replies(console, &replies, stale);
+        let words = Words::of(&agreement, rules.as_ref());
+        let both = (&asked, &answers);
+        replies::write(&path, (&agreement, &roll, &opened), &words, both)?;
+        print_replies(console, &replies, (stale, lost));
     }
     let clusters = clusters::of(&opened.evidence);
     clusters::write(
@@ -279,7 +279,7 @@ fn vanished(
 }
 
 /// What R can prove against the matcher or a register.
-fn alarms(opened: &Opened) -> Vec<String> {
+pub(super) fn alarms(opened: &Opened) -> Vec<String> {
     let mut what = Vec::new();
     if opened.canary_alarm_count > 0 {
         what.push(format!(
@@ -412,9 +412,15 @@ fn print_registers(console: &Console, agreement: &InForce, opened: &Opened) {
 }
 
 /// What became of the questions about single records.
-fn print_replies(console: &Console, replies: &Replies, stale: usize) {
+fn print_replies(console: &Console, replies: &Replies, (stale, lost): (usize, usize)) {
+    if lost > 0 {
+        console.note(&format!(
+            "警示 alarm: {lost} 条登记的最近一次答复文件缺失，按未答复处理 the latest answer about so many records, seen before, is gone: they count as \
+             open; ask for the file again"
+        ));
+    }
     console.say(&format!(
-        "协查 disclosure: 已问 asked {}, 已提供 disclosed {}, 不予提供 declined {}, 查无此记录 unknown {}, 待答复 open {}",
+        "协查 disclosure: 已问 asked {}, 提供 disclosed {}, 不提供 declined {}, 查无此记录 unknown {}, 待答复 open {}",
         replies.asked, replies.disclosed, replies.declined, replies.unknown, replies.open
     ));
     if stale > 0 {

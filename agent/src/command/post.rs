@@ -44,6 +44,18 @@ pub struct Post<'a> {
 }
 
 impl Post<'_> {
+    /// What became of one message: a refusal is named and passed over, so that it does not stop the others.
+    pub(super) fn passed_over<T>(&self, read: Result<T, Problem>) -> Result<Option<T>, Problem> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(problem @ Problem::Refused { .. }) => {
+                self.console.note(&problem.to_string());
+                Ok(None)
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
     /// Seals a message into the exchange folder.
     pub(super) fn send(
         &self,

@@ -362,6 +362,7 @@ impl Run<'_> {
         let mut grouped = |take: &mut submit::TakePart<'_>| {
             self.each_part(prepared, &mut spool, (tokens.as_mut(), &keyed), take)
         };
+        delivered::forget(&delivered::path(self.state, self.agreement, name))?;
         Kept::of(self.state, self.identity, self.agreement, name).begin_whole()?;
         let map = handle_map_path(self.state, self.agreement, name);
         sealed_file::write(&map, self.identity, HANDLE_MAP, |put| {
@@ -387,6 +388,8 @@ impl Run<'_> {
                 })
             })?;
         }
+        let sent = self.submit_one(prepared, &register.name, &kit, &mut grouped)?;
+        // Only what was delivered may be laid open: kept after it was sealed, and forgotten before another is begun.
         if delivered::is_kept(&register) {
             let path = delivered::path(self.state, self.agreement, name);
             delivered::keep(&path, self.identity, &prepared.snapshot, |put| {
@@ -397,7 +400,6 @@ impl Run<'_> {
                 })
             })?;
         }
-        let sent = self.submit_one(prepared, &register.name, &kit, &mut grouped)?;
         self.console.say(&format!(
             "已报送 submitted: {name}, {} 条记录 records",
             sent.records

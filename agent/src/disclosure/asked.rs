@@ -1,21 +1,22 @@
 //! What the roll's owner asked departments about, and what they answered. In: chosen pairs of a result; sealed answers. Out: the
-//! record of questions; answers by register and handle. Invariant: an answer counts only from the register's owner, to a
-//! question that was asked, under the agreement's terms; the latest one holds.
+//! record of questions; answers by register and handle. Invariant: an answer counts only from the register's owner, to a question
+//! that was asked, under the agreement's terms; what was seen once is not gone back on.
 //! Specification: protocol/SPEC.md, "Disclosure".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use hedui_edge::{Problem, files};
 use hedui_keys::vault;
 use hedui_protocol::agreement::InForce;
+use hedui_protocol::agreement::text::KeyClass;
 use hedui_protocol::ids::{Handle, Name, RequestId};
-use hedui_protocol::message::disclosure::{Answer, Opened};
+use hedui_protocol::message::disclosure::{Answer, Opened, Request};
 use hedui_protocol::message::parse_small_body;
 use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
-use crate::results::{self, Disclosed, Evidence};
+use crate::results::{self, Compared, Disclosed, Evidence};
 use crate::roll::Roll;
 
 /// Questions by register and handle, of one agreement and epoch.
@@ -23,18 +24,24 @@ use crate::roll::Roll;
 #[serde(deny_unknown_fields)]
 pub struct Asked {
     registers: BTreeMap<Name, BTreeMap<String, Question>>,
+    /// Messages that are to be sealed: noted before, so that a crash leaves none that nobody knows of.
+    pending: Vec<Request>,
 }
 
 /// What was asked about one record.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// Day on which it was last asked.
     pub day: String,
     /// The register's data that it was asked of.
     pub snapshot: String,
+    /// How often it was asked of them.
+    pub round: u32,
     /// Request identifiers of the messages that asked it.
     pub requests: Vec<String>,
+    /// Greatest number of an answer that was seen; 0: none.
+    pub answered: u64,
 }
 
 impl Asked {
@@ -45,7 +52,7 @@ impl Asked {
             return Ok(Self::default());
         }
         serde_json::from_slice(&files::read_state(&path)?)
-            .map_err(|error| Problem::refused(&path, Refusal::malformed("state", error)))
+            .map_err(|_| Problem::refused(&path, Refusal::malformed("state", "it is damaged")))
     }
 
     /// Writes it.
@@ -60,29 +67,42 @@ impl Asked {
         self.registers.get(register)?.get(&handle.to_hex())
     }
 
-    /// How many records of a register were asked about.
-    pub fn count(&self, register: &Name) -> usize {
-        self.registers.get(register).map_or(0, BTreeMap::len)
+    /// How many records of a register were asked about, these among them.
+    pub fn count_with<'h>(&self, register: &Name, more: impl Iterator<Item = &'h Handle>) -> usize {
+        let known = self
+            .registers
+            .get(register)
+            .into_iter()
+            .flat_map(BTreeMap::keys);
+        let mut all: BTreeSet<String> = known.cloned().collect();
+        all.extend(more.map(|handle| handle.to_hex()));
+        all.len()
     }
 
-    /// Notes that records were asked about in a message.
-    pub fn note<'h>(
-        &mut self,
-        register: &Name,
-        handles: impl Iterator<Item = &'h str>,
-        (day, snapshot, request): (&str, &str, &str),
-    ) {
-        let own = self.registers.entry(register.clone()).or_default();
-        for handle in handles {
-            let question = own.entry(handle.to_owned()).or_insert_with(|| Question {
-                day: String::new(),
-                snapshot: String::new(),
-                requests: Vec::new(),
-            });
+    /// Notes messages that are to be sealed.
+    pub fn intend(&mut self, requests: Vec<Request>) {
+        self.pending.extend(requests);
+    }
+
+    /// The next message that is to be sealed.
+    pub fn next(&self) -> Option<&Request> {
+        self.pending.first()
+    }
+
+    /// Notes that the next message was sealed under a request identifier.
+    pub fn sent(&mut self, day: &str, number: &str) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let request = self.pending.remove(0);
+        let own = self.registers.entry(request.register).or_default();
+        for asked in request.questions {
+            let question = own.entry(asked.handle).or_default();
             day.clone_into(&mut question.day);
-            snapshot.clone_into(&mut question.snapshot);
-            if !question.requests.iter().any(|known| known == request) {
-                question.requests.push(request.to_owned());
+            question.snapshot.clone_from(&request.snapshot);
+            question.round = request.round;
+            if !question.requests.iter().any(|known| known == number) {
+                question.requests.push(number.to_owned());
             }
         }
     }
@@ -93,6 +113,28 @@ impl Asked {
             let own = own.iter();
             own.map(move |(handle, question)| (register, handle.as_str(), question))
         })
+    }
+
+    /// Keeps which answers have been seen; returns how many records have a later one than is here now, whose answers then count
+    /// as not there.
+    pub fn see(&mut self, answers: &mut Answers) -> usize {
+        let mut lost = 0;
+        for (register, own) in &mut self.registers {
+            for (text, question) in own {
+                let Some(handle) = Handle::from_hex(text) else {
+                    continue;
+                };
+                let key = (register.clone(), handle);
+                let newest = answers.by_record.get(&key).and_then(|all| all.last());
+                let newest = newest.map_or(0, |(number, _)| *number);
+                if newest < question.answered {
+                    answers.by_record.remove(&key);
+                    lost += 1;
+                }
+                question.answered = question.answered.max(newest);
+            }
+        }
+        lost
     }
 }
 
@@ -110,14 +152,15 @@ pub struct Given {
     pub opened: Opened,
 }
 
-/// The latest answer about every record that was asked about.
+/// Answers about every record that was asked about, in the order of their numbers.
 #[derive(Default)]
 pub struct Answers {
-    latest: BTreeMap<(Name, Handle), (u64, Given)>,
+    by_record: BTreeMap<(Name, Handle), Vec<(u64, Given)>>,
 }
 
 impl Answers {
-    /// Takes a verified answer: who made it, its number, its day and the request that it answers, as its header says.
+    /// Takes a verified answer: who made it, its number, its day and the request that it answers, as its header says. They come in
+    /// the order of their numbers.
     pub fn take(
         &mut self,
         (agreement, asked): (&InForce, &Asked),
@@ -144,74 +187,116 @@ impl Answers {
         }
         for record in opened {
             let key = (answer.register.clone(), record.handle);
-            let is_older = self.latest.get(&key).is_some_and(|(known, _)| *known > seq);
-            if !is_older {
-                let given = Given {
-                    day: day.to_owned(),
-                    snapshot: answer.snapshot.clone(),
-                    opened: record,
-                };
-                self.latest.insert(key, (seq, given));
-            }
+            let given = Given {
+                day: day.to_owned(),
+                snapshot: answer.snapshot.clone(),
+                opened: record,
+            };
+            let all = self.by_record.entry(key).or_default();
+            all.push((seq, given));
+            all.sort_by_key(|(seq, _)| *seq);
         }
         Ok(())
     }
 
-    /// The answer about a record.
-    pub fn of(&self, register: &Name, handle: Handle) -> Option<&Given> {
-        let given = self.latest.get(&(register.clone(), handle));
-        given.map(|(_, given)| given)
+    /// The answer about a record: the latest about the data of the result, else the latest of all.
+    pub fn of(&self, register: &Name, handle: Handle, snapshot: &str) -> Option<&Given> {
+        let all = self.by_record.get(&(register.clone(), handle))?;
+        let current = all
+            .iter()
+            .rev()
+            .find(|(_, given)| given.snapshot == snapshot);
+        current.or(all.last()).map(|(_, given)| given)
     }
 }
 
-/// Adds answers to the evidence that they are about; facts count only where they speak of the data that were compared.
-/// Returns how many answers speak of other data.
+/// The register's data that a result was made from.
+pub fn snapshot_of<'o>(opened: &'o results::Opened, register: &Name) -> &'o str {
+    let mut registers = opened.manifest.registers.iter();
+    let head = registers.find(|head| head.name == *register);
+    head.map_or("", |head| head.register_snapshot.as_str())
+}
+
+/// Adds what was asked and answered to the evidence that it is about; facts count only where they speak of the data that were
+/// compared. Returns how many answers speak of other data.
 pub fn apply(
+    asked: &Asked,
     answers: &Answers,
     (opened, roll, agreement): (&mut results::Opened, &Roll, &InForce),
 ) -> usize {
-    let snapshots: BTreeMap<Name, String> = opened
-        .manifest
-        .registers
-        .iter()
-        .map(|r| (r.name.clone(), r.register_snapshot.clone()))
-        .collect();
+    let mut places: BTreeMap<(Name, Handle), Vec<usize>> = BTreeMap::new();
+    for (at, item) in opened.evidence.iter().enumerate() {
+        let key = (item.register.clone(), item.handle);
+        places.entry(key).or_default().push(at);
+    }
     let mut outdated = 0;
-    for ((register, handle), (_, given)) in &answers.latest {
-        let is_same = snapshots.get(register) == Some(&given.snapshot);
-        outdated += usize::from(!is_same);
-        let of = |item: &&mut Evidence| item.register == *register && item.handle == *handle;
-        for item in opened.evidence.iter_mut().filter(of) {
-            if is_same && item.facts.is_none() {
+    for (register, text, question) in asked.all() {
+        let Some(handle) = Handle::from_hex(text) else {
+            continue;
+        };
+        let snapshot = snapshot_of(opened, register).to_owned();
+        let given = answers.of(register, handle, &snapshot);
+        let is_current = given.is_some_and(|given| given.snapshot == snapshot);
+        outdated += usize::from(given.is_some() && !is_current);
+        let own = places.get(&(register.clone(), handle));
+        for at in own.into_iter().flatten() {
+            let Some(item) = opened.evidence.get_mut(*at) else {
+                continue;
+            };
+            let Some(given) = given else {
+                item.disclosed = Some(Disclosed {
+                    day: question.day.clone(),
+                    is_current: true,
+                    word: None,
+                    note: String::new(),
+                    fields: Vec::new(),
+                });
+                continue;
+            };
+            if is_current && item.facts.is_none() {
                 item.facts.clone_from(&given.opened.facts);
             }
-            item.disclosed = Some(compared(given, is_same, item.person, roll, agreement));
+            item.disclosed = Some(Disclosed {
+                day: given.day.clone(),
+                is_current,
+                word: Some(given.opened.word),
+                note: given.opened.note.clone(),
+                fields: compared(given, item, roll, agreement),
+            });
         }
     }
     outdated
 }
 
 /// What was laid open beside what the roll says, in the agreement's order.
-fn compared(
-    given: &Given,
-    is_current: bool,
-    person: usize,
-    roll: &Roll,
-    agreement: &InForce,
-) -> Disclosed {
-    let cells = roll.persons[person].person.cells();
-    let fields = agreement.fields().iter().zip(cells);
-    let fields = fields
+fn compared(given: &Given, item: &Evidence, roll: &Roll, agreement: &InForce) -> Vec<Compared> {
+    let Some(person) = roll.persons.get(item.person) else {
+        return Vec::new();
+    };
+    let fields = agreement.fields().iter().zip(person.person.cells());
+    fields
         .filter_map(|(field, cell)| {
             let theirs = given.opened.fields.get(&field.name)?;
-            Some((field.name.clone(), cell.value.clone(), theirs.clone()))
+            Some(Compared {
+                field: field.name.clone(),
+                ours: cell.value.clone(),
+                theirs: theirs.clone(),
+                follows: follows(agreement, &field.derive, item.agree),
+            })
         })
-        .collect();
-    Disclosed {
-        day: given.day.clone(),
-        is_current,
-        word: given.opened.word,
-        note: given.opened.note.clone(),
-        fields,
-    }
+        .collect()
+}
+
+/// Whether a field's value may have been derived from a number on which both agree: then that it agrees says nothing more.
+fn follows(agreement: &InForce, derive: &str, agree: u16) -> bool {
+    let source = derive.split(':').next().unwrap_or_default();
+    let at = agreement
+        .fields()
+        .iter()
+        .position(|f| f.name.as_str() == source);
+    let mut keys = agreement.match_keys().iter();
+    keys.any(|key| {
+        let agrees = key.class == KeyClass::A && agree & (1 << (key.number - 1)) != 0;
+        agrees && key.parts.iter().any(|part| Some(part.field) == at)
+    })
 }

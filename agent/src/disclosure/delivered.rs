@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hedui_edge::Problem;
+use hedui_edge::{Problem, files};
 use hedui_keys::vault;
 use hedui_protocol::agreement::InForce;
 use hedui_protocol::agreement::text::Dataset;
@@ -34,6 +34,15 @@ pub fn path(state: &Path, agreement: &InForce, register: &str) -> PathBuf {
         "records-{register}-{}.sealed",
         vault::place(agreement)
     ))
+}
+
+/// Forgets what was delivered last: another delivery begins.
+pub fn forget(path: &Path) -> Result<(), Problem> {
+    if path.exists() {
+        files::wipe(path)?;
+        files::sync_folder(path.parent().unwrap_or(Path::new(".")));
+    }
+    Ok(())
 }
 
 /// A delivered record. Holds people's data: no `Debug`.

@@ -7,3 +7,4 @@ pub mod asked;
 pub mod delivered;
 pub mod list;
 pub mod replies;
+pub mod words;

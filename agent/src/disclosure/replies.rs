@@ -7,13 +7,16 @@ use std::io::Write;
 use std::path::Path;
 
 use hedui_edge::{Problem, files};
-use hedui_protocol::agreement::InForce;
-use hedui_protocol::ids::{Handle, Name};
+use hedui_protocol::agreement::{Agreement, InForce};
+use hedui_protocol::field::FieldKind;
+use hedui_protocol::ids::Handle;
 use hedui_protocol::message::disclosure::Word;
 use serde::Serialize;
 
-use super::asked::{Answers, Asked};
-use crate::results::{Disclosed, Evidence};
+use super::asked::{Answers, Asked, snapshot_of};
+use super::list::word_zh;
+use super::words::Words;
+use crate::results::{Compared, Disclosed, Evidence, Opened};
 use crate::roll::Roll;
 
 /// Replies in numbers.
@@ -33,11 +36,13 @@ pub struct Replies {
 
 impl Replies {
     /// Counts what was asked and answered.
-    pub fn of(asked: &Asked, answers: &Answers) -> Self {
+    pub fn of(asked: &Asked, answers: &Answers, opened: &Opened) -> Self {
         let mut replies = Self::default();
         for (register, handle, _) in asked.all() {
             replies.asked += 1;
-            let given = Handle::from_hex(handle).and_then(|handle| answers.of(register, handle));
+            let snapshot = snapshot_of(opened, register);
+            let handle = Handle::from_hex(handle);
+            let given = handle.and_then(|handle| answers.of(register, handle, snapshot));
             *match given.map(|given| given.opened.word) {
                 Some(Word::Disclosed) => &mut replies.disclosed,
                 Some(Word::Declined) => &mut replies.declined,
@@ -49,28 +54,42 @@ impl Replies {
     }
 }
 
-/// A word of an answer for people.
-pub fn word_zh(word: Word) -> &'static str {
-    match word {
-        Word::Disclosed => "已提供",
-        Word::Declined => "不予提供",
-        Word::Unknown => "查无此记录",
+impl Compared {
+    fn verdict(&self) -> &'static str {
+        match &self.ours {
+            Some(ours) if *ours == self.theirs && self.follows => "一致，可由证件号推出",
+            Some(ours) if *ours == self.theirs => "一致",
+            Some(_) => "不一致",
+            None => "名册无此项",
+        }
+    }
+
+    fn words(&self, words: &Words<'_>) -> String {
+        let theirs = words.value(&self.field, &self.theirs);
+        format!(
+            "{} {theirs}（{}）",
+            words.field(&self.field),
+            self.verdict()
+        )
+    }
+
+    /// With the roll's own value.
+    fn beside(&self, words: &Words<'_>) -> String {
+        let value = |text: &str| words.value(&self.field, text);
+        let ours = self.ours.as_deref().map_or_else(|| "无".to_owned(), value);
+        let (name, theirs) = (words.field(&self.field), value(&self.theirs));
+        format!("{name}：名册 {ours}，部门 {theirs}（{}）", self.verdict())
     }
 }
 
 impl Disclosed {
-    /// What was answered, in words; `name` turns a field's name into people's. The same answer has the same words in every
-    /// later result, so that nobody looks twice into what has not changed.
-    pub fn words(&self, name: impl Fn(&Name) -> String) -> String {
-        let mut parts = vec![format!("{}（{}）", word_zh(self.word), self.day)];
-        for (field, ours, theirs) in &self.fields {
-            let compared = match ours {
-                Some(ours) if ours == theirs => "一致",
-                Some(_) => "不一致",
-                None => "名册无此项",
-            };
-            parts.push(format!("{} {theirs}（{compared}）", name(field)));
-        }
+    /// What was answered, in words.
+    pub fn words(&self, words: &Words<'_>) -> String {
+        let Some(word) = self.word else {
+            return format!("已发协查（{}），待答复", self.day);
+        };
+        let mut parts = vec![format!("部门{}（{}）", word_zh(word), self.day)];
+        parts.extend(self.fields.iter().map(|field| field.words(words)));
         if !self.note.is_empty() {
             parts.push(format!("说明：{}", self.note));
         }
@@ -81,10 +100,14 @@ impl Disclosed {
 /// Writes one line per record that was asked about.
 pub fn write(
     path: &Path,
-    (agreement, roll, evidence): (&InForce, &Roll, &[Evidence]),
-    asked: &Asked,
-    answers: &Answers,
+    (agreement, roll, opened): (&InForce, &Roll, &Opened),
+    words: &Words<'_>,
+    (asked, answers): (&Asked, &Answers),
 ) -> Result<(), Problem> {
+    let name_at = agreement
+        .fields()
+        .iter()
+        .position(|field| [FieldKind::CnName, FieldKind::PersonName].contains(&field.kind));
     files::deliver(path, |out| {
         // A byte-order mark, so that Excel and WPS read the file as UTF-8.
         out.write_all("\u{feff}".as_bytes())
@@ -94,46 +117,69 @@ pub fn write(
         writer
             .write_record([
                 "名册行号 roll rows",
+                "名册姓名 name",
                 "数据 register",
-                "编号 handle",
                 "询问日 asked",
                 "答复 answer",
                 "答复日 answered",
                 "是否现有数据 current",
-                "内容 content",
+                "身份信息对照 fields",
+                "登记事实 facts",
+                "说明 remark",
+                "编号 handle",
             ])
             .map_err(failed)?;
         for (register, handle, question) in asked.all() {
-            let title = agreement
-                .dataset(register)
-                .map(hedui_protocol::agreement::Agreement::title_of_dataset)
-                .unwrap_or_default();
+            let dataset = agreement.dataset(register);
             let known = Handle::from_hex(handle);
-            let given = known.and_then(|handle| answers.of(register, handle));
+            let snapshot = snapshot_of(opened, register);
+            let given = known.and_then(|handle| answers.of(register, handle, snapshot));
             let own = |item: &&Evidence| item.register == *register && Some(item.handle) == known;
-            let own: Vec<&Evidence> = evidence.iter().filter(own).collect();
+            let own: Vec<&Evidence> = opened.evidence.iter().filter(own).collect();
             let rows: Vec<String> = own.iter().map(|item| roll.rows_of(item.person)).collect();
-            let replies = || own.iter().filter_map(|item| item.disclosed.as_ref());
-            let is_current = match replies().next() {
-                Some(reply) if reply.is_current => "是",
-                Some(_) => "否",
-                None => "",
-            };
-            let words: Vec<String> = replies()
-                .map(|reply| reply.words(ToString::to_string))
+            let mut names: Vec<&str> = own
+                .iter()
+                .filter_map(|item| roll.persons.get(item.person)?.shown.get(name_at?))
+                .map(String::as_str)
                 .collect();
+            names.dedup();
+            let replies = own.iter().filter_map(|item| item.disclosed.as_ref());
+            let fields: Vec<String> = replies
+                .flat_map(|reply| &reply.fields)
+                .map(|field| field.beside(words))
+                .collect();
+            let facts = given.and_then(|given| given.opened.facts.as_ref());
+            let facts: Vec<String> = facts
+                .into_iter()
+                .flat_map(|facts| &facts.rows)
+                .map(|row| {
+                    let schema = dataset.map(|dataset| &dataset.fact[..]).unwrap_or_default();
+                    let cells = schema.iter().zip(row).filter_map(|(f, v)| words.fact(f, v));
+                    cells.collect::<Vec<_>>().join("；")
+                })
+                .collect();
+            let is_current = given.map_or("", |given| {
+                if given.snapshot == snapshot {
+                    "是"
+                } else {
+                    "否"
+                }
+            });
             writer
                 .write_record([
                     rows.join(" / "),
-                    title,
-                    handle.to_owned(),
+                    names.join(" / "),
+                    dataset.map(Agreement::title_of_dataset).unwrap_or_default(),
                     question.day.clone(),
                     given
                         .map_or("待答复", |given| word_zh(given.opened.word))
                         .to_owned(),
                     given.map_or_else(String::new, |given| given.day.clone()),
                     is_current.to_owned(),
-                    words.join(" / "),
+                    fields.join("；"),
+                    facts.join(" / "),
+                    given.map_or_else(String::new, |given| given.opened.note.clone()),
+                    handle.to_owned(),
                 ])
                 .map_err(failed)?;
         }

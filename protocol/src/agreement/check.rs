@@ -48,7 +48,7 @@ pub(super) fn check(text: &Text) -> Result<Checked, Refusal> {
     let keys = check_match_keys(text)?;
     check_releases(text, &keys)?;
     check_refine(text)?;
-    check_datasets(text, &cards)?;
+    check_datasets(text, &keys, &cards)?;
     check_lock(text)?;
     Ok((cards, keys))
 }
@@ -377,7 +377,11 @@ fn check_refine(text: &Text) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_datasets(text: &Text, cards: &BTreeMap<Name, PartyCard>) -> Result<(), Refusal> {
+fn check_datasets(
+    text: &Text,
+    keys: &[MatchKey],
+    cards: &BTreeMap<Name, PartyCard>,
+) -> Result<(), Refusal> {
     let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
     for dataset in &text.dataset {
         let name = &dataset.name;
@@ -405,7 +409,7 @@ fn check_datasets(text: &Text, cards: &BTreeMap<Name, PartyCard>) -> Result<(), 
                 "dataset `{name}`: `repeats` is of the roll; a register may hold a person more than once anyway"
             )));
         }
-        check_disclosure(text, dataset)?;
+        check_disclosure(text, keys, dataset)?;
         let mut facts = BTreeSet::new();
         for fact in &dataset.fact {
             let coded = fact.kind == FactKind::Code;
@@ -436,7 +440,7 @@ fn check_datasets(text: &Text, cards: &BTreeMap<Name, PartyCard>) -> Result<(), 
 }
 
 /// What the owner of a register is told or may lay open is of that register, within bounds, and no identity number.
-fn check_disclosure(text: &Text, dataset: &Dataset) -> Result<(), Refusal> {
+fn check_disclosure(text: &Text, keys: &[MatchKey], dataset: &Dataset) -> Result<(), Refusal> {
     let name = &dataset.name;
     let is_roll = dataset.kind == DatasetKind::Roll;
     if is_roll && (dataset.own_result || dataset.disclosure.is_some()) {
@@ -455,7 +459,17 @@ fn check_disclosure(text: &Text, dataset: &Dataset) -> Result<(), Refusal> {
     let mut seen = BTreeSet::new();
     for named in &terms.fields {
         let field = text.field.iter().find(|field| field.name == *named);
-        let is_fit = field.is_some_and(|field| field.kind != FieldKind::CnResidentId);
+        // What decides by itself who somebody is, of whatever kind, is an identity number.
+        let decides = |key: &MatchKey| {
+            let is_whole = |part: &KeyPart| {
+                text.field
+                    .get(part.field)
+                    .is_some_and(|field| field.name == *named)
+            };
+            key.class == KeyClass::A && key.parts.len() == 1 && key.parts.iter().all(is_whole)
+        };
+        let is_number = field.is_some_and(|field| field.kind == FieldKind::CnResidentId);
+        let is_fit = field.is_some() && !is_number && !keys.iter().any(decides);
         if !is_fit || !seen.insert(named) {
             return Err(bad(format!(
                 "dataset `{name}`: `disclosure.fields` names `{named}`, which is no field, stands there twice, or is an \

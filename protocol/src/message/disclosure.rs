@@ -11,7 +11,9 @@ use super::payload::Facts;
 use crate::agreement::Agreement;
 use crate::agreement::text::{Dataset, Disclosure};
 use crate::ids::{Handle, Name};
-use crate::limits::{NOTE_CHARS_MAX, QUESTIONS_MAX, VALUE_CHARS_MAX};
+use crate::limits::{
+    FACT_ROWS_MAX, NOTE_CHARS_MAX, PAYLOAD_CLASSES, QUESTIONS_MAX, VALUE_CHARS_MAX,
+};
 use crate::primitive::{hex, unhex_bytes};
 use crate::refusal::Refusal;
 
@@ -26,6 +28,8 @@ pub struct Request {
     pub register: Name,
     /// Its owner's name of the data in which the result found them.
     pub snapshot: String,
+    /// How often the roll's owner has asked about these data now, from 1: the same questions again are another message.
+    pub round: u32,
     /// One entry per record, each once.
     pub questions: Vec<Question>,
 }
@@ -52,6 +56,10 @@ pub enum Reason {
     Review,
     /// The identity number is one person's and name and birth date are another's.
     Conflict,
+    /// It is the same person, and the record's facts were not released.
+    Facts,
+    /// It is the same person by the rule; the department is asked to look once more.
+    Recheck,
     /// The person contests what followed from a match.
     Objection,
 }
@@ -127,8 +135,8 @@ impl Request {
         terms_of(agreement, &self.register)?;
         let bad = |why| Refusal::malformed(REQUEST, why);
         within(REQUEST, self.questions.len())?;
-        if self.questions.is_empty() || !is_plain(&self.snapshot) {
-            return Err(bad("it asks nothing, or names no data"));
+        if self.questions.is_empty() || !is_plain(&self.snapshot) || self.round == 0 {
+            return Err(bad("it asks nothing, names no data, or has no round"));
         }
         let is_key = |name: &Name| agreement.evidence_keys().any(|key| key.name == *name);
         let (mut handles, mut seen) = (Vec::new(), BTreeSet::new());
@@ -199,7 +207,9 @@ impl Answered {
         let bad = |why| Refusal::malformed(ANSWER, why);
         let handle = Handle::from_hex(&self.handle).ok_or_else(|| bad("a handle is wrong"))?;
         if !is_note(&self.note) || (self.word == Word::Declined && self.note.is_empty()) {
-            return Err(bad("a reason is missing, too long or no line of text"));
+            return Err(bad(
+                "a reason is missing, too long, no line of text, or holds a number",
+            ));
         }
         let is_open = self.word == Word::Disclosed;
         if !is_open && !(self.facts.is_empty() && self.fields.is_empty()) {
@@ -216,8 +226,19 @@ impl Answered {
         }
         let facts = match is_open {
             true => {
-                let bytes = unhex_bytes(&self.facts).ok_or_else(|| bad("its facts are wrong"))?;
-                Some(Facts::decode(&bytes, &dataset.fact)?)
+                let bytes = unhex_bytes(&self.facts).filter(|bytes| bytes.len() <= FACTS_BYTES_MAX);
+                let bytes = bytes.ok_or_else(|| bad("its facts are wrong"))?;
+                let facts = Facts::decode(&bytes, &dataset.fact)?;
+                // Rows are unlike, so without facts there is one at most.
+                let most = if dataset.fact.is_empty() {
+                    1
+                } else {
+                    FACT_ROWS_MAX
+                };
+                if facts.rows.len() > most {
+                    return Err(bad("its facts have too many rows"));
+                }
+                Some(facts)
             }
             false => None,
         };
@@ -231,9 +252,22 @@ impl Answered {
     }
 }
 
-/// Whether a text may be a reason or remark: one line.
+/// Most bytes of a record's facts: as many as the largest payload holds.
+const FACTS_BYTES_MAX: usize = PAYLOAD_CLASSES[PAYLOAD_CLASSES.len() - 1] - 2;
+
+/// Digits in a row that a reason or remark may not have: so many have telephone, account and identity numbers.
+const NUMBER_DIGITS: usize = 11;
+
+/// Whether a text may be a reason or remark: one line, without a number that would name somebody.
 pub fn is_note(text: &str) -> bool {
-    text.chars().count() <= NOTE_CHARS_MAX && !text.chars().any(char::is_control)
+    let is_line = text.chars().count() <= NOTE_CHARS_MAX && !text.chars().any(char::is_control);
+    let mut digits = 0;
+    let names_nobody = text.chars().filter(|c| *c != ' ').all(|character| {
+        let is_digit = character.is_ascii_digit() || ('０'..='９').contains(&character);
+        digits = if is_digit { digits + 1 } else { 0 };
+        digits < NUMBER_DIGITS
+    });
+    is_line && names_nobody
 }
 
 fn is_plain(snapshot: &str) -> bool {

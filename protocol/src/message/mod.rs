@@ -16,6 +16,7 @@ pub mod ticket;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 use crate::limits::{BODY_BYTES_MAX, MANIFEST_BYTES_MAX};
 use crate::refusal::Refusal;
@@ -108,7 +109,16 @@ pub fn manifest_len(prefix: [u8; 4]) -> Result<usize, Refusal> {
 
 /// Reads the JSON of a manifest; unknown keys are refused by its type.
 pub fn parse_manifest<M: DeserializeOwned>(what: &'static str, json: &[u8]) -> Result<M, Refusal> {
-    serde_json::from_slice(json).map_err(|e| Refusal::malformed(what, e))
+    serde_json::from_slice(json).map_err(|error| {
+        // Serde's own words may quote a value.
+        let kind = match error.classify() {
+            Category::Data => "a key or value is missing, unknown or wrong",
+            Category::Eof => "it ends too early",
+            Category::Io | Category::Syntax => "it is no JSON",
+        };
+        let (line, column) = (error.line(), error.column());
+        Refusal::malformed(what, format!("{kind} (line {line}, column {column})"))
+    })
 }
 
 /// A body without tables: its manifest is all there is.

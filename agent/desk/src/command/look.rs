@@ -248,7 +248,14 @@ fn event_line(event: &Event) -> String {
         }
         Body::Noted { text, .. } => text.clone(),
         Body::Concluded { conclusion, .. } => {
-            format!("{}：{}", conclusion.outcome.zh(), conclusion.reason)
+            let mut text = format!("{}：{}", conclusion.outcome.zh(), conclusion.reason);
+            if let Some(measure) = conclusion.proposal {
+                text += &format!("｜处理建议：{}", measure.zh());
+            }
+            if let Some(months) = conclusion.overdrawn_months {
+                text += &format!("｜超领月数：{months}");
+            }
+            text
         }
         Body::Told { until, how, .. } => format!("{how}，至 {until} 可以申辩"),
         Body::Objected { who, grounds, .. } => format!("{who}：{grounds}"),

@@ -220,7 +220,7 @@ fn page(sheet: &mut Worksheet, frozen: u16) -> Result<(), XlsxError> {
     Ok(())
 }
 
-const DETAILS: [(&str, f64); 16] = [
+const DETAILS: [(&str, f64); 18] = [
     ("线索编号", 12.0),
     ("事项类型", 12.0),
     ("问题类别", 26.0),
@@ -235,6 +235,8 @@ const DETAILS: [(&str, f64); 16] = [
     ("核查日期", 12.0),
     ("认定结果", 10.0),
     ("认定理由", 36.0),
+    ("处理建议", 10.0),
+    ("超领月数", 8.0),
     ("处理情况", 36.0),
     ("销号日期", 12.0),
 ];
@@ -302,6 +304,12 @@ fn details(sheet: &mut Worksheet, look: &Look, source: &Source<'_>) -> Result<()
                 (None, None) => String::new(),
             },
             conclusion.map(|c| c.reason.clone()).unwrap_or_default(),
+            conclusion
+                .and_then(|c| Some(c.proposal?.zh().to_owned()))
+                .unwrap_or_default(),
+            conclusion
+                .and_then(|c| Some(c.overdrawn_months?.to_string()))
+                .unwrap_or_default(),
             acts.join("；"),
             case.closed
                 .as_ref()

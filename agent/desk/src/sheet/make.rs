@@ -4,7 +4,8 @@
 //! Specification: docs/DESK.md, "Township sheets".
 
 use rust_xlsxwriter::{
-    Color, DataValidation, Format, ProtectionOptions, Workbook, Worksheet, XlsxError,
+    Color, DataValidation, DataValidationRule, Format, ProtectionOptions, Workbook, Worksheet,
+    XlsxError,
 };
 
 use super::{
@@ -108,10 +109,14 @@ fn case_sheet(
                     true => String::new(),
                     false => format!("\n协查：{}", e.disclosed),
                 };
+                let facts = match e.facts.as_str() {
+                    "" => "登记事实未提供",
+                    facts => facts,
+                };
                 format!(
-                    "{}：{}。{}（{}）{asked}",
+                    "【{}】{}：{facts}。{}（{}）{asked}",
+                    e.name,
                     e.register_title,
-                    e.facts,
                     e.identity(),
                     e.agree.join("、")
                 )
@@ -303,6 +308,14 @@ fn finish(
 ) -> Result<(), XlsxError> {
     let bottom = u32::try_from(rows.max(1) + 1).unwrap_or(2);
     for (at, column) in (first..).zip(columns) {
+        if *column == Column::OverdrawnMonths {
+            let months = DataValidation::new()
+                .allow_whole_number(DataValidationRule::Between(1, 600))
+                .set_error_title("超领月数")?
+                .set_error_message("填 1 至 600 的整数，没有超领的留空")?;
+            sheet.add_data_validation(2, at, bottom, at, &months)?;
+            continue;
+        }
         let words: Vec<&str> = match column {
             Column::Method => Method::ALL.iter().map(|m| m.zh()).collect(),
             Column::Outcome => Outcome::ALL.iter().map(|o| o.zh()).collect(),

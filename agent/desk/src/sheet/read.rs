@@ -157,9 +157,13 @@ impl Table {
             .map(|(column, cell)| (plain(cell), column))
             .collect();
         // A column that was renamed or removed would take its cells with it unseen.
+        // Sheets that were handed out before there were such columns are read without them.
+        let is_new = |column: &Column| matches!(column, Column::Proposal | Column::OverdrawnMonths);
+        let has = |column: &Column| heads.contains_key(column.head());
+        let is_old = !columns.iter().any(|column| is_new(column) && has(column));
         if !columns
             .iter()
-            .all(|column| heads.contains_key(column.head()))
+            .all(|column| has(column) || (is_old && is_new(column)))
         {
             return Err("缺少填写列，或列名被改动 a column to fill in is missing or renamed");
         }
