@@ -379,7 +379,7 @@ pub(crate) mod tests {
         let plain = exhibit("张三", "甲");
         let mut asked = plain.clone();
         asked.disclosed = "部门提供（2016-07-02）；姓名 张三（一致）".to_owned();
-        assert!(same(&[plain.clone()], &[asked]));
+        assert!(same(std::slice::from_ref(&plain), &[asked]));
         let text = serde_json::to_string(&plain).unwrap();
         assert!(!text.contains("disclosed"));
         assert!(serde_json::from_str::<Exhibit>(&text).unwrap() == plain);

@@ -33,6 +33,7 @@ pub struct Line {
 }
 
 /// What came of a register's own records.
+#[derive(Default)]
 pub struct Absent {
     /// Records that the result does not name.
     pub records: u64,
@@ -55,15 +56,6 @@ pub fn rules_of<'r>(rules: &'r Rules, dataset: &Dataset) -> Vec<&'r Rule> {
 }
 
 impl Absent {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Self {
-            records: 0,
-            lines: Vec::new(),
-            exempted: BTreeMap::new(),
-        }
-    }
-
     /// Looks at one record that the result does not name; each rule that it fulfils gives one line.
     pub fn look(
         &mut self,

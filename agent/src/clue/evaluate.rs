@@ -230,10 +230,15 @@ pub fn unit_of(roll: &Roll, person: usize, local: &[LocalValue]) -> String {
     }
 }
 
+/// The person and local columns of a row.
+type Speaker<'r> = (usize, &'r [LocalValue]);
+/// Applicants first, then by row.
+type Rank = (bool, u64);
+
 /// The row that speaks for every unit, as its person and local columns: its applicant's, else its first. Somebody who owes
 /// support and lives elsewhere is looked into where the unit is.
-pub fn speakers_of(roll: &Roll) -> BTreeMap<String, (usize, &[LocalValue])> {
-    let mut best: BTreeMap<String, ((bool, u64), (usize, &[LocalValue]))> = BTreeMap::new();
+pub fn speakers_of(roll: &Roll) -> BTreeMap<String, Speaker<'_>> {
+    let mut best: BTreeMap<String, (Rank, Speaker<'_>)> = BTreeMap::new();
     for (at, person) in roll.persons.iter().enumerate() {
         for (row, local) in person.rows.iter().zip(&person.local) {
             let rank = (local_text(roll, local, "role") != Some("applicant"), *row);
@@ -269,7 +274,7 @@ pub fn households_of(agreement: &Agreement, roll: &Roll) -> BTreeMap<String, Hou
         .fields()
         .iter()
         .position(|field| [FieldKind::CnName, FieldKind::PersonName].contains(&field.kind));
-    let household = |(unit, (at, local)): (String, (usize, &[LocalValue]))| {
+    let household = |(unit, (at, local)): (String, Speaker<'_>)| {
         let text = |name: &str| local_text(roll, local, name).unwrap_or_default().to_owned();
         let shown = name_at.and_then(|place| roll.persons[at].shown.get(place));
         let is_applicant = text("role") == "applicant";

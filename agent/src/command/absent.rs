@@ -84,7 +84,7 @@ pub fn absent(
     let since = Kept::of(&state, &identity, &agreement, name).changed()?;
     let path = delivered::path(&state, &agreement, name);
     let today = today.replace('-', "").parse().unwrap_or(0);
-    let mut result = Absent::new();
+    let mut result = Absent::default();
     let snapshot = delivered::each(
         (&path, &identity),
         (&agreement, dataset),

@@ -1,5 +1,5 @@
-//! The commands `questions` and `answer` of the disclosure round, for a register's owner. In: sealed questions about own records;
-//! a filled-in list. Out: the list; sealed answers. Invariant: what is laid open is charged to the agreement's bound before it
+//! The command `answer` of the disclosure round, for a register's owner, and what `questions` shares with it. In: sealed questions
+//! about own records; a filled-in list. Out: sealed answers. Invariant: what is laid open is charged to the agreement's bound before it
 //! is sealed, and the same list makes the same bytes again.
 //! Specification: protocol/SPEC.md, "Disclosure"; docs/OPERATIONS.md, "Disclosure".
 
@@ -10,8 +10,8 @@ use clap::Args;
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, exchange, files};
 use hedui_keys::vault;
+use hedui_protocol::agreement::InForce;
 use hedui_protocol::agreement::text::Dataset;
-use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
 use hedui_protocol::ids::{Handle, Name, RequestId};
@@ -22,30 +22,10 @@ use hedui_protocol::primitive::hex;
 use hedui_protocol::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
-use super::mailbox::handle_rows;
 use super::post::{ExchangeOptions, Post, received};
 use crate::changes::kept::Kept;
-use crate::clue::rules::Rules;
 use crate::disclosure::delivered::{self, Delivered};
-use crate::disclosure::list::{self, Decision, Letter, Row};
-use crate::disclosure::words::Words;
-use crate::record::row_words;
-
-/// Options of `questions`.
-#[derive(Args)]
-pub struct QuestionsOptions {
-    #[command(flatten)]
-    exchange: ExchangeOptions,
-    /// Where to write the list
-    #[arg(long, value_name = "FILE.xlsx", default_value = "questions.xlsx")]
-    out: PathBuf,
-    /// List what was answered already as well
-    #[arg(long)]
-    all: bool,
-    /// Rule file that the agreement names: its words for facts and codes stand in the list
-    #[arg(long, value_name = "FILE")]
-    rules: Option<PathBuf>,
-}
+use crate::disclosure::list::{self, Decision};
 
 /// Options of `answer`.
 #[derive(Args)]
@@ -57,28 +37,28 @@ pub struct AnswerOptions {
 }
 
 /// A question to this department: that of the latest message about the record.
-struct Open {
-    request: RequestId,
-    question: Question,
+pub(super) struct Open {
+    pub(super) request: RequestId,
+    pub(super) question: Question,
 }
 
 /// What this department answered, of one register, agreement and epoch.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+pub(super) struct Record {
     answers: BTreeMap<String, Entry>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+pub(super) struct Entry {
     day: String,
-    word: Word,
+    pub(super) word: Word,
     /// Whether the record was laid open at any time.
     charged: bool,
     request: String,
     /// Whether the message that says it was sealed.
-    sent: bool,
+    pub(super) sent: bool,
 }
 
 impl Record {
@@ -98,7 +78,7 @@ impl Record {
     }
 
     /// What was answered to the question that is open now.
-    fn answered(&self, open: &Open) -> Option<&Entry> {
+    pub(super) fn answered(&self, open: &Open) -> Option<&Entry> {
         let entry = self.answers.get(&open.question.handle);
         entry.filter(|entry| entry.request == open.request.to_hex())
     }
@@ -131,17 +111,22 @@ impl Record {
 }
 
 /// A register of this department that is asked about, with what it delivered.
-struct Own<'a> {
-    dataset: &'a Dataset,
+pub(super) struct Own<'a> {
+    pub(super) dataset: &'a Dataset,
     snapshot: String,
-    records: BTreeMap<Handle, Delivered>,
-    asked: BTreeMap<Handle, Open>,
-    record: Record,
+    pub(super) records: BTreeMap<Handle, Delivered>,
+    pub(super) asked: BTreeMap<Handle, Open>,
+    pub(super) record: Record,
 }
 
 impl Own<'_> {
     /// Check code over a question and what an answer to it would lay open: 16 hexadecimal digits of a keyed digest.
-    fn check(&self, identity: &Identity, agreement: &InForce, handle: &Handle) -> Option<String> {
+    pub(super) fn check(
+        &self,
+        identity: &Identity,
+        agreement: &InForce,
+        handle: &Handle,
+    ) -> Option<String> {
         let (open, record) = (self.asked.get(handle)?, self.records.get(handle)?);
         let mut parts = vec![
             b"question".to_vec(),
@@ -221,7 +206,7 @@ impl Post<'_> {
     }
 
     /// The registers that are asked about. One whose records are not kept here does not stop the others.
-    fn owns(&self) -> Result<Vec<Own<'_>>, Problem> {
+    pub(super) fn owns(&self) -> Result<Vec<Own<'_>>, Problem> {
         let mut owns = Vec::new();
         for (register, asked) in self.open_questions()? {
             let (dataset, _) = terms_of(self.agreement, &register)?;
@@ -250,161 +235,12 @@ impl Post<'_> {
     }
 }
 
-/// `questions`: lists what the roll's owner asks about own records.
-pub fn questions(
-    home: &HomeOptions,
-    console: &Console,
-    options: &QuestionsOptions,
-) -> Result<(), Problem> {
-    if options
-        .out
-        .extension()
-        .is_none_or(|ending| ending != "xlsx")
-    {
-        return Err(Problem::usage(
-            "--out: 清单是工作簿 the list is a workbook",
-            "文件名以 .xlsx 结尾 name it FILE.xlsx",
-        ));
-    }
-    let agreement = home.in_force()?;
-    let identity = home.identity()?;
-    let state = home.state();
-    let _guard = files::guard(&state)?;
-    let today = home.clock()?.today();
-    let post = Post {
-        home,
-        console,
-        agreement: &agreement,
-        identity: &identity,
-        state: &state,
-        folder: &options.exchange.exchange,
-    };
-    let rules = match &options.rules {
-        Some(path) => Some(Rules::read(path, &agreement, &today)?),
-        None => None,
-    };
-    let words = Words::of(&agreement, rules.as_ref());
-    let (mut rows, mut open, mut unknown) = (Vec::new(), 0, 0);
-    let owns = post.owns()?;
-    for own in &owns {
-        let places = handle_rows(home, &identity, &agreement, own.dataset.name.as_str())?;
-        for (handle, asked) in &own.asked {
-            let answered = own.record.answered(asked).filter(|entry| entry.sent);
-            let Some(record) = own.records.get(handle) else {
-                unknown += usize::from(answered.is_none());
-                continue;
-            };
-            open += usize::from(answered.is_none());
-            if answered.is_some() && !options.all {
-                continue;
-            }
-            let numbers = places.get(handle).cloned().unwrap_or_default();
-            let shown: Vec<String> = numbers.iter().map(|row| row_words(*row)).collect();
-            rows.push(Row {
-                handle: *handle,
-                register: Agreement::title_of_dataset(own.dataset),
-                rows: numbers,
-                rows_words: shown.join(" "),
-                reason: asked.question.reason,
-                agree: words.keys(&asked.question.agree),
-                differ: words.keys(&asked.question.differ),
-                content: content(&words, &agreement, own.dataset, record),
-                answered: answered.map(|entry| entry.word),
-                check: own.check(&identity, &agreement, handle).unwrap_or_default(),
-            });
-        }
-    }
-    console.object(&serde_json::json!({ "open": open, "listed": rows.len(), "unknown": unknown }));
-    if unknown > 0 {
-        console.note(&format!(
-            "{unknown} 条所问登记已不在现有数据中，运行 answer 时自动回复“查无此记录” records are in the data no more; `answer` says so by itself"
-        ));
-    }
-    if rows.is_empty() {
-        console.say("没有待答复的协查，未生成清单 nothing to answer, no list was written");
-        return Ok(());
-    }
-    keeps_what_was_filled_in(&options.out, &owns)?;
-    rows.sort_by(|a, b| (&a.register, &a.rows, a.handle).cmp(&(&b.register, &b.rows, b.handle)));
-    let titles = |name: &Name| {
-        let party = agreement.text().party.iter().find(|p| p.name == *name);
-        let title = party.map(|party| party.title.clone()).unwrap_or_default();
-        if title.is_empty() {
-            name.to_string()
-        } else {
-            title
-        }
-    };
-    let letter = Letter {
-        from: &titles(&agreement.roll().owner),
-        to: &titles(&identity.card().name),
-        day: &today,
-        purpose: &agreement.text().purpose,
-        legal_basis: &agreement.text().legal_basis,
-    };
-    list::write(&options.out, &letter, &rows)?;
-    console.say(&format!(
-        "待答复 to answer: {open} 条登记 records，列出 listed {} → {}；填好后 then: hedui-agent answer {}",
-        rows.len(),
-        options.out.display(),
-        options.out.display()
-    ));
-    Ok(())
-}
-
-/// Refuses to write over a list in which something is filled in that was not sent yet.
-fn keeps_what_was_filled_in(out: &Path, owns: &[Own<'_>]) -> Result<(), Problem> {
-    if !out.exists() {
-        return Ok(());
-    }
-    let is_sent = |decision: &Decision| {
-        let entry = owns.iter().find_map(|own| {
-            let open = own.asked.get(&decision.handle)?;
-            own.record.answered(open)
-        });
-        entry.is_some_and(|entry| entry.sent && entry.word == decision.word)
-    };
-    let is_empty = list::read(out)
-        .is_ok_and(|filled| filled.undecided.is_empty() && filled.decisions.iter().all(is_sent));
-    match is_empty {
-        true => Ok(()),
-        false => Err(Problem::data(
-            format!(
-                "{} 中已有填写内容，或不是协查清单，未覆盖 it holds entries that were not sent, or is no list",
-                out.display()
-            ),
-            "请先运行 answer，或用 --out 另存为其他文件 run `answer` first, or give another --out",
-        )),
-    }
-}
-
-/// What would be laid open of a record, in words.
-fn content(
-    words: &Words<'_>,
+/// The fields of a record that the agreement names, those with a value.
+pub(super) fn fields_of(
     agreement: &InForce,
     dataset: &Dataset,
     record: &Delivered,
-) -> String {
-    let fields = fields_of(agreement, dataset, record);
-    let mut lines: Vec<String> = fields
-        .iter()
-        .map(|(name, value)| format!("{}：{}", words.field(name), words.value(name, value)))
-        .collect();
-    for row in &record.facts.rows {
-        let facts = dataset.fact.iter().zip(row);
-        let facts: Vec<String> = facts.filter_map(|(f, v)| words.fact(f, v)).collect();
-        if !facts.is_empty() {
-            lines.push(facts.join("；"));
-        }
-    }
-    if lines.is_empty() {
-        lines.push("（协议约定的项目均无内容）".to_owned());
-    }
-    lines.join("\n")
-}
-
-/// The fields of a record that the agreement names, those with a value.
-fn fields_of(agreement: &InForce, dataset: &Dataset, record: &Delivered) -> BTreeMap<Name, String> {
+) -> BTreeMap<Name, String> {
     let named = |name: &Name| {
         let terms = dataset.disclosure.as_ref();
         terms.is_some_and(|terms| terms.fields.contains(name))

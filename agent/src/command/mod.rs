@@ -15,6 +15,7 @@ pub mod mailbox;
 pub mod open;
 pub mod outcome;
 pub mod post;
+pub mod questions;
 pub mod refine;
 pub mod retire;
 pub mod submit;
@@ -63,7 +64,7 @@ enum Command {
     /// 发起协查 | Ask departments about single records that the result leaves open (roll owner)
     Ask(ask::AskOptions),
     /// 待协查 | List what the roll's owner asks about own records, to be filled in
-    Questions(answer::QuestionsOptions),
+    Questions(questions::QuestionsOptions),
     /// 答复协查 | Seal what a filled-in list of questions decides
     Answer(answer::AnswerOptions),
     /// 应保未保 | List own records that nobody of the roll was found for, where the agreement lets the owner know
@@ -112,7 +113,7 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::Results(options) => outcome::results(home, &console, &options),
         Command::Tickets(options) => mailbox::tickets(home, &console, &options),
         Command::Ask(options) => ask::ask(home, &console, &options),
-        Command::Questions(options) => answer::questions(home, &console, &options),
+        Command::Questions(options) => questions::questions(home, &console, &options),
         Command::Answer(options) => answer::answer(home, &console, &options),
         Command::Absent(options) => absent::absent(home, &console, &options),
         Command::Refine(options) => refine::answer(home, &console, &options),

@@ -212,7 +212,8 @@ impl Answered {
             ));
         }
         let is_open = self.word == Word::Disclosed;
-        if !is_open && !(self.facts.is_empty() && self.fields.is_empty()) {
+        let is_empty = self.facts.is_empty() && self.fields.is_empty();
+        if !is_open && !is_empty {
             return Err(bad("it lays open what it does not disclose"));
         }
         let named = |(field, value): (&Name, &String)| {
