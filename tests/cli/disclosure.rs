@@ -468,6 +468,54 @@ fn without_terms_nobody_is_asked_and_nobody_is_told() {
 }
 
 #[test]
+fn a_rule_of_the_absent_that_cannot_work_is_refused_before_anybody_signs() {
+    let folder = tempfile::tempdir().expect("folder");
+    let site = site_with(folder.path(), &[]);
+    fs::remove_file(site.agreement()).expect("removed");
+    let rule = |register: &str, condition: &str| {
+        format!(
+            "version = 1\n[[rule]]\nname = 'look'\ncategory = 'c'\neffect = 'absent'\nclause = 'c'\nregisters = ['{register}']\n\
+             where = \"{condition}\"\ndisproof = 'd'\n"
+        )
+    };
+    let home = |party: &str| site.home(party).to_string_lossy().into_owned();
+    let (office, police, centre) = (home("office"), home("police"), home("centre"));
+    let parties = [
+        "--roll",
+        &office,
+        "--department",
+        &police,
+        "--matcher",
+        &centre,
+    ];
+    let ground = ["--purpose", "p", "--legal-basis", "l"];
+    let rules = ["--own-result", "police", "--rules", "rules.toml"];
+    let args = [
+        &["agreement", "new", "--lock", "keyed"][..],
+        &parties,
+        &ground,
+        &rules,
+    ]
+    .concat();
+    for (text, code) in [
+        (rule("police", "fact.colour == 'red'"), 2),
+        (rule("polise", "today > 0"), 10),
+        (rule("police", "today >"), 10),
+        (
+            rule("police", "today > 0").replace("where", "scope = 'true'\nwhere"),
+            10,
+        ),
+    ] {
+        fs::write(site.root.join("rules.toml"), &text).expect("rules");
+        let refused = site.run("hedui-agent", "office", &args);
+        assert_refused(&refused, &[code], &text);
+        assert!(!site.agreement().exists(), "nothing is drafted");
+    }
+    fs::write(site.root.join("rules.toml"), rule("police", "today > 0")).expect("rules");
+    site.must("hedui-agent", "office", &args, &[0]);
+}
+
+#[test]
 fn an_owner_learns_which_of_its_own_were_found_and_no_more() {
     let folder = tempfile::tempdir().expect("folder");
     let rules = folder.path().join("absent.toml");

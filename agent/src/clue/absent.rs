@@ -9,13 +9,15 @@ use std::path::Path;
 
 use cel::Value;
 use hedui_edge::{Problem, files};
-use hedui_protocol::agreement::text::{Dataset, Fact, FactKind};
+use hedui_protocol::agreement::Agreement;
+use hedui_protocol::agreement::text::{Dataset, Fact};
 use hedui_protocol::ids::Handle;
 use hedui_protocol::message::payload::FactValue;
 
 use super::evaluate::fact_value;
 use super::rules::{Effect, Rule, Rules};
 use crate::disclosure::delivered::Delivered;
+use crate::disclosure::words::Words;
 use crate::record::row_words;
 
 /// A row to look into.
@@ -55,11 +57,29 @@ pub fn rules_of<'r>(rules: &'r Rules, dataset: &Dataset) -> Vec<&'r Rule> {
         .collect()
 }
 
+/// Tries the rules of the absent on a record without values: as far as that reaches, one that asks for what the agreement does
+/// not have is found before anybody signs.
+pub fn dry_run(rules: &Rules, agreement: &Agreement) -> Result<(), Problem> {
+    for dataset in agreement.registers() {
+        let row = vec![FactValue::Absent; dataset.fact.len()];
+        for rule in rules_of(rules, dataset) {
+            let context = rules.context(&[
+                ("register", Value::from(dataset.name.as_str())),
+                ("fact", fact_value(&dataset.fact, &row)),
+                ("today", Value::from(20_160_630_i64)),
+            ]);
+            rule.holds(&context)?;
+            rule.exemption(&context)?;
+        }
+    }
+    Ok(())
+}
+
 impl Absent {
     /// Looks at one record that the result does not name; each rule that it fulfils gives one line.
     pub fn look(
         &mut self,
-        (rules, chosen): (&Rules, &[&Rule]),
+        (rules, chosen, words): (&Rules, &[&Rule], &Words<'_>),
         (dataset, today): (&Dataset, i64),
         record: &Delivered,
         rows: &[u64],
@@ -78,7 +98,7 @@ impl Absent {
                 }
                 match rule.exemption(&context)? {
                     Some(reason) => *self.exempted.entry(reason.to_owned()).or_default() += 1,
-                    None => facts.push(words(rules, &dataset.fact, row)),
+                    None => facts.push(words_of(words, &dataset.fact, row)),
                 }
             }
             if !facts.is_empty() {
@@ -101,20 +121,9 @@ impl Absent {
     }
 }
 
-fn words(rules: &Rules, schema: &[Fact], row: &[FactValue]) -> String {
-    let cells = schema.iter().zip(row).filter_map(|(fact, value)| {
-        let text = match value {
-            FactValue::Absent => return None,
-            FactValue::Code(index) => rules.word(fact.codes.get(usize::from(*index))?),
-            FactValue::Date(day) => {
-                format!("{}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100)
-            }
-            FactValue::Integer(number) => number.to_string(),
-            FactValue::Reference(text) => text.clone(),
-        };
-        debug_assert!(fact.kind != FactKind::Code || !text.is_empty());
-        Some(format!("{}：{text}", rules.word(fact.name.as_str())))
-    });
+fn words_of(words: &Words<'_>, schema: &[Fact], row: &[FactValue]) -> String {
+    let cells = schema.iter().zip(row);
+    let cells = cells.filter_map(|(fact, value)| words.fact(fact, value));
     cells.collect::<Vec<_>>().join("；")
 }
 

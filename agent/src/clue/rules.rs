@@ -255,7 +255,10 @@ impl Rule {
             // The message of CEL names functions and keys, but could quote a value: only its kind is shown.
             Err(cel::ExecutionError::NoSuchKey(key)) => Err(self.fault(
                 what,
-                &format!("there is no `{key}`; is the column mapped under [local]?"),
+                &format!(
+                    "没有 there is no `{key}`: 须是协议中该数据的事实项，或名册字段对应表 [local] 中的列 a fact of the register in the agreement, or \
+                     a column under [local] of the roll's mapping"
+                ),
             )),
             Err(cel::ExecutionError::UndeclaredReference(name)) => {
                 Err(self.fault(what, &format!("there is no variable `{name}`")))

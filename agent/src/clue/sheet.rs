@@ -11,7 +11,6 @@ use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::agreement::text::Ground;
 use hedui_protocol::field::FieldKind;
-use hedui_protocol::message::payload::FactValue;
 use hedui_protocol::message::result::{Outcome, Register};
 use rust_xlsxwriter::{Format, FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError};
 use serde::Serialize;
@@ -167,21 +166,9 @@ impl Source<'_> {
             .map(|d| &d.fact[..])
             .unwrap_or_default();
         let row = item.facts.as_ref().and_then(|facts| facts.rows.get(row));
-        let words = schema
-            .iter()
-            .zip(row.into_iter().flatten())
-            .filter_map(|(fact, value)| {
-                let text = match value {
-                    FactValue::Absent => return None,
-                    FactValue::Code(index) => self.rules.word(fact.codes.get(usize::from(*index))?),
-                    FactValue::Date(day) => {
-                        format!("{}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100)
-                    }
-                    FactValue::Integer(number) => number.to_string(),
-                    FactValue::Reference(text) => text.clone(),
-                };
-                Some(format!("{}：{text}", self.rules.word(fact.name.as_str())))
-            });
+        let words = Words::of(self.agreement, Some(self.rules));
+        let cells = schema.iter().zip(row.into_iter().flatten());
+        let words = cells.filter_map(|(fact, value)| words.fact(fact, value));
         words.collect::<Vec<_>>().join("；")
     }
 }

@@ -27,6 +27,7 @@ use crate::changes::kept::Kept;
 use crate::clue::absent::{self, Absent, Canaries};
 use crate::clue::rules::Rules;
 use crate::disclosure::delivered;
+use crate::disclosure::words::Words;
 use crate::record::Pseudonyms;
 
 /// Options of `absent`.
@@ -84,6 +85,7 @@ pub fn absent(
     let since = Kept::of(&state, &identity, &agreement, name).changed()?;
     let path = delivered::path(&state, &agreement, name);
     let today = today.replace('-', "").parse().unwrap_or(0);
+    let words = Words::of(&agreement, Some(&rules));
     let mut result = Absent::default();
     let snapshot = delivered::each(
         (&path, &identity),
@@ -92,7 +94,7 @@ pub fn absent(
         |handle| !found.contains(handle),
         |handle, record| {
             let rows = places.get(&handle).map_or(&[][..], Vec::as_slice);
-            result.look((&rules, &chosen), (dataset, today), &record, rows)
+            result.look((&rules, &chosen, &words), (dataset, today), &record, rows)
         },
     )?;
     if snapshot != manifest.snapshot {

@@ -99,17 +99,13 @@ pub fn ask(home: &HomeOptions, console: &Console, options: &AskOptions) -> Resul
         folder,
     };
     let mut asked = Asked::open(&state, &agreement)?;
+    let answered = answers((&state, folder), &identity, &agreement, &asked, console)?;
     let mut said = Said::default();
     // Every register is checked before the first message is noted.
     let mut requests = Vec::new();
     for (register, records) in by_record(&chosen) {
-        requests.extend(post.requests(
-            options,
-            register,
-            &records,
-            (&asked, &opened),
-            &mut said,
-        )?);
+        let known = (&asked, &answered, &opened);
+        requests.extend(post.requests(options, register, &records, known, &mut said)?);
     }
     if options.list {
         return listed(&post, &requests, (&roll, &opened), &said);
@@ -187,7 +183,7 @@ impl Post<'_> {
         options: &AskOptions,
         register: &Name,
         records: &BTreeMap<Handle, &Evidence>,
-        (asked, opened): (&Asked, &Opened),
+        (asked, answered, opened): (&Asked, &Answers, &Opened),
         said: &mut Said,
     ) -> Result<Vec<Request>, Problem> {
         // One's own register needs no asking, only a look.
@@ -202,7 +198,12 @@ impl Post<'_> {
             let before = asked.of(register, handle);
             before.filter(|question| question.snapshot == snapshot)
         };
-        let is_new = |item: &&Evidence| options.again || before(&item.handle).is_none();
+        // What was asked before and answered since about these very data needs no asking either.
+        let is_known = |item: &Evidence| {
+            let given = answered.of(register, item.handle, snapshot);
+            before(&item.handle).is_some() || given.is_some_and(|given| given.snapshot == snapshot)
+        };
+        let is_new = |item: &&Evidence| options.again || !is_known(item);
         let new: Vec<&Evidence> = records.values().copied().filter(is_new).collect();
         said.known += records.len() - new.len();
         let used = asked.count_with(register, std::iter::empty());

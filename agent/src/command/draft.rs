@@ -20,6 +20,8 @@ use hedui_protocol::limits::{DISCLOSED_MAX, NUMBERS_PER_AREA};
 use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
 
+use crate::clue::absent;
+use crate::clue::rules::Rules;
 use crate::evaluation::cost;
 
 const CN_PERSON: &str = include_str!("../../templates/cn-person.toml");
@@ -232,6 +234,11 @@ pub fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Resul
         add_error_key(&mut text)?;
     }
     let agreement = Agreement::from_text(text)?;
+    if let Some(file) = &options.rules {
+        // A rule that cannot work is found before anybody signs.
+        let rules = Rules::read(file, &agreement, &clock.today())?;
+        absent::dry_run(&rules, &agreement)?;
+    }
     files::write_bytes(&path, agreement.effective().as_bytes())?;
     console.say(&format!("协议草案 draft: {}", path.display()));
     super::agreement::print_digest(console, &agreement);

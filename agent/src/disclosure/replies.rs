@@ -3,13 +3,14 @@
 //! A difference is shown as one, not judged: whether two records are one person's is for people to say.
 //! Specification: docs/OPERATIONS.md, "Disclosure".
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::field::FieldKind;
-use hedui_protocol::ids::Handle;
+use hedui_protocol::ids::{Handle, Name};
 use hedui_protocol::message::disclosure::Word;
 use serde::Serialize;
 
@@ -108,6 +109,11 @@ pub fn write(
         .fields()
         .iter()
         .position(|field| [FieldKind::CnName, FieldKind::PersonName].contains(&field.kind));
+    let mut places: BTreeMap<(&Name, Handle), Vec<&Evidence>> = BTreeMap::new();
+    for item in &opened.evidence {
+        let key = (&item.register, item.handle);
+        places.entry(key).or_default().push(item);
+    }
     files::deliver(path, |out| {
         // A byte-order mark, so that Excel and WPS read the file as UTF-8.
         out.write_all("\u{feff}".as_bytes())
@@ -134,8 +140,8 @@ pub fn write(
             let known = Handle::from_hex(handle);
             let snapshot = snapshot_of(opened, register);
             let given = known.and_then(|handle| answers.of(register, handle, snapshot));
-            let own = |item: &&Evidence| item.register == *register && Some(item.handle) == known;
-            let own: Vec<&Evidence> = opened.evidence.iter().filter(own).collect();
+            let own = known.and_then(|handle| places.get(&(register, handle)));
+            let own = own.map(Vec::as_slice).unwrap_or_default();
             let rows: Vec<String> = own.iter().map(|item| roll.rows_of(item.person)).collect();
             let mut names: Vec<&str> = own
                 .iter()

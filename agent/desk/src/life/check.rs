@@ -309,16 +309,25 @@ fn check_proposal(case: &Case, conclusion: &Conclusion) -> Result<(), Refused> {
     let is_counted = months.is_none_or(|months| {
         conclusion.outcome.is_adverse() && (1..=OVERDRAWN_MONTHS_MAX).contains(&months)
     });
-    if is_fit && is_counted {
+    if !is_counted {
+        return Err(Refused::new(
+            format!(
+                "{}: 超领月数须为 1 至 600 的整数，且限于查实、部分属实 months overdrawn are 1 to 600, of a conclusion that is true or partly",
+                case.number()
+            ),
+            "没有超领的不填 leave it out where there are none",
+        ));
+    }
+    if is_fit {
         return Ok(());
     }
     Err(Refused::new(
         format!(
-            "{}: 处理建议或超领月数与认定结果不符 the proposal or the months overdrawn do not follow from the outcome",
+            "{}: 处理建议与认定结果不符 the proposal does not follow from the outcome",
             case.number()
         ),
-        "取消、清退须认定查实；减发、追缴、移交和超领月数（1 至 600）须认定查实或部分属实 cancel and remove need `confirmed`; reduce, recover, \
-         hand-over and months overdrawn (1 to 600) need `confirmed` or `partly`",
+        "取消、清退须认定查实；减发、追缴、移交须认定查实或部分属实 cancel and remove need `confirmed`; reduce, recover and hand-over \
+         `confirmed` or `partly`",
     ))
 }
 
