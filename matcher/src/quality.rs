@@ -1,7 +1,7 @@
 //! How complete deliveries are, one after the other (数据质量变化). In: presence tables of what is in force. Out: per delivery the
 //! share of its records that have each match key. Invariant: counts only, of what the matcher sees anyway; padding has the bitmaps
 //! of the delivery's own records, so shares are those of the records to a thousandth or so. Kept when `readiness` is asked, so
-//! that a delivery that was replaced since still shows. Specification: docs/OPERATIONS.md, "Readiness".
+//! that a delivery that was replaced since still shows. The twelve invented records count too: in a register of few they show. Specification: docs/OPERATIONS.md, "Readiness".
 
 use std::collections::BTreeMap;
 use std::path::Path;

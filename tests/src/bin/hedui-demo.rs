@@ -92,6 +92,9 @@ fn main() {
     stages.begin("线索 clues");
     let done = county_run::clues(&site);
     stages.add(&done);
+    stages.begin("应保未保 absent");
+    let absent = county_run::absent(&site);
+    stages.add(&absent);
     stages.begin("线索台 desk");
     let handed = county_run::desk(&site);
     stages.add(&handed);
@@ -107,6 +110,7 @@ fn main() {
         println!("{}", serde_json::to_string(&outcome).expect("JSON"));
     } else {
         println!("{}", done.stdout);
+        println!("{}", absent.stdout);
         println!("{}", handed.stdout);
         print(&score, &stages.all);
         if arguments.keep.is_some() {
