@@ -127,6 +127,8 @@ fn a_township_fills_in_its_sheet_and_nothing_is_lost_or_taken_twice() {
             "入户调查" => "\"home\"",
             "是" => "\"same_person\":\"yes\"",
             "查实" => "\"confirmed\"",
+            "取消" => "\"proposal\":\"cancel\"",
+            "7" => "\"overdrawn_months\":7",
             other => other,
         };
         assert!(text.contains(cell), "{head}: {text}");
