@@ -10,7 +10,7 @@ use std::path::Path;
 use cel::Value;
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::Agreement;
-use hedui_protocol::agreement::text::{Dataset, Fact};
+use hedui_protocol::agreement::text::Dataset;
 use hedui_protocol::ids::Handle;
 use hedui_protocol::message::payload::FactValue;
 
@@ -98,7 +98,7 @@ impl Absent {
                 }
                 match rule.exemption(&context)? {
                     Some(reason) => *self.exempted.entry(reason.to_owned()).or_default() += 1,
-                    None => facts.push(words_of(words, &dataset.fact, row)),
+                    None => facts.push(words.facts(&dataset.fact, row)),
                 }
             }
             if !facts.is_empty() {
@@ -119,12 +119,6 @@ impl Absent {
         self.lines
             .sort_by(|a, b| (&a.rows, &a.category).cmp(&(&b.rows, &b.category)));
     }
-}
-
-fn words_of(words: &Words<'_>, schema: &[Fact], row: &[FactValue]) -> String {
-    let cells = schema.iter().zip(row);
-    let cells = cells.filter_map(|(fact, value)| words.fact(fact, value));
-    cells.collect::<Vec<_>>().join("；")
 }
 
 /// Writes the lines.

@@ -167,9 +167,7 @@ impl Source<'_> {
             .unwrap_or_default();
         let row = item.facts.as_ref().and_then(|facts| facts.rows.get(row));
         let words = Words::of(self.agreement, Some(self.rules));
-        let cells = schema.iter().zip(row.into_iter().flatten());
-        let words = cells.filter_map(|(fact, value)| words.fact(fact, value));
-        words.collect::<Vec<_>>().join("；")
+        row.map_or_else(String::new, |row| words.facts(schema, row))
     }
 }
 

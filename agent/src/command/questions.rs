@@ -178,12 +178,9 @@ fn content(
         .map(|(name, value)| format!("{}：{}", words.field(name), words.value(name, value)))
         .collect();
     for row in &record.facts.rows {
-        let facts = dataset.fact.iter().zip(row);
-        let facts: Vec<String> = facts.filter_map(|(f, v)| words.fact(f, v)).collect();
-        if !facts.is_empty() {
-            lines.push(facts.join("；"));
-        }
+        lines.push(words.facts(&dataset.fact, row));
     }
+    lines.retain(|line| !line.is_empty());
     if lines.is_empty() {
         lines.push("（协议约定的项目均无内容）".to_owned());
     }

@@ -160,8 +160,7 @@ pub fn write(
                 .flat_map(|facts| &facts.rows)
                 .map(|row| {
                     let schema = dataset.map(|dataset| &dataset.fact[..]).unwrap_or_default();
-                    let cells = schema.iter().zip(row).filter_map(|(f, v)| words.fact(f, v));
-                    cells.collect::<Vec<_>>().join("；")
+                    words.facts(schema, row)
                 })
                 .collect();
             let is_current = given.map_or("", |given| {

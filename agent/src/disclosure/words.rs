@@ -82,6 +82,13 @@ impl<'a> Words<'a> {
         };
         Some(format!("{}：{text}", known(fact.name.as_str())))
     }
+
+    /// A row of facts, those with a value; empty if none has.
+    pub fn facts(&self, schema: &[Fact], row: &[FactValue]) -> String {
+        let cells = schema.iter().zip(row);
+        let words: Vec<String> = cells.filter_map(|(f, v)| self.fact(f, v)).collect();
+        words.join("；")
+    }
 }
 
 /// `YYYYMMDD` with dashes; anything else as it stands.
