@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use hedui_edge::Problem;
@@ -112,7 +112,7 @@ pub fn select(
     path: &Path,
     width: usize,
     wanted: &BTreeSet<Handle>,
-    mut take: impl FnMut(Handle, &[u8]),
+    take: impl FnMut(Handle, &[u8]),
 ) -> Result<(), Problem> {
     let wrap = |error| Problem::io(path, error);
     let file = File::open(path).map_err(wrap)?;
@@ -121,18 +121,49 @@ pub fn select(
     if (wanted.len() as u64).saturating_mul(8 * step) < rows {
         return pick(path, file, (width, rows, step), wanted, take);
     }
-    let mut reader = BufReader::with_capacity(1 << 18, file);
-    let mut row = vec![0; width];
+    scan(path, file, (width, rows), wanted, take)
+}
+
+/// Bytes read at once where a table is read from end to end.
+const SCAN_BYTES: usize = 1 << 18;
+
+/// Reads a table from end to end; from one wanted row to the next in growing steps, because most rows are passed over.
+fn scan(
+    path: &Path,
+    mut file: File,
+    (width, mut left): (usize, u64),
+    wanted: &BTreeSet<Handle>,
+    mut take: impl FnMut(Handle, &[u8]),
+) -> Result<(), Problem> {
     let mut wanted = wanted.iter().peekable();
-    for _ in 0..rows {
-        if wanted.peek().is_none() {
-            break;
-        }
-        reader.read_exact(&mut row).map_err(wrap)?;
-        let handle = handle_of(&row);
-        while wanted.next_if(|next| **next < handle).is_some() {}
-        if wanted.next_if(|next| **next == handle).is_some() {
-            take(handle, &row);
+    let mut block = Vec::new();
+    while left > 0 && wanted.peek().is_some() {
+        let count = (SCAN_BYTES / width).min(usize::try_from(left).unwrap_or(usize::MAX));
+        left -= count as u64;
+        block.resize(count * width, 0);
+        file.read_exact(&mut block)
+            .map_err(|error| Problem::io(path, error))?;
+        let handle = |row: usize| handle_of(&block[row * width..]);
+        let (mut at, last) = (0, handle(count - 1));
+        // No wanted handle is above the last one, so there always is a row from which on none is below it.
+        while let Some(next) = wanted.next_if(|next| **next <= last) {
+            let mut step = 1;
+            while at + step < count && handle(at + step) < *next {
+                step *= 2;
+            }
+            let (mut low, mut high) = (at + step / 2, (at + step).min(count));
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if handle(middle) < *next {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            at = low;
+            if handle(at) == *next {
+                take(*next, &block[at * width..(at + 1) * width]);
+            }
         }
     }
     Ok(())

@@ -90,11 +90,11 @@ fn records_are_drawn_as_from_the_whole_delivery() {
     assert!(Some(&last) == whole.keys().next());
 }
 
-/// Handles that are anything but evenly spread are found all the same.
+/// Handles that are anything but evenly spread are found all the same, few or many, in a table of several blocks.
 #[test]
-fn picking_finds_every_row_of_a_crowded_table() {
+fn every_wanted_row_of_a_crowded_table_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let crowded: Vec<(Handle, u16)> = (0..20_000_u64)
+    let crowded: Vec<(Handle, u16)> = (0..40_000_u64)
         .map(|n| {
             let mut handle = [0; 16];
             handle[8..].copy_from_slice(&(n * n).to_be_bytes());
@@ -103,18 +103,23 @@ fn picking_finds_every_row_of_a_crowded_table() {
         .collect();
     table(folder.path(), PRESENCE, &crowded);
     let path = folder.path().join(PRESENCE);
-    let few: BTreeSet<Handle> = crowded
-        .iter()
-        .step_by(1999)
-        .map(|(handle, _)| *handle)
-        .collect();
-    let nobody = BTreeSet::from([Handle([255; 16]), Handle([1; 16])]);
-    let wanted = few.union(&nobody).copied().collect();
-    let mut got = BTreeSet::new();
-    select(&path, PRESENCE_ROW_BYTES, &wanted, |handle, _| {
-        got.insert(handle);
-    })
-    .ok()
-    .unwrap();
-    assert!(got == few);
+    let nobody = BTreeSet::from([Handle([0xff; 16]), Handle([1; 16]), Handle([0x11; 16])]);
+    for step in [3999, 1000, 7, 1] {
+        let some: BTreeSet<Handle> = crowded
+            .iter()
+            .step_by(step)
+            .map(|(handle, _)| *handle)
+            .collect();
+        // A value between two handles as well.
+        let mut wanted: BTreeSet<Handle> = some.union(&nobody).copied().collect();
+        wanted.insert(Handle([&[0; 14][..], &[1, 3]].concat().try_into().unwrap()));
+        let mut got = BTreeSet::new();
+        select(&path, PRESENCE_ROW_BYTES, &wanted, |handle, row| {
+            assert!(row[..16] == handle.0);
+            got.insert(handle);
+        })
+        .ok()
+        .unwrap();
+        assert!(got == some, "every {step}");
+    }
 }

@@ -85,20 +85,34 @@ impl Desk {
     ) -> Result<usize, Problem> {
         let (ledger, clock) = (self.state.ledger()?, home.clock()?);
         let intake = self.intake(ledger, &clock);
-        for path in files {
+        let mut accepted = 0;
+        let done = files.iter().try_for_each(|path| {
             let manifest = intake.accept(path)?;
+            accepted += 1;
             console.say(&format!(
                 "已接收 accepted: {} → {}",
                 manifest.dataset, manifest.register
             ));
+            Ok(())
+        });
+        // Also where a later file was refused: receipts have gone out.
+        if accepted > 0 {
+            intake.log().publish()?;
         }
-        Ok(0)
+        done.map(|()| 0)
     }
 
     /// Takes in everything new in the exchange folder; refused files are listed and left where they are.
     pub fn intake_all(&self, home: &HomeOptions, console: &Console) -> Result<usize, Problem> {
         let (ledger, clock) = (self.state.ledger()?, home.clock()?);
         let intake = self.intake(ledger, &clock);
+        let done = self.intake_found(&intake, console);
+        intake.log().publish()?;
+        done
+    }
+
+    fn intake_found(&self, intake: &Intake<'_>, console: &Console) -> Result<usize, Problem> {
+        let (ledger, clock) = (intake.ledger, intake.clock);
         let found = exchange::addressed_to(&self.exchange, &self.identity.card().name)?;
         let bar = console.progress("接收 intake", found.len() as u64);
         let mut rejected = 0;

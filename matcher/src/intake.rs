@@ -182,7 +182,8 @@ impl Intake<'_> {
         }
     }
 
-    /// Sends every receipt that is owed, also those that an earlier process did not come to.
+    /// Sends every receipt that is owed, also those that an earlier process did not come to. The log as it then stands is
+    /// published before the next message, or by the caller.
     pub fn send_receipts(&self) -> Result<(), Problem> {
         if self.state.is_replay() {
             return Ok(());
@@ -196,7 +197,6 @@ impl Intake<'_> {
             self.ledger
                 .receipted(self.agreement, &header_sha256, &sent)?;
         }
-        self.log().publish()?;
         Ok(())
     }
 
@@ -243,7 +243,11 @@ impl Intake<'_> {
         let part = target.with_extension("part");
         files::private_folder(&part)?;
         let filled = self.fill(&part, body, layout, base).and_then(|()| {
-            files::write_bytes(&part.join(RECEIPT), receipt)?;
+            let path = part.join(RECEIPT);
+            files::write_unseen(&path, |out| {
+                out.write_all(receipt)
+                    .map_err(|error| Problem::io(&path, error))
+            })?;
             files::settle(&part)
         });
         if let Err(problem) = filled {

@@ -9,6 +9,7 @@ use hedui_edge::{Problem, exchange};
 use hedui_protocol::agreement::InForce;
 use hedui_protocol::header::Header;
 use hedui_protocol::identity::Identity;
+use hedui_protocol::ids::Name;
 use hedui_protocol::log::checkpoint::{Checkpoint, Origin};
 use hedui_protocol::log::merkle::{self, Hash};
 use hedui_protocol::log::{Entry, Event, tile};
@@ -61,18 +62,20 @@ impl Log<'_> {
         // A checkpoint that holds was signed by this matcher, whoever carries it.
         let origin = Origin::of(self.agreement);
         let me = self.identity.card();
-        for file in exchange::all(self.exchange)? {
-            if let Some(log) = file.header.log.filter(|log| log.holds(me, &origin)) {
-                self.extends(&log, file.header.from.0.as_str())?;
-            }
+        let files = exchange::all(self.exchange)?;
+        let mut seen: Vec<(Checkpoint, &Name)> = Vec::new();
+        for file in &files {
+            let log = file.header.log.filter(|log| {
+                seen.last().is_none_or(|(before, _)| before != log) && log.holds(me, &origin)
+            });
+            seen.extend(log.map(|log| (log, &file.header.from.0)));
         }
         let mut own_words = log::signed(self.exchange, self.agreement);
         own_words.extend(Memory::open(&self.state.folder)?.all(self.agreement));
-        for checkpoint in own_words {
-            self.extends(&checkpoint, me.name.as_str())?;
-        }
+        seen.extend(own_words.into_iter().map(|word| (word, &me.name)));
+        self.extends(&seen)?;
         let mut own = self.ledger.log(self.agreement)?;
-        for file in exchange::sent_by(self.exchange, &me.name)? {
+        for file in files.iter().filter(|f| f.header.from.0 == me.name) {
             let header = &file.header;
             let entry = Entry {
                 event: Event::Sent,
@@ -132,23 +135,24 @@ impl Log<'_> {
 
     /// Refuses to go on if the sender of a message has seen a log of this matcher that this one does not extend.
     pub fn compare(&self, header: &Header) -> Result<(), Problem> {
-        match &header.log {
-            Some(seen) => self.extends(seen, header.from.0.as_str()),
+        match header.log {
+            Some(seen) => self.extends(&[(seen, &header.from.0)]),
             None => Ok(()),
         }
     }
 
-    /// Refuses to go on if this ledger does not begin with what a checkpoint of its own stands for.
-    fn extends(&self, seen: &Checkpoint, who: &str) -> Result<(), Problem> {
+    /// Refuses to go on if this ledger does not begin with what checkpoints of its own stand for.
+    fn extends(&self, seen: &[(Checkpoint, &Name)]) -> Result<(), Problem> {
         let entries = self.ledger.log(self.agreement)?;
-        let begin = usize::try_from(seen.size)
-            .ok()
-            .and_then(|size| entries.get(..size));
-        let leaves: Option<Vec<Hash>> =
-            begin.map(|entries| entries.iter().map(Entry::leaf).collect());
-        if leaves.is_some_and(|leaves| merkle::root(&leaves) == seen.root) {
+        let leaves: Vec<Hash> = entries.iter().map(Entry::leaf).collect();
+        let size = |seen: &Checkpoint| usize::try_from(seen.size).unwrap_or(usize::MAX);
+        let roots = merkle::roots(&leaves, &seen.iter().map(|(seen, _)| size(seen)).collect());
+        let other = seen
+            .iter()
+            .find(|(seen, _)| roots.get(&size(seen)) != Some(&seen.root));
+        let Some((seen, who)) = other else {
             return Ok(());
-        }
+        };
         let why = format!(
             "`{who}` has seen {} entries of this matcher's log that this state folder does not have; restore the latest backup",
             seen.size

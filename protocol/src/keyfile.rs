@@ -3,6 +3,8 @@
 //! other line as associated data; the cost of a received file is bounded before any work is done.
 //! Specification: protocol/SPEC.md, "Key files".
 
+use argon2::Block;
+use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::ids::Name;
@@ -140,20 +142,39 @@ fn associated(head: &str) -> Vec<u8> {
 }
 
 fn stretch(passphrase: &str, salt: &[u8; 16], cost: Cost) -> Result<Secret<32>, Refusal> {
-    let wrong = |_| Refusal::malformed("key file", "its Argon2id cost is not usable");
-    let params = argon2::Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32));
-    let argon = argon2::Argon2::new(
-        argon2::Algorithm::Argon2id,
-        argon2::Version::V0x13,
-        params.map_err(wrong)?,
-    );
+    let wrong = || Refusal::malformed("key file", "its Argon2id cost is not usable");
+    let params = argon2::Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32))
+        .map_err(|_| wrong())?;
+    let mut memory = Memory::new(params.block_count()).ok_or_else(wrong)?;
+    let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
     let mut key = [0; 32];
     argon
-        .hash_password_into(passphrase.as_bytes(), salt, &mut key)
-        .map_err(wrong)?;
+        .hash_password_into_with_memory(passphrase.as_bytes(), salt, &mut key, &mut *memory.0)
+        .map_err(|_| wrong())?;
     let secret = Secret::new(key);
     key.zeroize();
     Ok(secret)
+}
+
+/// The blocks of one derivation: its last ones give the key away, so all are wiped, which the crate leaves to the caller. A good
+/// part of the time is the system's, handing out pages; all cores ask for them.
+struct Memory(Vec<Block>);
+
+impl Memory {
+    /// `None` if there is not so much memory.
+    fn new(blocks: usize) -> Option<Self> {
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(blocks).ok()?;
+        let empty = (0..blocks).into_par_iter().map(|_| Block::new());
+        empty.collect_into_vec(&mut memory);
+        Some(Self(memory))
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.0.par_iter_mut().for_each(Zeroize::zeroize);
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //! and inner nodes are hashed with different first bytes, so that neither can stand for the other; a path has exactly
 //! the length that the tree's size asks for. Specification: protocol/SPEC.md, "Log".
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::primitive::sha256;
 
 /// A hash of the tree: SHA-256.
@@ -27,6 +29,27 @@ pub fn root(leaves: &[Hash]) -> Hash {
             node(&root(left), &root(right))
         }
     }
+}
+
+/// Roots over the first leaves, for each of `sizes` that there are so many of; one walk over the leaves for all.
+pub fn roots(leaves: &[Hash], sizes: &BTreeSet<usize>) -> BTreeMap<usize, Hash> {
+    // Roots of full subtrees, the larger before the smaller: one for each bit of the size.
+    let mut full: Vec<Hash> = Vec::new();
+    let mut roots = BTreeMap::new();
+    for size in 0..=leaves.len() {
+        if let Some(leaf) = size.checked_sub(1).map(|last| leaves[last]) {
+            let grown = (0..size.trailing_zeros()).fold(leaf, |right, _| {
+                full.pop().map_or(right, |left| node(&left, &right))
+            });
+            full.push(grown);
+        }
+        if sizes.contains(&size) {
+            let all = full.iter().rev().copied();
+            let root = all.reduce(|right, left| node(&left, &right));
+            roots.insert(size, root.unwrap_or_else(|| sha256(&[])));
+        }
+    }
+    roots
 }
 
 /// The largest power of two below `n`, which is 2 at least.
@@ -114,6 +137,17 @@ mod tests {
             hex(&root(&[])),
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
+    }
+
+    /// Roots of all beginnings at once are the roots one by one; of what is longer there is none.
+    #[test]
+    fn roots_of_beginnings_are_their_roots() {
+        let leaves: Vec<Hash> = (0..70_u8).map(|n| leaf(&[n])).collect();
+        let all = roots(&leaves, &(0..100).collect());
+        assert_eq!(all.len(), 71);
+        assert!((0..=70).all(|size| all[&size] == root(&leaves[..size])));
+        let some = roots(&leaves, &BTreeSet::from([3, 64, 71]));
+        assert!(some.into_iter().eq([3, 64].map(|size| (size, all[&size]))));
     }
 
     /// Every path of every small tree leads to its root, and from nowhere else.
