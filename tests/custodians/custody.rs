@@ -419,12 +419,7 @@ fn inspect_shows_no_secret_and_expired_agreements_no_answer() {
     }
     assert!(said.contains("c1"));
     deliver(&site, "police", "prepare", "police", &[], &[0]);
-    let late = hedui_tests::run::Site {
-        root: site.root.clone(),
-        bins: site.bins.clone(),
-        passphrase: site.passphrase.clone(),
-        today: "2099-01-01".to_owned(),
-    };
+    let late = hedui_tests::run::Site::new(&site.root, &site.bins, "2099-01-01");
     let done = late.run("hedui-keys", "c1", &["custodian", "answer"]);
     refused(&done, 23, &["expired"]);
     assert!(sealed(&site, "eval-answer").is_empty());

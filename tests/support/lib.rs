@@ -8,6 +8,7 @@ pub mod county;
 pub mod county_run;
 pub mod febrl;
 pub mod forbidden;
+pub mod kills;
 pub mod opened;
 pub mod parties;
 pub mod quarterly;

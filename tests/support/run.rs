@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::kills::{self, Kills};
+
 /// Builds the product's binaries in the profile of this program and returns their folder.
 pub fn build_binaries() -> PathBuf {
     let exe = std::env::current_exe().expect("this program has a path");
@@ -142,6 +144,8 @@ pub struct Site {
     pub passphrase: PathBuf,
     /// Day on which everything happens.
     pub today: String,
+    /// Where commands are killed before they are run.
+    pub kills: Option<Kills>,
 }
 
 impl Site {
@@ -155,6 +159,7 @@ impl Site {
             bins: bins.to_path_buf(),
             passphrase,
             today: today.to_owned(),
+            kills: None,
         }
     }
 
@@ -209,6 +214,17 @@ impl Site {
 
     /// Runs a command of the clue desk as one of its users, on a day.
     pub fn desk(&self, user: &str, day: &str, args: &[&str]) -> Done {
+        self.desk_limited(user, day, args, None)
+    }
+
+    /// The same, killed after `limit` if given.
+    pub fn desk_limited(
+        &self,
+        user: &str,
+        day: &str,
+        args: &[&str],
+        limit: Option<Duration>,
+    ) -> Done {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let common = [
             "--desk".to_owned(),
@@ -222,12 +238,25 @@ impl Site {
         ];
         let mut all: Vec<&str> = args.to_vec();
         all.extend(common.iter().map(String::as_str));
-        run(&self.bins.join("hedui-desk"), &all, &self.root)
+        run_limited(&self.bins.join("hedui-desk"), &all, &self.root, limit)
     }
 
-    /// Runs a command as a party.
+    /// Runs a command as a party; where commands are to be killed, perhaps for the second time.
     pub fn run(&self, bin: &str, party: &str, args: &[&str]) -> Done {
-        self.run_limited(bin, party, args, None)
+        let start = |limit| self.run_limited(bin, party, args, limit);
+        let Some(kills) = &self.kills else {
+            return start(None);
+        };
+        let what = kills::name(bin, args);
+        if let Some(moment) = kills.moment(&what) {
+            let done = start(Some(moment));
+            if !kills.died(&what, &done) {
+                return done;
+            }
+        }
+        let done = start(None);
+        kills.took(&what, &done);
+        done
     }
 
     /// Runs a command that must succeed with one of the exit codes.

@@ -1,0 +1,112 @@
+//! Kills (kill -9) within a scripted run. In: commands before they are run, how long each took before. Out: moments at which to kill
+//! them first. Invariant: a command is killed only where it is then run again by the same script, and whatever that script asserts of
+//! its outcome holds of the second run. Moments are drawn; where in a command's work they fall is up to the machine.
+//! Used by: `hedui-year --kills`, docs/TESTING.md.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::county::dice::Dice;
+use crate::run::Done;
+
+/// Kills that are wanted, and those that were made.
+pub struct Kills(Mutex<Drawn>);
+
+struct Drawn {
+    dice: Dice,
+    wanted: u32,
+    /// Commands that died, by name.
+    died: BTreeMap<String, u32>,
+    /// Commands that had ended before their moment came.
+    ended: u32,
+    /// Seconds that each command took when it was last left alone.
+    seconds: BTreeMap<String, f64>,
+}
+
+impl Kills {
+    /// None yet; moments are drawn from a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new(Drawn {
+            dice: Dice::new(seed),
+            wanted: 0,
+            died: BTreeMap::new(),
+            ended: 0,
+            seconds: BTreeMap::new(),
+        }))
+    }
+
+    fn drawn(&self) -> std::sync::MutexGuard<'_, Drawn> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many are wanted by now; more of them later, so that they do not all fall into the beginning.
+    pub fn wanted_by_now(&self, wanted: u32) {
+        self.drawn().wanted = wanted;
+    }
+
+    /// When to kill a command, if it is one to be killed: its work is known from an earlier time, and the rarer commands are not spared
+    /// for the more frequent ones.
+    pub fn moment(&self, what: &str) -> Option<Duration> {
+        let mut drawn = self.drawn();
+        let seconds = *drawn.seconds.get(what)?;
+        let died: u32 = drawn.died.values().sum();
+        let often = drawn.died.get(kind(what)).copied().unwrap_or(0);
+        if died >= drawn.wanted || !drawn.dice.percent(600.0 / f64::from(4 + often)) {
+            return None;
+        }
+        // The first part of short commands is the opening of a key, which changes nothing.
+        let part = f64::from(drawn.dice.between(30, 99)) / 100.0;
+        Some(Duration::from_secs_f64(seconds * part))
+    }
+
+    /// What became of a command that was to be killed; whether it died.
+    pub fn died(&self, what: &str, done: &Done) -> bool {
+        let mut drawn = self.drawn();
+        let died = done.code == -1;
+        if died {
+            *drawn.died.entry(kind(what).to_owned()).or_default() += 1;
+        } else {
+            drawn.ended += 1;
+        }
+        died
+    }
+
+    /// How long a command took that was left alone.
+    pub fn took(&self, what: &str, done: &Done) {
+        self.drawn().seconds.insert(what.to_owned(), done.seconds);
+    }
+
+    /// Whether all that were wanted were made, and which.
+    pub fn summary(&self) -> (bool, String) {
+        let drawn = self.drawn();
+        let died: u32 = drawn.died.values().sum();
+        let kinds: Vec<String> = drawn
+            .died
+            .iter()
+            .map(|(kind, count)| format!("{kind} {count}"))
+            .collect();
+        let text = format!(
+            "{died} commands killed and run again ({}); {} had ended before their moment",
+            kinds.join(", "),
+            drawn.ended
+        );
+        (died >= drawn.wanted, text)
+    }
+}
+
+/// Program and command, without what it works on.
+fn kind(what: &str) -> &str {
+    what.match_indices(' ')
+        .nth(1)
+        .map_or(what, |(at, _)| &what[..at])
+}
+
+/// Program, command, and what it works on.
+pub fn name(bin: &str, args: &[&str]) -> String {
+    let args = args.get(..2).unwrap_or(args);
+    std::iter::once(bin)
+        .chain(args.iter().copied())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
