@@ -8,3 +8,4 @@ pub mod evaluate;
 pub mod handover;
 pub mod rules;
 pub mod sheet;
+pub mod vocabulary;

@@ -215,6 +215,13 @@ fn compile(env: &Env, text: RuleText) -> Result<Rule, Refusal> {
 }
 
 impl Rule {
+    /// All its conditions.
+    pub fn programs(&self) -> impl Iterator<Item = &Program> {
+        let own = [&self.scope, &self.condition, &self.having];
+        let exempt = self.exempt.iter().map(|(program, _)| program);
+        own.into_iter().flatten().chain(exempt)
+    }
+
     /// Whether persons of this kind are looked at.
     pub fn in_scope(&self, context: &Context<'_, '_>) -> Result<bool, Problem> {
         self.truth("scope", self.scope.as_ref(), context)

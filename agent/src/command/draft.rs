@@ -20,8 +20,8 @@ use hedui_protocol::limits::{DISCLOSED_MAX, NUMBERS_PER_AREA};
 use hedui_protocol::primitive::{hex, sha256};
 use hedui_protocol::refusal::Refusal;
 
-use crate::clue::absent;
 use crate::clue::rules::Rules;
+use crate::clue::{absent, vocabulary};
 use crate::evaluation::cost;
 
 const CN_PERSON: &str = include_str!("../../templates/cn-person.toml");
@@ -237,9 +237,10 @@ pub fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Resul
     if let Some(file) = &options.rules {
         // A rule that cannot work is found before anybody signs.
         let rules = Rules::read(file, &agreement, &clock.today())?;
+        vocabulary::check(&rules, agreement.registers())?;
         absent::dry_run(&rules, &agreement)?;
     }
-    files::write_bytes(&path, agreement.effective().as_bytes())?;
+    files::write_bytes(&path, to_edit(agreement.effective()).as_bytes())?;
     console.say(&format!("协议草案 draft: {}", path.display()));
     super::agreement::print_digest(console, &agreement);
     print_costs(console, &agreement);
@@ -247,6 +248,12 @@ pub fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Resul
         super::agreement::sign(home, console)?;
     }
     Ok(())
+}
+
+/// The effective text without its empty lists of facts, which say nothing and would stand in the way of whoever adds one.
+fn to_edit(effective: &str) -> String {
+    let lines = effective.lines().filter(|line| *line != "fact = []");
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// A register that an option names.
