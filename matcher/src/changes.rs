@@ -24,7 +24,19 @@ use crate::segment::{Range, Row};
 pub(crate) fn check(base: &Path, changes: &Path, agreement: &InForce) -> Result<(), Problem> {
     let gone = handles(&changes.join(GONE), HANDLE_BYTES)?;
     let come = handles(&changes.join(PRESENCE), PRESENCE_ROW_BYTES)?;
-    let wanted: BTreeSet<Handle> = gone.iter().chain(&come).copied().collect();
+    let (records, tags) = rayon::join(
+        || check_records((base, changes), agreement, (&gone, &come)),
+        || check_tags((base, changes), agreement, (&gone, &come)),
+    );
+    records.and(tags)
+}
+
+fn check_records(
+    (base, changes): (&Path, &Path),
+    agreement: &InForce,
+    (gone, come): (&[Handle], &[Handle]),
+) -> Result<(), Problem> {
+    let wanted: BTreeSet<Handle> = gone.iter().chain(come).copied().collect();
     let mut found = BTreeSet::new();
     select(
         &base.join(PRESENCE),
@@ -42,7 +54,6 @@ pub(crate) fn check(base: &Path, changes: &Path, agreement: &InForce) -> Result<
     if come.iter().any(|h| found.contains(h) && !is_gone(h)) {
         return Err(bad("a record comes that its base has already"));
     }
-    // What comes, comes in every table: presence is sorted, so it can be asked.
     let comes = |handle: &Handle| come.binary_search(handle).is_ok();
     let releases = agreement.releases().len();
     for class in PAYLOAD_CLASSES {
@@ -52,6 +63,17 @@ pub(crate) fn check(base: &Path, changes: &Path, agreement: &InForce) -> Result<
             return Err(bad("a payload comes without its record"));
         }
     }
+    Ok(())
+}
+
+fn check_tags(
+    (base, changes): (&Path, &Path),
+    agreement: &InForce,
+    (gone, come): (&[Handle], &[Handle]),
+) -> Result<(), Problem> {
+    let is_gone = |handle: &Handle| gone.binary_search(handle).is_ok();
+    // What comes, comes in every table: presence is sorted, so it can be asked.
+    let comes = |handle: &Handle| come.binary_search(handle).is_ok();
     let cap = agreement.text().multiplicity_cap;
     agreement.match_keys().par_iter().try_for_each(|key| {
         let table = Manifest::tag_table(key.number);

@@ -20,6 +20,8 @@ use hedui_protocol::message::submission::{Manifest, PRESENCE, PRESENCE_ROW_BYTES
 use hedui_protocol::message::{Layout, Table, manifest_bytes, manifest_len, parse_manifest};
 use hedui_protocol::primitive::{hex, sha256, unhex};
 use hedui_protocol::refusal::Refusal;
+use hedui_protocol::secret::Secret;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::changes;
@@ -270,22 +272,32 @@ impl Intake<'_> {
         base: Option<&Path>,
     ) -> Result<(), Problem> {
         let wrap = |error| Problem::io(&self.state.folder, error);
-        let pepper = self.identity.local_key(&[b"pepper"]);
+        let tables = Tables {
+            folder: part,
+            work: &self.state.work(),
+            pepper: self.identity.local_key(&[b"pepper"]),
+            multiplicity_cap: self.agreement.text().multiplicity_cap,
+        };
+        let mut small = Vec::new();
+        let mut room = SIDE_BY_SIDE_BYTES;
         for (table, offset) in &layout.tables {
             body.seek(SeekFrom::Start(*offset)).map_err(wrap)?;
-            let path = part.join(&table.name);
-            if table.name.starts_with("tag-") {
-                segment::build(
-                    &path,
-                    body,
-                    table.rows,
-                    &pepper,
-                    (&self.state.work(), self.agreement.text().multiplicity_cap),
-                )?;
-            } else {
-                keep_sorted(&path, body, table.rows, table.width as usize)?;
+            let bytes = table.rows.saturating_mul(u64::from(table.width));
+            if bytes > room {
+                tables.fill(table, body)?;
+                continue;
             }
+            room -= bytes;
+            let mut held = vec![0; usize::try_from(bytes).unwrap_or(0)];
+            body.read_exact(&mut held).map_err(wrap)?;
+            small.push((table, held));
         }
+        let filled: Vec<Result<(), Problem>> = small
+            .par_iter()
+            .map(|(table, held)| tables.fill(table, &mut &held[..]))
+            .collect();
+        // Of several faults the first in the delivery's order is the reason, whatever the threads did.
+        filled.into_iter().collect::<Result<(), _>>()?;
         match base {
             Some(base) => changes::check(base, part, self.agreement),
             None => Ok(()),
@@ -369,6 +381,8 @@ impl Intake<'_> {
     }
 }
 
+/// Most bytes of a delivery's smaller tables that are held at once, to be written side by side.
+const SIDE_BY_SIDE_BYTES: u64 = 16 << 20;
 /// File in a submission's folder that holds its receipt.
 const RECEIPT: &str = "receipt.json";
 
@@ -401,13 +415,29 @@ struct Kept {
     delete_after: String,
 }
 
+/// Where the tables of one delivery go, and how.
+struct Tables<'a> {
+    folder: &'a Path,
+    work: &'a Path,
+    pepper: Secret<32>,
+    multiplicity_cap: u32,
+}
+
+impl Tables<'_> {
+    /// Writes one table, checked as it comes.
+    fn fill(&self, table: &Table, rows: &mut impl Read) -> Result<(), Problem> {
+        let path = self.folder.join(&table.name);
+        if !table.name.starts_with("tag-") {
+            return keep_sorted(&path, rows, table.rows, table.width as usize);
+        }
+        let bounds = (self.work, self.multiplicity_cap);
+        segment::build(&path, rows, table.rows, &self.pepper, bounds)?;
+        Ok(())
+    }
+}
+
 /// Copies a table whose rows begin with a handle; they must be sorted and unlike each other.
-fn keep_sorted(
-    path: &Path,
-    body: &mut BufReader<File>,
-    rows: u64,
-    width: usize,
-) -> Result<(), Problem> {
+fn keep_sorted(path: &Path, body: &mut impl Read, rows: u64, width: usize) -> Result<(), Problem> {
     files::write_unseen(path, |out| {
         let wrap = |error| Problem::io(path, error);
         let mut row = vec![0; width];

@@ -16,7 +16,7 @@ use hedui_protocol::message::{manifest_bytes, parse_small_body};
 use hedui_tests::opened::{agreement, identity, open};
 use hedui_tests::parties::name;
 use hedui_tests::questions::{fill, rows};
-use hedui_tests::run::Site;
+use hedui_tests::run::{self, Site};
 use serde_json::Value;
 
 use super::{assert_refused, sealed, site_with};
@@ -56,6 +56,17 @@ fn fill_in(site: &Site, answers: &[(&str, &str, &str)]) -> usize {
             .find(|(name, ..)| row.content.contains(name))?;
         Some((known.1.to_owned(), known.2.to_owned()))
     })
+}
+
+/// Requests without an answer, as a reviewer counts them.
+fn undecided(site: &Site) -> Value {
+    let done = run::run(
+        &site.bins.join("hedui-audit"),
+        &["run", "--json"],
+        &site.root,
+    );
+    let said: Value = serde_json::from_str(&done.stdout).expect("one JSON object");
+    said["disclosure_requests_open"].clone()
 }
 
 fn figures(said: &Value) -> Vec<u64> {
@@ -101,6 +112,7 @@ fn a_record_is_laid_open_by_decision_and_within_bounds_only() {
     assert_eq!(sealed(&site, "disclosure-request").len(), 1, "asked once");
     let said = json(&site, "office", &["results"], &[0]);
     assert_eq!(figures(&said), [2, 0, 0, 0, 2]);
+    assert_eq!(undecided(&site), serde_json::json!({"police": 1}));
 
     // The list shows own records, no identity number, nothing of the roll; what it decides not, is not decided.
     let listed = json(&site, "police", &["questions"], &[0]);
@@ -138,6 +150,7 @@ fn a_record_is_laid_open_by_decision_and_within_bounds_only() {
         ],
     );
     let said = json(&site, "police", &["answer", "filled.csv"], &[0]);
+    assert_eq!(undecided(&site), serde_json::json!({}));
     assert_eq!(
         (said["disclosed"].as_u64(), said["declined"].as_u64()),
         (Some(1), Some(1))

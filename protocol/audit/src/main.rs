@@ -249,6 +249,12 @@ fn run(
             "  见证 witnessed by {name}: {size} 条 entries ({time})"
         ));
     }
+    let undecided = whole::undecided(&folder);
+    for (department, requests) in &undecided {
+        console.say(&format!(
+            "  协查待答复 disclosure requests without an answer: {department} {requests} 份 files"
+        ));
+    }
     for path in &folder.others {
         console.say(&format!("  未查看 not looked at: {}", path.display()));
     }
@@ -274,6 +280,7 @@ fn run(
         "witnesses": logged.witnesses.iter().map(|(name, size, time)| {
             serde_json::json!({"witness": name, "entries": size, "time": time})
         }).collect::<Vec<_>>(),
+        "disclosure_requests_open": undecided,
         "findings": findings.iter().map(pair).collect::<Vec<_>>(),
         "messages": folder.messages.iter().map(|m| line(&m.path, &m.header, &hex(&m.digest))).collect::<Vec<_>>(),
     }));

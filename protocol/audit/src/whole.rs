@@ -166,6 +166,27 @@ fn replies(folder: &Folder, add: &mut Add<'_>) {
     }
 }
 
+/// Disclosure requests without an answer, per department. None of them is a fault: a department decides in its own time, and a
+/// reviewer asks how long that is.
+pub(crate) fn undecided(folder: &Folder) -> BTreeMap<&Name, usize> {
+    let of = |kind| {
+        folder
+            .messages
+            .iter()
+            .filter(move |m| m.header.kind == kind)
+    };
+    let answered: BTreeSet<(&Name, RequestId)> = of(MessageType::DisclosureAnswer)
+        .filter_map(|m| Some((&m.header.from.0, m.header.in_reply_to?)))
+        .collect();
+    let mut open = BTreeMap::new();
+    for Message { header, .. } in of(MessageType::DisclosureRequest) {
+        if !answered.contains(&(&header.to.0, header.request)) {
+            *open.entry(&header.to.0).or_default() += 1;
+        }
+    }
+    open
+}
+
 /// Every register has its kit and both sides' submissions, and there is a result of them.
 fn completeness(folder: &Folder, agreement: &Agreement, add: &mut Add<'_>) {
     let of = |kind: MessageType, from: &Name, to: &Name| {

@@ -168,7 +168,13 @@ pub fn user(options: &DeskOptions, console: &Console, command: UserCommand) -> R
             if home.key_file().exists() {
                 files::wipe(&home.key_file())?;
             }
-            let card = identity_file::create(&home, &name)?;
+            let card = identity_file::create(&home, &name).map_err(|problem| match problem {
+                Problem::Usage { .. } => Problem::usage(
+                    "没有终端，无法询问新用户的口令 there is no terminal to ask for the new user's passphrase",
+                    "用 --new-passphrase-file 指定文件 give --new-passphrase-file FILE",
+                ),
+                other => other,
+            })?;
             let user = User {
                 name: name.clone(),
                 title: title.trim().to_owned(),
