@@ -72,13 +72,15 @@ pub fn write_villages(
             .map_err(|error| Problem::io(path, error))?;
         let mut writer = csv::Writer::from_writer(out);
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
-        let head = ["乡镇", "村（社区）", "比对数据", "数据单位", "矛盾条数"];
+        let head = ["乡镇", "村（社区）", "比对数据", "数据单位", "矛盾对数"];
         writer.write_record(head).map_err(failed)?;
         for ([township, village, register], count) in counts {
             let mut registers = agreement.registers();
             let dataset = registers.find(|dataset| dataset.name.as_str() == register);
             let title = dataset.map(Agreement::title_of_dataset).unwrap_or_default();
-            let owner = dataset.map(|d| d.owner.to_string()).unwrap_or_default();
+            let owner = dataset
+                .map(|d| agreement.title_of(&d.owner))
+                .unwrap_or_default();
             writer
                 .write_record([township, village, &title, &owner, &count.to_string()])
                 .map_err(failed)?;

@@ -75,20 +75,26 @@ fn check_tags(
     // What comes, comes in every table: presence is sorted, so it can be asked.
     let comes = |handle: &Handle| come.binary_search(handle).is_ok();
     let cap = agreement.text().multiplicity_cap;
-    agreement.match_keys().par_iter().try_for_each(|key| {
-        let table = Manifest::tag_table(key.number);
-        let tables = (&*base.join(&table), &*changes.join(&table));
-        let most = most_frequent(tables, &is_gone, &comes)?;
-        if most > u64::from(cap) {
-            return Err(Refusal::Oversize {
-                what: "multiplicity of a tag",
-                found: most,
-                allowed: u64::from(cap),
+    let checked: Vec<Result<(), Problem>> = agreement
+        .match_keys()
+        .par_iter()
+        .map(|key| {
+            let table = Manifest::tag_table(key.number);
+            let tables = (&*base.join(&table), &*changes.join(&table));
+            let most = most_frequent(tables, &is_gone, &comes)?;
+            if most > u64::from(cap) {
+                return Err(Refusal::Oversize {
+                    what: "multiplicity of a tag",
+                    found: most,
+                    allowed: u64::from(cap),
+                }
+                .into());
             }
-            .into());
-        }
-        Ok(())
-    })
+            Ok(())
+        })
+        .collect();
+    // Of several faults the first in the order of the keys is the reason, whatever the threads did.
+    checked.into_iter().collect()
 }
 
 /// How many records have the most frequent of the tags that come.

@@ -96,10 +96,11 @@ impl Desk {
             Ok(())
         });
         // Also where a later file was refused: receipts have gone out.
-        if accepted > 0 {
-            intake.log().publish()?;
-        }
-        done.map(|()| 0)
+        let published = match accepted {
+            0 => Ok(()),
+            _ => intake.log().publish(),
+        };
+        done.and(published).map(|()| 0)
     }
 
     /// Takes in everything new in the exchange folder; refused files are listed and left where they are.
@@ -107,8 +108,8 @@ impl Desk {
         let (ledger, clock) = (self.state.ledger()?, home.clock()?);
         let intake = self.intake(ledger, &clock);
         let done = self.intake_found(&intake, console);
-        intake.log().publish()?;
-        done
+        let published = intake.log().publish();
+        done.and_then(|rejected| published.map(|()| rejected))
     }
 
     fn intake_found(&self, intake: &Intake<'_>, console: &Console) -> Result<usize, Problem> {

@@ -62,24 +62,29 @@ pub(crate) fn history(
     }
     let mut statement = connection
         .prepare(
-            "SELECT dataset, keys FROM message JOIN shares USING (header_sha256)
+            "SELECT dataset, register, keys FROM message JOIN shares USING (header_sha256)
              WHERE agreement = ?1 AND epoch = ?2 ORDER BY accepted, sender, seq",
         )
         .map_err(wrap)?;
     let place = params![agreement.digest().to_hex(), agreement.epoch().0];
     let rows = statement
-        .query_map(place, |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_map(place, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .map_err(wrap)?;
-    let mut history = History::new();
+    let mut series: BTreeMap<(String, String), Vec<Shares>> = BTreeMap::new();
     for row in rows {
-        let (dataset, keys): (String, String) = row.map_err(wrap)?;
+        let (dataset, register, keys): (String, String, String) = row.map_err(wrap)?;
         let shares: Shares = serde_json::from_str(&keys).map_err(|error| {
             Problem::data(error.to_string(), "restore the ledger from a backup")
         })?;
-        let own = history.entry(dataset).or_default();
-        // The roll is delivered once for every register: the same data again say nothing new.
-        if own.last() != Some(&shares) {
-            own.push(shares);
+        series.entry((dataset, register)).or_default().push(shares);
+    }
+    // The roll is delivered once for every register, with padding of its own each time: one register's series stands for it, the
+    // longest, of several the first by name.
+    let mut history = History::new();
+    for ((dataset, _), own) in series {
+        let held = history.entry(dataset).or_default();
+        if own.len() > held.len() {
+            *held = own;
         }
     }
     Ok(history)

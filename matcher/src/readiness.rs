@@ -94,7 +94,8 @@ pub(crate) fn readiness(
     }
     let mut lines = lines(&desk.agreement, &deliveries, &due, &clock);
     let mut counted = quality::history(&desk.state, ledger, &desk.agreement)?;
-    for line in &mut lines {
+    // What was counted of earlier campaigns says nothing of one in which nothing has come yet.
+    for line in lines.iter_mut().filter(|line| line.deliveries > 0) {
         line.shares = counted.remove(&line.dataset).unwrap_or_default();
     }
     let refusals = ledger.refusals()?;

@@ -189,8 +189,14 @@ fn two_departments_link_their_files_and_a_reviewer_verifies_all() {
         .expect("sheet")
         .expect("range");
     let said: serde_json::Value = serde_json::from_str(&receipts.stdout).expect("JSON");
+    let cell = |column| sheet.get_value((4, column)).map(ToString::to_string);
     assert_eq!(
-        sheet.get_value((4, 6)).map(ToString::to_string).as_deref(),
+        cell(6).as_deref(),
+        Some("一致"),
+        "compared with what was sent"
+    );
+    assert_eq!(
+        cell(7).as_deref(),
         said[0]["header_sha256"].as_str(),
         "the sheet names the file that was acknowledged"
     );

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::county_run::files_below;
 use crate::kills::{self, Kills};
 
 /// Builds the product's binaries in the profile of this program and returns their folder.
@@ -69,8 +70,10 @@ pub fn workspace() -> PathBuf {
 /// What a finished process did.
 #[derive(Clone, Debug)]
 pub struct Done {
-    /// Exit code; -1 if killed.
+    /// Exit code; -1 if a signal ended it.
     pub code: i32,
+    /// Whether it is us who ended it: by signal 9, at its limit.
+    pub killed: bool,
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -108,6 +111,7 @@ pub fn run_limited(bin: &Path, args: &[&str], folder: &Path, limit: Option<Durat
     let err = read(Box::new(child.stderr.take().expect("piped")));
     let status_file = PathBuf::from(format!("/proc/{}/status", child.id()));
     let mut peak_kib = 0.0_f64;
+    let mut late = false;
     let status = loop {
         peak_kib = peak_kib.max(peak_of(&status_file));
         if let Some(status) = child.try_wait().expect("wait") {
@@ -115,11 +119,13 @@ pub fn run_limited(bin: &Path, args: &[&str], folder: &Path, limit: Option<Durat
         }
         if limit.is_some_and(|limit| start.elapsed() > limit) {
             let _ = child.kill();
+            late = true;
         }
         std::thread::sleep(Duration::from_millis(2));
     };
     Done {
         code: status.code().unwrap_or(-1),
+        killed: late && std::os::unix::process::ExitStatusExt::signal(&status) == Some(9),
         stdout: out.join().unwrap_or_default(),
         stderr: err.join().unwrap_or_default(),
         seconds: start.elapsed().as_secs_f64(),
@@ -249,14 +255,27 @@ impl Site {
         };
         let what = kills::name(bin, args);
         if let Some(moment) = kills.moment(&what) {
+            let before = self.traces(party);
             let done = start(Some(moment));
             if !kills.died(&what, &done) {
                 return done;
             }
+            kills.at_work(self.traces(party) != before);
         }
         let done = start(None);
         kills.took(&what, &done);
         done
+    }
+
+    /// What a command writes, its party's folder and the exchange folder: names, lengths, times.
+    fn traces(&self, party: &str) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
+        let files = [self.home(party), self.exchange()].map(|folder| files_below(&folder));
+        let trace = |path: PathBuf| {
+            let meta = std::fs::metadata(&path).ok();
+            let time = meta.as_ref().and_then(|meta| meta.modified().ok());
+            (path, meta.map_or(0, |meta| meta.len()), time)
+        };
+        files.into_iter().flatten().map(trace).collect()
     }
 
     /// Runs a command that must succeed with one of the exit codes.

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::county::County;
 use crate::county::later::Delta;
+use crate::county_run::files_below;
 use crate::kills;
 use crate::run::{Done, Site};
 use crate::workbook::Book;
@@ -147,11 +148,12 @@ impl<'a> People<'a> {
         if let Some(kills) = &self.site.kills
             && let Some(moment) = kills.moment(&what)
         {
-            let before = self.history();
+            let (before, traces) = (self.history(), self.traces());
             let done = self.site.desk_limited(user, day, args, Some(moment));
             if !kills.died(&what, &done) {
                 return passed(args, done);
             }
+            kills.at_work(self.traces() != traces);
             // Everything before is there. What the command was to add may be, and then it is not given again.
             let after = self.history();
             self.alone(user, day, &["verify", "--head", &before.1]);
@@ -164,6 +166,21 @@ impl<'a> People<'a> {
             kills.took(&what, &done);
         }
         done
+    }
+
+    /// Files of the desk and of what it hands out, and their lengths.
+    fn traces(&self) -> Vec<(std::path::PathBuf, u64)> {
+        let files = files_below(&self.site.root.join("desk"));
+        let out = fs::read_dir(&self.site.root)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let all = files.into_iter().chain(out.map(|entry| entry.path()));
+        all.map(|path| {
+            let len = fs::metadata(&path).map_or(0, |meta| meta.len());
+            (path, len)
+        })
+        .collect()
     }
 
     /// Runs a command of the desk that nobody kills.

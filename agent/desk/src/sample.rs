@@ -45,6 +45,7 @@ pub struct Stratum {
 impl Stratum {
     /// Reads `column=value:share%` or `column>=value:share%`, and `rest:share%`, each with `label:` before it or without.
     pub fn read(text: &str) -> Result<Self, Refused> {
+        let text = text.replace('：', ":");
         let wrong = || {
             Refused::new(
                 "抽样分层写法不对 a stratum is written `column=value:30%`, `column>=value:50%` or `rest:30%`",
@@ -74,13 +75,42 @@ impl Stratum {
                 None => return Err(wrong()),
             },
         };
+        let mut value = value.trim().to_owned();
+        if at_least && value.parse::<i64>().is_err() {
+            value = crate::day::Day::read(&value)
+                .map(|day| day.to_string().replace('-', ""))
+                .ok_or_else(|| {
+                    Refused::new(
+                        "`>=` 之后须是整数或日期 after `>=` comes a whole number or a day",
+                        "例如 since>=20160701 或 or since>=2016-07-01",
+                    )
+                })?;
+        }
         Ok(Self {
             label: label.trim().to_owned(),
             column: column.map(|c| c.trim().to_owned()),
             at_least,
-            value: value.trim().to_owned(),
+            value,
             permille,
         })
+    }
+
+    /// Reads all strata of a draw, in their order.
+    pub fn read_all(texts: &[String]) -> Result<Vec<Self>, Refused> {
+        let strata: Vec<Self> = texts
+            .iter()
+            .map(|text| Self::read(text))
+            .collect::<Result<_, _>>()?;
+        let names: BTreeSet<String> = strata.iter().map(Self::name).collect();
+        let last = strata.len().saturating_sub(1);
+        let early = strata.iter().take(last).any(|s| s.column.is_none());
+        if names.len() < strata.len() || early {
+            return Err(Refused::new(
+                "同一条件不能写两次，`rest` 须在最后 no condition stands twice, and `rest` comes last",
+                "每户属于第一个符合的层 a unit belongs to the first stratum that it fulfils",
+            ));
+        }
+        Ok(strata)
     }
 
     /// What people read.
@@ -109,10 +139,10 @@ impl Stratum {
             return false;
         };
         if self.at_least {
-            // Numbers as numbers, days and words as text: YYYYMMDD compares the same either way.
+            // Days are numbers too, YYYYMMDD; a cell that is none, an empty one above all, is at least nothing.
             match (value.parse::<i64>(), self.value.parse::<i64>()) {
                 (Ok(value), Ok(bound)) => value >= bound,
-                _ => value.as_str() >= self.value.as_str(),
+                _ => false,
             }
         } else {
             *value == self.value
@@ -258,6 +288,28 @@ mod tests {
         assert_eq!((rest.words(), rest.permille), ("新增对象".to_owned(), 300));
         assert!(Stratum::read("备案对象:filed").is_err());
         assert!(Stratum::read("备案对象:100%").is_err());
+        let wide = Stratum::read("备案对象：filed=yes：100%").ok().unwrap();
+        assert!(wide == named);
+    }
+
+    #[test]
+    fn bounds_are_numbers_or_days_and_no_condition_stands_twice() {
+        let day = Stratum::read("since>=2016-07-01:50%").ok().unwrap();
+        assert_eq!(day.name(), "since>=20160701");
+        let unit = |since: &str| Unit {
+            columns: BTreeMap::from([("since".to_owned(), since.to_owned())]),
+            ..units(1).remove(0)
+        };
+        assert!(day.holds(&unit("20160701")) && !day.holds(&unit("20160301")));
+        assert!(!day.holds(&unit("")) && !day.holds(&unit("2016-07-02")));
+        assert!(Stratum::read("since>=july:50%").is_err());
+        let all = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+            Stratum::read_all(&texts).map(|strata| strata.len()).ok()
+        };
+        assert_eq!(all(&["a=b:10%", "rest:30%"]), Some(2));
+        assert_eq!(all(&["甲:a=b:10%", "乙:a=b:30%"]), None);
+        assert_eq!(all(&["rest:10%", "a=b:30%"]), None);
     }
 
     fn units(count: usize) -> Vec<Unit> {

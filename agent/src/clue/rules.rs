@@ -105,6 +105,15 @@ impl Rules {
 
     /// Reads and compiles a rule file; its digest must be the one that the agreement names.
     pub fn read(path: &Path, agreement: &Agreement, today: &str) -> Result<Self, Problem> {
+        Self::open(path, agreement, Some(today))
+    }
+
+    /// The same with the rules of every day, to try them all before anybody signs.
+    pub fn read_of_all_days(path: &Path, agreement: &Agreement) -> Result<Self, Problem> {
+        Self::open(path, agreement, None)
+    }
+
+    fn open(path: &Path, agreement: &Agreement, today: Option<&str>) -> Result<Self, Problem> {
         let bytes = files::read_small(path)?;
         if !agreement.is_rules(&bytes) {
             return Err(Problem::refused(
@@ -116,12 +125,20 @@ impl Rules {
             ));
         }
         let text = String::from_utf8_lossy(&bytes);
-        Self::parse(&text, Some(agreement), today)
+        Self::compile_all(&text, Some(agreement), today)
             .map_err(|refusal| Problem::refused(path, refusal))
     }
 
-    /// Compiles the text of a rule file.
+    /// Compiles the text of a rule file; keeps the rules that are valid on a day.
     pub fn parse(text: &str, agreement: Option<&Agreement>, today: &str) -> Result<Self, Refusal> {
+        Self::compile_all(text, agreement, Some(today))
+    }
+
+    fn compile_all(
+        text: &str,
+        agreement: Option<&Agreement>,
+        today: Option<&str>,
+    ) -> Result<Self, Refusal> {
         let file: RuleFile = strict::parse("rule file", text)?;
         let bad = |why: String| Refusal::malformed("rule file", why);
         if file.version != 1 {
@@ -150,10 +167,13 @@ impl Rules {
                     rule.name
                 )));
             }
-            let early = !rule.valid_from.is_empty() && *today < *rule.valid_from;
-            let late = !rule.valid_until.is_empty() && *today > *rule.valid_until;
+            let is_valid = today.is_none_or(|today| {
+                let early = !rule.valid_from.is_empty() && *today < *rule.valid_from;
+                let late = !rule.valid_until.is_empty() && *today > *rule.valid_until;
+                !early && !late
+            });
             let compiled = compile(&env, rule)?;
-            if !early && !late {
+            if is_valid {
                 rules.push(compiled);
             }
         }
@@ -215,11 +235,17 @@ fn compile(env: &Env, text: RuleText) -> Result<Rule, Refusal> {
 }
 
 impl Rule {
-    /// All its conditions.
-    pub fn programs(&self) -> impl Iterator<Item = &Program> {
-        let own = [&self.scope, &self.condition, &self.having];
-        let exempt = self.exempt.iter().map(|(program, _)| program);
-        own.into_iter().flatten().chain(exempt)
+    /// All its conditions, by their keys in the file.
+    pub fn programs(&self) -> impl Iterator<Item = (&'static str, &Program)> {
+        let own = [
+            ("scope", &self.scope),
+            ("where", &self.condition),
+            ("having", &self.having),
+        ];
+        let own = own.into_iter();
+        let exempt = self.exempt.iter().map(|(program, _)| ("exempt", program));
+        own.filter_map(|(what, program)| Some((what, program.as_ref()?)))
+            .chain(exempt)
     }
 
     /// Whether persons of this kind are looked at.

@@ -14,10 +14,14 @@ use super::rules::{Rule, Rules};
 struct Spoken<'r> {
     /// Facts, in the order in which they are asked for.
     facts: Vec<&'r str>,
+    /// Facts of which it asks whether they are there at all.
+    guarded: Vec<&'r str>,
     /// Facts with the words with which they are compared.
     compared: Vec<(&'r str, &'r str)>,
     /// Whether it tells registers apart: then each fact need not be in all of them.
     by_register: bool,
+    /// Whether it names `fact` itself, not that of a hit.
+    of_one: bool,
 }
 
 /// Refuses rules that speak of what the agreement does not have.
@@ -31,8 +35,18 @@ pub fn check<'d>(
     let registers: Vec<&Dataset> = registers.into_iter().collect();
     for rule in &rules.rules {
         let mut spoken = Spoken::default();
-        for program in rule.programs() {
-            spoken.read(program.expression());
+        for (what, program) in rule.programs() {
+            let mut own = Spoken::default();
+            own.read(program.expression());
+            if own.of_one && ["scope", "having"].contains(&what) {
+                return Err(problem(
+                    rule,
+                    &format!(
+                        "`{what}` 中没有 fact there is no `fact`: 事实条件写在 where a condition on facts belongs under `where`, of hits `h.fact`"
+                    ),
+                ));
+            }
+            spoken.add(own);
         }
         let registers: Vec<&Dataset> = registers
             .iter()
@@ -40,7 +54,8 @@ pub fn check<'d>(
             .filter(|dataset| rule.registers.iter().any(|r| r == dataset.name.as_str()))
             .collect();
         for fact in &spoken.facts {
-            has_fact(rule, &registers, fact, spoken.by_register)?;
+            let in_some = spoken.by_register || spoken.guarded.contains(fact);
+            has_fact(rule, &registers, fact, in_some)?;
         }
         for (fact, word) in &spoken.compared {
             has_code(rule, &registers, fact, word)?;
@@ -53,16 +68,17 @@ fn has_fact(
     rule: &Rule,
     registers: &[&Dataset],
     asked: &str,
-    by_register: bool,
+    in_some: bool,
 ) -> Result<(), Problem> {
     let without = |dataset: &&&Dataset| named(dataset, asked).is_none();
     let Some(lacking) = registers.iter().find(without) else {
         return Ok(());
     };
-    if by_register && !registers.iter().all(|dataset| without(&dataset)) {
+    if in_some && !registers.iter().all(|dataset| without(&dataset)) {
         return Ok(());
     }
-    let there: Vec<&str> = lacking.fact.iter().map(|fact| fact.name.as_str()).collect();
+    let there: Vec<String> = lacking.fact.iter().map(in_rules).collect();
+    let there: Vec<&str> = there.iter().map(String::as_str).collect();
     Err(problem(
         rule,
         &format!(
@@ -77,8 +93,11 @@ fn has_code(rule: &Rule, registers: &[&Dataset], asked: &str, word: &str) -> Res
     let facts: Vec<&Fact> = registers
         .iter()
         .filter_map(|dataset| named(dataset, asked))
-        .filter(|fact| fact.kind == FactKind::Code)
         .collect();
+    // A reference, or a code of one register and a reference of another, can be any word.
+    if facts.iter().any(|fact| fact.kind != FactKind::Code) {
+        return Ok(());
+    }
     let mut there: Vec<&str> = facts
         .iter()
         .flat_map(|fact| &fact.codes)
@@ -100,7 +119,12 @@ fn has_code(rule: &Rule, registers: &[&Dataset], asked: &str, word: &str) -> Res
 }
 
 fn named<'d>(dataset: &'d Dataset, fact: &str) -> Option<&'d Fact> {
-    dataset.fact.iter().find(|own| own.name.as_str() == fact)
+    dataset.fact.iter().find(|own| in_rules(own) == fact)
+}
+
+/// A fact's name as rules write it: a hyphen would be a minus there.
+fn in_rules(fact: &Fact) -> String {
+    fact.name.as_str().replace('-', "_")
 }
 
 fn listed(words: &[&str]) -> String {
@@ -119,16 +143,32 @@ fn problem(rule: &Rule, why: &str) -> Problem {
 }
 
 impl<'r> Spoken<'r> {
+    fn add(&mut self, other: Self) {
+        self.facts.extend(other.facts);
+        self.guarded.extend(other.guarded);
+        self.compared.extend(other.compared);
+        self.by_register |= other.by_register;
+    }
+
     fn read(&mut self, expr: &'r IdedExpr) {
+        // `has(fact.x)` asks whether it is there.
+        let asks = matches!(&expr.expr, Expr::Select(select) if select.test);
+        let facts = if asks {
+            &mut self.guarded
+        } else {
+            &mut self.facts
+        };
+        facts.extend(fact_of(expr));
         match &expr.expr {
             Expr::Unspecified | Expr::Literal(_) => {}
-            Expr::Ident(name) => self.by_register |= name == "register",
+            Expr::Ident(name) => {
+                self.by_register |= name == "register";
+                self.of_one |= name == "fact";
+            }
             Expr::Select(select) => {
-                self.by_register |= select.field == "register";
-                // `has(fact.x)` asks whether it is there.
-                if let Some(fact) = fact_of(expr).filter(|_| !select.test) {
-                    self.facts.push(fact);
-                }
+                let of_person =
+                    matches!(&select.operand.expr, Expr::Ident(name) if name == "person");
+                self.by_register |= select.field == "register" && !of_person;
                 self.read(&select.operand);
             }
             Expr::Call(call) => {
@@ -181,17 +221,23 @@ impl<'r> Spoken<'r> {
     }
 }
 
-/// The fact that `fact.x`, or `h.fact.x` of a hit `h`, asks for.
+/// The fact that `fact.x`, `fact['x']`, or either of a hit `h` asks for.
 fn fact_of(expr: &IdedExpr) -> Option<&str> {
-    let Expr::Select(select) = &expr.expr else {
-        return None;
-    };
-    let is_fact = match &select.operand.expr {
+    let are_facts = |of: &IdedExpr| match &of.expr {
         Expr::Ident(name) => name == "fact",
         Expr::Select(inner) => inner.field == "fact",
         _ => false,
     };
-    is_fact.then_some(&*select.field)
+    match &expr.expr {
+        Expr::Select(select) => are_facts(&select.operand).then_some(&*select.field),
+        Expr::Call(call) if call.func_name == operators::INDEX => {
+            let [of, name] = &call.args[..] else {
+                return None;
+            };
+            word_of(name).filter(|_| are_facts(of))
+        }
+        _ => None,
+    }
 }
 
 fn word_of(expr: &IdedExpr) -> Option<&str> {
@@ -210,10 +256,13 @@ mod tests {
     const REGISTERS: [&str; 2] = [
         "name = 'cars'\nnumber = 2\nowner = 'a'\nkind = 'register'\nrows_max = 9\n\
          [[fact]]\nname = 'status'\nkind = 'code'\ncodes = ['normal', 'scrapped']\n\
-         [[fact]]\nname = 'since'\nkind = 'date'\n",
+         [[fact]]\nname = 'since'\nkind = 'date'\n\
+         [[fact]]\nname = 'owner-kind'\nkind = 'code'\ncodes = ['own']\n\
+         [[fact]]\nname = 'number'\nkind = 'code'\ncodes = ['none']\n",
         "name = 'flats'\nnumber = 3\nowner = 'a'\nkind = 'register'\nrows_max = 9\n\
          [[fact]]\nname = 'area'\nkind = 'integer'\n\
-         [[fact]]\nname = 'status'\nkind = 'code'\ncodes = ['normal', 'sealed']\n",
+         [[fact]]\nname = 'status'\nkind = 'code'\ncodes = ['normal', 'sealed']\n\
+         [[fact]]\nname = 'number'\nkind = 'reference'\n",
     ];
 
     /// What is said of a rule over some of the registers; nothing if it passes.
@@ -240,7 +289,10 @@ mod tests {
                 "",
             ),
             ("'flats'", "", "total(hits.map(h, h.fact.area)) > 100"),
-            ("'flats'", "!has(fact.kind)", ""),
+            ("'cars'", "fact.owner_kind == 'own'", ""),
+            ("'cars', 'flats'", "fact.number == 'X1'", ""),
+            ("'cars', 'flats'", "has(fact.area) && fact.area > 60", ""),
+            ("'flats'", "fact['area'] > 60", ""),
             ("'flats'", "person.status == 'whatever'", ""),
             ("'elsewhere'", "fact.status == 'normal'", ""),
         ] {
@@ -265,6 +317,16 @@ mod tests {
                 "`colour`",
             ),
             ("'flats'", "", "hits.exists(h, h.fact.since > 0)", "`since`"),
+            ("'cars'", "fact['statis'] == 'normal'", "", "`statis`"),
+            (
+                "'cars', 'flats'",
+                "person.register == 'x' && fact.area > 60",
+                "",
+                "`area`",
+            ),
+            ("'cars'", "has(fact.area) && fact.area > 60", "", "`area`"),
+            ("'flats'", "", "fact.area > 60", "`having`"),
+            ("'cars'", "fact.owner_kind == 'lent'", "", "`lent`"),
             ("'cars'", "fact.status == 'sealed'", "", "`sealed`"),
             ("'cars'", "'nromal' != fact.status", "", "`nromal`"),
             ("'cars'", "fact.status in ['normal', 'x']", "", "`x`"),

@@ -259,13 +259,14 @@ pub fn receipts(
             "{} → {}: 第 {} 号 number, 保存至 kept until {}",
             receipt.dataset, receipt.register, receipt.seq, receipt.delete_after
         ));
-        all.push(receipt);
+        all.push((receipt, own.is_some()));
     }
     if let Some(out) = &options.out {
         let today = home.clock()?.today();
         receipt_sheet::write(out, &agreement, (&identity.card().name, &today), &all)?;
         console.say(&format!("回执单 sheet: {}", out.display()));
     }
+    let all: Vec<&Receipt> = all.iter().map(|(receipt, _)| receipt).collect();
     console.object(&all);
     Ok(())
 }

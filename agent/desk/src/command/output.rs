@@ -187,11 +187,7 @@ pub fn draw(
     }
     let mut desk = options.open()?;
     let (list, digest) = units::read(&command.units)?;
-    let strata: Vec<Stratum> = command
-        .strata
-        .iter()
-        .map(|text| Stratum::read(text))
-        .collect::<Result<_, _>>()?;
+    let strata = Stratum::read_all(&command.strata)?;
     for stratum in &strata {
         if let Some(column) = &stratum.column
             && !list.iter().any(|unit| unit.columns.contains_key(column))
