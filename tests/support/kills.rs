@@ -26,6 +26,30 @@ struct Drawn {
     seconds: BTreeMap<String, f64>,
 }
 
+/// When a command is killed.
+pub enum Moment {
+    /// So long after its beginning.
+    After(Duration),
+    /// So long after it has begun to write.
+    Writing(Duration),
+}
+
+impl Moment {
+    /// Whether the moment has come; `wrote` looks at what the command writes.
+    pub fn stop<'a>(self, wrote: &'a dyn Fn() -> bool) -> impl FnMut(Duration) -> bool + 'a {
+        let mut begun = None;
+        move |elapsed| match self {
+            Self::After(moment) => elapsed > moment,
+            Self::Writing(later) => {
+                if begun.is_none() && wrote() {
+                    begun = Some(elapsed);
+                }
+                begun.is_some_and(|begun| elapsed >= begun + later)
+            }
+        }
+    }
+}
+
 impl Kills {
     /// None yet; moments are drawn from a seed.
     pub fn new(seed: u64) -> Self {
@@ -50,17 +74,21 @@ impl Kills {
 
     /// When to kill a command, if it is one to be killed: its work is known from an earlier time, and the rarer commands are not spared
     /// for the more frequent ones.
-    pub fn moment(&self, what: &str) -> Option<Duration> {
+    pub fn moment(&self, what: &str) -> Option<Moment> {
         let mut drawn = self.drawn();
         let seconds = *drawn.seconds.get(what)?;
         let died: u32 = drawn.died.values().sum();
         let often = drawn.died.get(kind(what)).copied().unwrap_or(0);
-        if died >= drawn.wanted || !drawn.dice.percent(600.0 / f64::from(4 + often)) {
+        if died >= drawn.wanted || !drawn.dice.percent(1000.0 / f64::from(4 + often)) {
             return None;
         }
-        // The first part of short commands is the opening of a key, which changes nothing.
+        // Commands write towards their end: two of three are killed when they have begun to, at once or some milliseconds later.
+        if drawn.dice.percent(66.0) {
+            let later = u64::from(drawn.dice.between(0, 12));
+            return Some(Moment::Writing(Duration::from_millis(later * later / 4)));
+        }
         let part = f64::from(drawn.dice.between(30, 99)) / 100.0;
-        Some(Duration::from_secs_f64(seconds * part))
+        Some(Moment::After(Duration::from_secs_f64(seconds * part)))
     }
 
     /// What became of a command that was to be killed; whether it died.
@@ -100,7 +128,7 @@ impl Kills {
             drawn.at_work,
             drawn.ended
         );
-        (died >= drawn.wanted && drawn.at_work * 10 >= died, text)
+        (died >= drawn.wanted && drawn.at_work * 3 >= died, text)
     }
 }
 

@@ -91,6 +91,19 @@ pub fn run(bin: &Path, args: &[&str], folder: &Path) -> Done {
 
 /// Runs a binary and kills it after `limit`, if given.
 pub fn run_limited(bin: &Path, args: &[&str], folder: &Path, limit: Option<Duration>) -> Done {
+    run_until(bin, args, folder, &mut after(limit))
+}
+
+/// Whether a limit has passed.
+fn after(limit: Option<Duration>) -> impl FnMut(Duration) -> bool {
+    move |elapsed| limit.is_some_and(|limit| elapsed > limit)
+}
+
+/// When to kill a command, asked every other millisecond with the time since its beginning.
+pub type Stop<'a> = dyn FnMut(Duration) -> bool + 'a;
+
+/// Runs a binary and kills it when it is to stop.
+pub fn run_until(bin: &Path, args: &[&str], folder: &Path, stop: &mut Stop<'_>) -> Done {
     let start = Instant::now();
     let mut child = Command::new(bin)
         .args(args)
@@ -117,7 +130,7 @@ pub fn run_limited(bin: &Path, args: &[&str], folder: &Path, limit: Option<Durat
         if let Some(status) = child.try_wait().expect("wait") {
             break status;
         }
-        if limit.is_some_and(|limit| start.elapsed() > limit) {
+        if !late && stop(start.elapsed()) {
             let _ = child.kill();
             late = true;
         }
@@ -193,6 +206,10 @@ impl Site {
         args: &[&str],
         limit: Option<Duration>,
     ) -> Done {
+        self.run_until(bin, party, args, &mut after(limit))
+    }
+
+    fn run_until(&self, bin: &str, party: &str, args: &[&str], stop: &mut Stop<'_>) -> Done {
         let (home, agreement) = (self.home(party), self.agreement());
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let common = [
@@ -207,7 +224,7 @@ impl Site {
         ];
         let mut all: Vec<&str> = args.to_vec();
         all.extend(common.iter().map(String::as_str));
-        let done = run_limited(&self.bins.join(bin), &all, &self.root, limit);
+        let done = run_until(&self.bins.join(bin), &all, &self.root, stop);
         let text = format!("$ {bin} {args:?}\n{}{}", done.stdout, done.stderr);
         std::fs::File::options()
             .append(true)
@@ -220,17 +237,11 @@ impl Site {
 
     /// Runs a command of the clue desk as one of its users, on a day.
     pub fn desk(&self, user: &str, day: &str, args: &[&str]) -> Done {
-        self.desk_limited(user, day, args, None)
+        self.desk_until(user, day, args, &mut |_| false)
     }
 
-    /// The same, killed after `limit` if given.
-    pub fn desk_limited(
-        &self,
-        user: &str,
-        day: &str,
-        args: &[&str],
-        limit: Option<Duration>,
-    ) -> Done {
+    /// The same, killed when it is to stop.
+    pub fn desk_until(&self, user: &str, day: &str, args: &[&str], stop: &mut Stop<'_>) -> Done {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let common = [
             "--desk".to_owned(),
@@ -244,25 +255,25 @@ impl Site {
         ];
         let mut all: Vec<&str> = args.to_vec();
         all.extend(common.iter().map(String::as_str));
-        run_limited(&self.bins.join("hedui-desk"), &all, &self.root, limit)
+        run_until(&self.bins.join("hedui-desk"), &all, &self.root, stop)
     }
 
     /// Runs a command as a party; where commands are to be killed, perhaps for the second time.
     pub fn run(&self, bin: &str, party: &str, args: &[&str]) -> Done {
-        let start = |limit| self.run_limited(bin, party, args, limit);
         let Some(kills) = &self.kills else {
-            return start(None);
+            return self.run_limited(bin, party, args, None);
         };
         let what = kills::name(bin, args);
         if let Some(moment) = kills.moment(&what) {
             let before = self.traces(party);
-            let done = start(Some(moment));
+            let wrote = || self.traces(party) != before;
+            let done = self.run_until(bin, party, args, &mut moment.stop(&wrote));
             if !kills.died(&what, &done) {
                 return done;
             }
-            kills.at_work(self.traces(party) != before);
+            kills.at_work(wrote());
         }
-        let done = start(None);
+        let done = self.run_limited(bin, party, args, None);
         kills.took(&what, &done);
         done
     }

@@ -149,11 +149,13 @@ impl<'a> People<'a> {
             && let Some(moment) = kills.moment(&what)
         {
             let (before, traces) = (self.history(), self.traces());
-            let done = self.site.desk_limited(user, day, args, Some(moment));
+            let wrote = || self.traces() != traces;
+            let mut stop = moment.stop(&wrote);
+            let done = self.site.desk_until(user, day, args, &mut stop);
             if !kills.died(&what, &done) {
                 return passed(args, done);
             }
-            kills.at_work(self.traces() != traces);
+            kills.at_work(wrote());
             // Everything before is there. What the command was to add may be, and then it is not given again.
             let after = self.history();
             self.alone(user, day, &["verify", "--head", &before.1]);
