@@ -52,11 +52,7 @@ fn workbook(
     let mut book = Workbook::new();
     let sheet = book.add_worksheet().set_name("报送回执")?;
     let text = agreement.text();
-    let mine = text.party.iter().find(|p| p.name == *party);
-    let title = mine
-        .map(|p| p.title.clone())
-        .filter(|title| !title.is_empty());
-    let title = title.unwrap_or_else(|| party.to_string());
+    let title = agreement.title_of(party);
     sheet.merge_range(0, 0, 0, 7, "数据报送回执", &large)?;
     let lines = [
         format!(

@@ -14,6 +14,7 @@ use hedui_protocol::message::submission::{GONE, HANDLE_BYTES, PRESENCE, PRESENCE
 
 use crate::intake::State;
 use crate::plan::Pairing;
+use crate::segment::first_from;
 
 /// Where the tables of a register's side lie.
 pub struct Delivery {
@@ -147,20 +148,7 @@ fn scan(
         let (mut at, last) = (0, handle(count - 1));
         // No wanted handle is above the last one, so there always is a row from which on none is below it.
         while let Some(next) = wanted.next_if(|next| **next <= last) {
-            let mut step = 1;
-            while at + step < count && handle(at + step) < *next {
-                step *= 2;
-            }
-            let (mut low, mut high) = (at + step / 2, (at + step).min(count));
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if handle(middle) < *next {
-                    low = middle + 1;
-                } else {
-                    high = middle;
-                }
-            }
-            at = low;
+            at = first_from(at, count, |row| handle(row) < *next);
             if handle(at) == *next {
                 take(*next, &block[at * width..(at + 1) * width]);
             }

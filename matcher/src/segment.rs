@@ -248,12 +248,7 @@ impl Range {
                 }
                 continue;
             }
-            let mut step = 1;
-            while rows.get(step).is_some_and(|row| row[..16] < *tag) {
-                step *= 2;
-            }
-            let within = &rows[step / 2..(step + 1).min(rows.len())];
-            let below = step / 2 + within.partition_point(|row| row[..16] < *tag);
+            let below = first_from(0, rows.len(), |row| rows[row][..16] < *tag);
             self.at += below * 32;
             return Ok(());
         }
@@ -268,6 +263,25 @@ impl Range {
         self.at += 32;
         Ok(row)
     }
+}
+
+/// The first of sorted rows, from `at` on and before `end`, that is not below what is looked for; `end` if all are. Rows are looked at in
+/// growing steps, then between the last two, because what is looked for is near or far by chance (Bentley and Yao 1976).
+pub(crate) fn first_from(at: usize, end: usize, below: impl Fn(usize) -> bool) -> usize {
+    let mut step = 1;
+    while at + step < end && below(at + step) {
+        step *= 2;
+    }
+    let (mut low, mut high) = (at + step / 2, (at + step).min(end));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if below(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 /// Rows of a segment.

@@ -18,6 +18,14 @@ pub(crate) fn audited(site: &Site, folder: &Path) -> (i32, Vec<String>) {
 
 /// The same with further options.
 pub(crate) fn audited_with(site: &Site, folder: &Path, options: &[&str]) -> (i32, Vec<String>) {
+    let (code, said) = report(site, folder, options);
+    let rules = said["findings"].as_array().expect("findings").iter();
+    let rules = rules.map(|f| f["rule"].as_str().expect("rule").to_owned());
+    (code, rules.collect())
+}
+
+/// All that an audit says.
+pub(crate) fn report(site: &Site, folder: &Path, options: &[&str]) -> (i32, serde_json::Value) {
     let done = Command::new(site.bins.join("hedui-audit"))
         .args(["run", "--json", "--exchange"])
         .arg(folder)
@@ -25,10 +33,8 @@ pub(crate) fn audited_with(site: &Site, folder: &Path, options: &[&str]) -> (i32
         .current_dir(&site.root)
         .output()
         .expect("run");
-    let said: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
-    let rules = said["findings"].as_array().expect("findings").iter();
-    let rules = rules.map(|f| f["rule"].as_str().expect("rule").to_owned());
-    (done.status.code().expect("code"), rules.collect())
+    let said = serde_json::from_slice(&done.stdout).expect("JSON");
+    (done.status.code().expect("code"), said)
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -16,9 +16,10 @@ use hedui_protocol::message::{manifest_bytes, parse_small_body};
 use hedui_tests::opened::{agreement, identity, open};
 use hedui_tests::parties::name;
 use hedui_tests::questions::{fill, rows};
-use hedui_tests::run::{self, Site};
+use hedui_tests::run::Site;
 use serde_json::Value;
 
+use super::audit::report;
 use super::{assert_refused, sealed, site_with};
 
 const ROWS: &str = "姓名;身份证号;出生日期\n张伟;422725196408150014;1964-08-15\n李秀英;;1964-08-15\n赵六;420525200101011235;2001-01-01\n\
@@ -60,12 +61,7 @@ fn fill_in(site: &Site, answers: &[(&str, &str, &str)]) -> usize {
 
 /// Requests without an answer, as a reviewer counts them.
 fn undecided(site: &Site) -> Value {
-    let done = run::run(
-        &site.bins.join("hedui-audit"),
-        &["run", "--json"],
-        &site.root,
-    );
-    let said: Value = serde_json::from_str(&done.stdout).expect("one JSON object");
+    let (_, said) = report(site, &site.exchange(), &[]);
     said["disclosure_requests_open"].clone()
 }
 

@@ -2,6 +2,7 @@
 //! files, result, clue sheets. Invariant: between the parties only sealed files move; no step reads the
 //! truth. Used by the demo, the quality test and the fault test.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -369,8 +370,13 @@ fn at_desk(site: &Site, user: &str, args: &[&str]) -> Done {
 pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("folder").flatten() {
+    while let Some(inner) = folders.pop() {
+        let entries = match std::fs::read_dir(&inner) {
+            // A program at work takes folders away while they are being looked through.
+            Err(error) if error.kind() == ErrorKind::NotFound && inner != folder => continue,
+            other => other.expect("folder"),
+        };
+        for entry in entries.flatten() {
             if entry.path().is_dir() {
                 folders.push(entry.path());
             } else {

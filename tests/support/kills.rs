@@ -4,11 +4,12 @@
 //! Used by: `hedui-year --kills`, docs/TESTING.md.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::county::dice::Dice;
-use crate::run::Done;
+use crate::run::{Done, Stop};
 
 /// Kills that are wanted, and those that were made.
 pub struct Kills(Mutex<Drawn>);
@@ -26,28 +27,38 @@ struct Drawn {
     seconds: BTreeMap<String, f64>,
 }
 
+/// Files that hold something, with length and time. What a database only maps into memory is none of them.
+pub type Traces = Vec<(PathBuf, u64, Option<SystemTime>)>;
+
+/// How often one command may die before it is left alone: what a killed one left must not stop the next, nor what that one left.
+pub const TIMES: u32 = 3;
+
+/// Traces of files.
+pub fn traces(paths: impl IntoIterator<Item = PathBuf>) -> Traces {
+    let trace = |path: PathBuf| {
+        let meta = std::fs::metadata(&path).ok()?;
+        let holds = meta.is_file() && meta.len() > 0 && !path.to_string_lossy().ends_with("-shm");
+        holds.then(|| (path, meta.len(), meta.modified().ok()))
+    };
+    paths.into_iter().filter_map(trace).collect()
+}
+
+/// What came of a command that might be killed.
+pub enum Attempt {
+    /// It was not to be.
+    Spared,
+    /// It had ended before its moment.
+    Ended(Done),
+    /// It died.
+    Died(Done),
+}
+
 /// When a command is killed.
-pub enum Moment {
+enum Moment {
     /// So long after its beginning.
     After(Duration),
     /// So long after it has begun to write.
     Writing(Duration),
-}
-
-impl Moment {
-    /// Whether the moment has come; `wrote` looks at what the command writes.
-    pub fn stop<'a>(self, wrote: &'a dyn Fn() -> bool) -> impl FnMut(Duration) -> bool + 'a {
-        let mut begun = None;
-        move |elapsed| match self {
-            Self::After(moment) => elapsed > moment,
-            Self::Writing(later) => {
-                if begun.is_none() && wrote() {
-                    begun = Some(elapsed);
-                }
-                begun.is_some_and(|begun| elapsed >= begun + later)
-            }
-        }
-    }
 }
 
 impl Kills {
@@ -74,7 +85,7 @@ impl Kills {
 
     /// When to kill a command, if it is one to be killed: its work is known from an earlier time, and the rarer commands are not spared
     /// for the more frequent ones.
-    pub fn moment(&self, what: &str) -> Option<Moment> {
+    fn moment(&self, what: &str) -> Option<Moment> {
         let mut drawn = self.drawn();
         let seconds = *drawn.seconds.get(what)?;
         let died: u32 = drawn.died.values().sum();
@@ -82,30 +93,45 @@ impl Kills {
         if died >= drawn.wanted || !drawn.dice.percent(1000.0 / f64::from(4 + often)) {
             return None;
         }
-        // Commands write towards their end: two of three are killed when they have begun to, at once or some milliseconds later.
+        // Commands write towards their end: two of three are killed when they have begun to, at once or some milliseconds later; those
+        // that write nothing are left to end.
         if drawn.dice.percent(66.0) {
-            let later = u64::from(drawn.dice.between(0, 12));
+            let later = u64::from(drawn.dice.between(0, 8));
             return Some(Moment::Writing(Duration::from_millis(later * later / 4)));
         }
-        let part = f64::from(drawn.dice.between(30, 99)) / 100.0;
+        let part = f64::from(drawn.dice.between(30, 95)) / 100.0;
         Some(Moment::After(Duration::from_secs_f64(seconds * part)))
     }
 
-    /// What became of a command that was to be killed; whether it died.
-    pub fn died(&self, what: &str, done: &Done) -> bool {
+    /// Runs a command up to its moment, if it is one to be killed. `look` is at what it writes.
+    pub fn attempt(
+        &self,
+        what: &str,
+        look: impl Fn() -> Traces,
+        run: impl FnOnce(&mut Stop<'_>) -> Done,
+    ) -> Attempt {
+        let Some(moment) = self.moment(what) else {
+            return Attempt::Spared;
+        };
+        let before = look();
+        let mut begun = None;
+        let done = run(&mut |elapsed| match moment {
+            Moment::After(moment) => elapsed > moment,
+            Moment::Writing(later) => {
+                if begun.is_none() && look() != before {
+                    begun = Some(elapsed);
+                }
+                begun.is_some_and(|begun| elapsed >= begun + later)
+            }
+        });
         let mut drawn = self.drawn();
-        let died = done.killed;
-        if died {
-            *drawn.died.entry(kind(what).to_owned()).or_default() += 1;
-        } else {
+        if !done.killed {
             drawn.ended += 1;
+            return Attempt::Ended(done);
         }
-        died
-    }
-
-    /// Notes of a command that died whether it had written anything.
-    pub fn at_work(&self, wrote: bool) {
-        self.drawn().at_work += u32::from(wrote);
+        drawn.at_work += u32::from(look() != before);
+        *drawn.died.entry(kind(what).to_owned()).or_default() += 1;
+        Attempt::Died(done)
     }
 
     /// How long a command took that was left alone.

@@ -11,6 +11,7 @@ pub mod forbidden;
 pub mod kills;
 pub mod opened;
 pub mod parties;
+pub mod people;
 pub mod quarterly;
 pub mod questions;
 pub mod received;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::county_run::files_below;
-use crate::kills::{self, Kills};
+use crate::kills::{self, Attempt, Kills};
 
 /// Builds the product's binaries in the profile of this program and returns their folder.
 pub fn build_binaries() -> PathBuf {
@@ -264,29 +264,21 @@ impl Site {
             return self.run_limited(bin, party, args, None);
         };
         let what = kills::name(bin, args);
-        if let Some(moment) = kills.moment(&what) {
-            let before = self.traces(party);
-            let wrote = || self.traces(party) != before;
-            let done = self.run_until(bin, party, args, &mut moment.stop(&wrote));
-            if !kills.died(&what, &done) {
-                return done;
+        let look = || {
+            let folders = [self.home(party), self.exchange()];
+            kills::traces(folders.iter().flat_map(|folder| files_below(folder)))
+        };
+        for _ in 0..kills::TIMES {
+            let run = |stop: &mut Stop<'_>| self.run_until(bin, party, args, stop);
+            match kills.attempt(&what, look, run) {
+                Attempt::Spared => break,
+                Attempt::Ended(done) => return done,
+                Attempt::Died(_) => {}
             }
-            kills.at_work(wrote());
         }
         let done = self.run_limited(bin, party, args, None);
         kills.took(&what, &done);
         done
-    }
-
-    /// What a command writes, its party's folder and the exchange folder: names, lengths, times.
-    fn traces(&self, party: &str) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
-        let files = [self.home(party), self.exchange()].map(|folder| files_below(&folder));
-        let trace = |path: PathBuf| {
-            let meta = std::fs::metadata(&path).ok();
-            let time = meta.as_ref().and_then(|meta| meta.modified().ok());
-            (path, meta.map_or(0, |meta| meta.len()), time)
-        };
-        files.into_iter().flatten().map(trace).collect()
     }
 
     /// Runs a command that must succeed with one of the exit codes.

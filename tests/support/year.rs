@@ -8,17 +8,12 @@ use std::fs;
 use std::path::Path;
 
 use hedui_desk::event::{Act, Body, Conclusion};
-use hedui_desk::history::{Actor, Desk};
 use hedui_desk::words::{Answer, Measure, Outcome};
-use hedui_edge::home::HomeOptions;
-use hedui_edge::passphrase::PassphraseSource;
 use serde_json::Value;
 
 use crate::county::County;
 use crate::county::later::Delta;
-use crate::county_run::files_below;
-use crate::kills;
-use crate::run::{Done, Site};
+use crate::people::People;
 use crate::workbook::Book;
 
 /// Unit and category.
@@ -104,129 +99,6 @@ pub fn read_handover(path: &Path) -> BTreeMap<Key, Found> {
 fn chance(number: &str, what: &str, below: u64) -> u64 {
     let digest = hedui_protocol::primitive::sha256(&[number.as_bytes(), what.as_bytes()]);
     u64::from_be_bytes(digest[..8].try_into().expect("eight bytes")) % below
-}
-
-/// The people at the desk.
-pub struct People<'a> {
-    /// Site.
-    pub site: &'a Site,
-    lead: Actor,
-    clerk: Actor,
-}
-
-impl<'a> People<'a> {
-    /// Opens both users' keys.
-    pub fn new(site: &'a Site) -> Self {
-        let key = |name: &str| {
-            let home = HomeOptions {
-                home: site.root.join("desk/users").join(name),
-                agreement: None,
-                today: None,
-                json: false,
-                passphrase: PassphraseSource {
-                    passphrase_file: Some(site.passphrase.clone()),
-                    passphrase_fd: None,
-                },
-            };
-            Actor {
-                identity: home
-                    .identity()
-                    .unwrap_or_else(|problem| panic!("{problem}")),
-                now: String::new(),
-            }
-        };
-        Self {
-            site,
-            lead: key("lead"),
-            clerk: key("clerk"),
-        }
-    }
-
-    /// Runs a command of the desk; where commands are to be killed, perhaps for the second time.
-    pub fn run(&self, user: &str, day: &str, args: &[&str]) -> Done {
-        let what = kills::name("hedui-desk", args);
-        if let Some(kills) = &self.site.kills
-            && let Some(moment) = kills.moment(&what)
-        {
-            let (before, traces) = (self.history(), self.traces());
-            let wrote = || self.traces() != traces;
-            let mut stop = moment.stop(&wrote);
-            let done = self.site.desk_until(user, day, args, &mut stop);
-            if !kills.died(&what, &done) {
-                return passed(args, done);
-            }
-            kills.at_work(wrote());
-            // Everything before is there. What the command was to add may be, and then it is not given again.
-            let after = self.history();
-            self.alone(user, day, &["verify", "--head", &before.1]);
-            if after.0 > before.0 && args[0] == "approve" {
-                return done;
-            }
-        }
-        let done = self.alone(user, day, args);
-        if let Some(kills) = &self.site.kills {
-            kills.took(&what, &done);
-        }
-        done
-    }
-
-    /// Files of the desk and of what it hands out, and their lengths.
-    fn traces(&self) -> Vec<(std::path::PathBuf, u64)> {
-        let files = files_below(&self.site.root.join("desk"));
-        let out = fs::read_dir(&self.site.root)
-            .into_iter()
-            .flatten()
-            .flatten();
-        let all = files.into_iter().chain(out.map(|entry| entry.path()));
-        all.map(|path| {
-            let len = fs::metadata(&path).map_or(0, |meta| meta.len());
-            (path, len)
-        })
-        .collect()
-    }
-
-    /// Runs a command of the desk that nobody kills.
-    fn alone(&self, user: &str, day: &str, args: &[&str]) -> Done {
-        passed(args, self.site.desk(user, day, args))
-    }
-
-    /// Entries of the history, and its head.
-    pub fn history(&self) -> (u64, String) {
-        let said = self.alone("clerk", "2017-05-01", &["verify", "--json"]);
-        let said: Value = serde_json::from_str(&said.stdout).expect("JSON");
-        let head = said["head"].as_str().expect("hash").to_owned();
-        (said["entries"].as_u64().expect("number"), head)
-    }
-
-    /// Records many events on one day through the desk's own history, as so many commands would.
-    fn record(&mut self, lead: bool, day: &str, bodies: Vec<Body>) {
-        let folder = self.site.root.join("desk");
-        let mut desk = Desk::open(&folder).unwrap_or_else(|problem| panic!("{problem}"));
-        let actor = if lead {
-            &mut self.lead
-        } else {
-            &mut self.clerk
-        };
-        actor.now = format!("{day}T12:00:00+00:00");
-        desk.session(actor, |session| {
-            for body in bodies {
-                session.must(body)?;
-            }
-            Ok(())
-        })
-        .unwrap_or_else(|problem| panic!("{problem}"));
-    }
-}
-
-fn passed(args: &[&str], done: Done) -> Done {
-    assert!(
-        done.code == 0,
-        "hedui-desk {args:?}: {}\n{}\n{}",
-        done.code,
-        done.stdout,
-        done.stderr
-    );
-    done
 }
 
 /// What the truth says of a case, and how people come to it.

@@ -294,10 +294,16 @@ pub fn take(
     let handover = handover::read(&command.file)?;
     let mut desk = options.open()?;
     let actor = options.actor(&desk)?;
+    // The same command again, after a crash perhaps: nothing is recorded twice, and nothing was wrong.
+    let before = desk
+        .book
+        .taken
+        .iter()
+        .any(|taken| taken.digest == handover.digest);
     let (mut issued, mut again, mut changed, mut gone) = (0_u64, 0_u64, 0_u64, 0_u64);
     desk.session(&actor, |session| {
-        let bodies = session.book().plan(&handover);
-        for body in bodies {
+        let bodies = (!before).then(|| session.book().plan(&handover));
+        for body in bodies.into_iter().flatten() {
             match &body {
                 Body::Issued { .. } => issued += 1,
                 Body::FoundAgain { changed: None, .. } => again += 1,
@@ -309,6 +315,9 @@ pub fn take(
         }
         Ok(())
     })?;
+    if before {
+        console.say("该线索文件已接收过，无需重复接收 this handover was taken before; nothing is left to do");
+    }
     console.say(&format!(
         "{} 期 period: 新增 new {issued}，继续出现 found again {again}，比对情况有变 with other evidence {changed}，不再出现 found no more {gone}",
         handover.period
@@ -328,7 +337,7 @@ pub fn take(
     console.say("下一步 next: hedui-desk list，然后 then hedui-desk assign");
     console.object(&serde_json::json!({
         "period": handover.period, "new": issued, "found_again": again, "evidence_changed": changed,
-        "found_no_more": gone, "closed_with_new_evidence": look,
+        "found_no_more": gone, "closed_with_new_evidence": look, "taken_before": before,
     }));
     Ok(())
 }

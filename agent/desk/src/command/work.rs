@@ -119,11 +119,15 @@ pub fn assign(
             .map(|case| case.map(|case| case.number().to_owned()))
             .collect::<Result<_, _>>()?
     };
-    if chosen.is_empty() {
+    if chosen.is_empty() && !command.all {
         return Err(Problem::usage(
-            "没有可交办的线索 no case is named or waits",
+            "没有写明交办哪些线索 no case is named",
             "请给出编号，或用 --all name numbers, or --all",
         ));
+    }
+    // `--all` again, after a crash perhaps: all is done.
+    if chosen.is_empty() {
+        console.say("没有待交办的线索 no case waits to be handed down");
     }
     let today = options.today()?;
     let due = command
