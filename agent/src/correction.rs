@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use hedui_edge::cells::harmless;
 use hedui_edge::clock::Clock;
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::text::KeyClass;
@@ -82,7 +83,7 @@ pub fn write_villages(
                 .map(|d| agreement.title_of(&d.owner))
                 .unwrap_or_default();
             writer
-                .write_record([township, village, &title, &owner, &count.to_string()])
+                .write_record([township, village, &title, &owner, &count.to_string()].map(harmless))
                 .map_err(failed)?;
         }
         writer.flush().map_err(|error| Problem::io(path, error))

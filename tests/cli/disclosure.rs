@@ -142,7 +142,7 @@ fn a_record_is_laid_open_by_decision_and_within_bounds_only() {
         &site,
         &[
             ("李秀英", "提供", "已与本人核对"),
-            ("王芳", "不提供", "本人不同意"),
+            ("王芳", "不提供", "=本人不同意"),
         ],
     );
     let said = json(&site, "police", &["answer", "filled.csv"], &[0]);
@@ -177,7 +177,7 @@ fn a_record_is_laid_open_by_decision_and_within_bounds_only() {
         "{list}"
     );
     assert!(
-        list.contains(",不提供,2026-01-02,是,,,本人不同意,"),
+        list.contains(",不提供,2026-01-02,是,,,'=本人不同意,"),
         "{list}"
     );
     // An answer that was seen is not gone back on.

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::Path;
 
 use cel::Value;
+use hedui_edge::cells::harmless;
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::agreement::text::Dataset;
@@ -145,16 +146,19 @@ pub fn write(path: &Path, title: &str, lines: &[Line]) -> Result<(), Problem> {
             let rows: Vec<String> = line.rows.iter().map(|row| row_words(*row)).collect();
             let rows = rows.join(" ");
             writer
-                .write_record([
-                    &line.category,
-                    title,
-                    &rows,
-                    &line.facts,
-                    &line.clause,
-                    &line.disproof,
-                    "",
-                    "",
-                ])
+                .write_record(
+                    [
+                        &line.category,
+                        title,
+                        &rows,
+                        &line.facts,
+                        &line.clause,
+                        &line.disproof,
+                        "",
+                        "",
+                    ]
+                    .map(harmless),
+                )
                 .map_err(failed)?;
         }
         writer.flush().map_err(|error| Problem::io(path, error))

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+use hedui_edge::cells::harmless;
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::Agreement;
 use hedui_protocol::agreement::text::Ground;
@@ -197,7 +198,9 @@ pub fn write(folder: &Path, source: &Source<'_>, findings: &Findings) -> Result<
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
         writer.write_record(HEADER).map_err(failed)?;
         for line in &clues {
-            writer.write_record(cells(line)).map_err(failed)?;
+            writer
+                .write_record(cells(line).map(harmless))
+                .map_err(failed)?;
         }
         writer
             .flush()

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+use hedui_edge::cells::harmless;
 use hedui_edge::{Problem, files};
 use hedui_protocol::agreement::{Agreement, InForce};
 use hedui_protocol::field::FieldKind;
@@ -171,21 +172,24 @@ pub fn write(
                 }
             });
             writer
-                .write_record([
-                    rows.join(" / "),
-                    names.join(" / "),
-                    dataset.map(Agreement::title_of_dataset).unwrap_or_default(),
-                    question.day.clone(),
-                    given
-                        .map_or("待答复", |given| word_zh(given.opened.word))
-                        .to_owned(),
-                    given.map_or_else(String::new, |given| given.day.clone()),
-                    is_current.to_owned(),
-                    fields.join("；"),
-                    facts.join(" / "),
-                    given.map_or_else(String::new, |given| given.opened.note.clone()),
-                    handle.to_owned(),
-                ])
+                .write_record(
+                    [
+                        rows.join(" / "),
+                        names.join(" / "),
+                        dataset.map(Agreement::title_of_dataset).unwrap_or_default(),
+                        question.day.clone(),
+                        given
+                            .map_or("待答复", |given| word_zh(given.opened.word))
+                            .to_owned(),
+                        given.map_or_else(String::new, |given| given.day.clone()),
+                        is_current.to_owned(),
+                        fields.join("；"),
+                        facts.join(" / "),
+                        given.map_or_else(String::new, |given| given.opened.note.clone()),
+                        handle.to_owned(),
+                    ]
+                    .map(harmless),
+                )
                 .map_err(failed)?;
         }
         writer.flush().map_err(|error| Problem::io(path, error))

@@ -4,6 +4,7 @@
 //! person. Specification: README, "Exit codes"; docs/ARCHITECTURE.md.
 #![forbid(unsafe_code)]
 
+pub mod cells;
 pub mod clock;
 pub mod console;
 pub mod exchange;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use comfy_table::{Table, presets};
+use hedui_edge::cells::harmless;
 use hedui_edge::{Console, Problem, files};
 use hedui_protocol::primitive::{hex, sha256};
 
@@ -241,15 +242,6 @@ pub fn draw(
     ));
     console.object(&serde_json::json!({ "drawn": total, "strata": counts, "list_sha256": digest, "seed": command.seed.trim() }));
     Ok(())
-}
-
-/// A cell that a spreadsheet program would take for a formula is marked as text.
-fn harmless(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{cell}")
-    } else {
-        cell.to_owned()
-    }
 }
 
 /// Options of `report`.
