@@ -123,19 +123,18 @@ fn the_same_data_are_delivered_anew_once_the_matcher_has_deleted_them() {
             &["submit", "roll.csv", "--dataset", "roll"],
             &[0],
         );
-        site.must(
-            "hedui-agent",
-            "police",
-            &["submit", "register.csv", "--dataset", "police"],
-            &[0],
-        );
+        let args = ["submit", "register.csv", "--dataset", "police"];
+        let said = site.must("hedui-agent", "police", &args, &[0]).stdout;
         site.must("hedui-matcher", "centre", &["run"], &[0]);
-        sealed(site, "submission-police").len()
+        let is_old = said.contains("所报相同");
+        (sealed(site, "submission-police").len(), is_old)
     };
-    assert_eq!(round(&site), 1);
-    assert_eq!(round(&site), 1, "the same delivery keeps its number");
+    assert_eq!(round(&site), (1, false));
+    assert_eq!(round(&site), (1, false), "the same keeps its number");
+    site.today = "2026-02-20".to_owned();
+    assert_eq!(round(&site), (1, true), "and its day, as the clerk is told");
     // Retention is ninety days: on the ninety-second the tables are gone, and with them what the old message said.
     site.today = "2026-04-04".to_owned();
-    assert_eq!(round(&site), 2);
+    assert_eq!(round(&site), (2, false));
     site.must("hedui-agent", "office", &["results"], &[0]);
 }

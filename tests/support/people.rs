@@ -84,7 +84,9 @@ impl<'a> People<'a> {
 
     /// Files of the desk and of what it hands out.
     fn traces(&self) -> Traces {
-        let own = files_below(&self.site.root.join("desk"));
+        let folders = ["desk", "reports"].map(|name| self.site.root.join(name));
+        let there = folders.iter().filter(|folder| folder.is_dir());
+        let own: Vec<_> = there.flat_map(|folder| files_below(folder)).collect();
         let out = fs::read_dir(&self.site.root).expect("folder").flatten();
         kills::traces(own.into_iter().chain(out.map(|entry| entry.path())))
     }

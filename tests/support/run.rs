@@ -265,8 +265,9 @@ impl Site {
         };
         let what = kills::name(bin, args);
         let look = || {
-            let folders = [self.home(party), self.exchange()];
-            kills::traces(folders.iter().flat_map(|folder| files_below(folder)))
+            let folders = [self.home(party), self.exchange(), self.root.join("clues")];
+            let there = folders.iter().filter(|folder| folder.is_dir());
+            kills::traces(there.flat_map(|folder| files_below(folder)))
         };
         for _ in 0..kills::TIMES {
             let run = |stop: &mut Stop<'_>| self.run_until(bin, party, args, stop);

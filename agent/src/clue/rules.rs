@@ -105,15 +105,16 @@ impl Rules {
 
     /// Reads and compiles a rule file; its digest must be the one that the agreement names.
     pub fn read(path: &Path, agreement: &Agreement, today: &str) -> Result<Self, Problem> {
-        Self::open(path, agreement, Some(today))
+        Self::open(path, agreement, (today, today))
     }
 
-    /// The same with the rules of every day, to try them all before anybody signs.
-    pub fn read_of_all_days(path: &Path, agreement: &Agreement) -> Result<Self, Problem> {
-        Self::open(path, agreement, None)
+    /// The same with every rule that is valid on some day of the agreement, to try them all before anybody signs.
+    pub fn read_whole(path: &Path, agreement: &Agreement) -> Result<Self, Problem> {
+        let text = agreement.text();
+        Self::open(path, agreement, (&text.valid_from, &text.valid_until))
     }
 
-    fn open(path: &Path, agreement: &Agreement, today: Option<&str>) -> Result<Self, Problem> {
+    fn open(path: &Path, agreement: &Agreement, days: (&str, &str)) -> Result<Self, Problem> {
         let bytes = files::read_small(path)?;
         if !agreement.is_rules(&bytes) {
             return Err(Problem::refused(
@@ -125,19 +126,19 @@ impl Rules {
             ));
         }
         let text = String::from_utf8_lossy(&bytes);
-        Self::compile_all(&text, Some(agreement), today)
+        Self::compile_all(&text, Some(agreement), days)
             .map_err(|refusal| Problem::refused(path, refusal))
     }
 
     /// Compiles the text of a rule file; keeps the rules that are valid on a day.
     pub fn parse(text: &str, agreement: Option<&Agreement>, today: &str) -> Result<Self, Refusal> {
-        Self::compile_all(text, agreement, Some(today))
+        Self::compile_all(text, agreement, (today, today))
     }
 
     fn compile_all(
         text: &str,
         agreement: Option<&Agreement>,
-        today: Option<&str>,
+        (first, last): (&str, &str),
     ) -> Result<Self, Refusal> {
         let file: RuleFile = strict::parse("rule file", text)?;
         let bad = |why: String| Refusal::malformed("rule file", why);
@@ -167,11 +168,8 @@ impl Rules {
                     rule.name
                 )));
             }
-            let is_valid = today.is_none_or(|today| {
-                let early = !rule.valid_from.is_empty() && *today < *rule.valid_from;
-                let late = !rule.valid_until.is_empty() && *today > *rule.valid_until;
-                !early && !late
-            });
+            let begun = rule.valid_from.is_empty() || *rule.valid_from <= *last;
+            let is_valid = begun && (rule.valid_until.is_empty() || *rule.valid_until >= *first);
             let compiled = compile(&env, rule)?;
             if is_valid {
                 rules.push(compiled);

@@ -22,6 +22,8 @@ struct Spoken<'r> {
     by_register: bool,
     /// Whether it names `fact` itself, not that of a hit.
     of_one: bool,
+    /// While reading: whether a loop calls something else `fact`.
+    hidden: bool,
 }
 
 /// Refuses rules that speak of what the agreement does not have.
@@ -158,12 +160,12 @@ impl<'r> Spoken<'r> {
         } else {
             &mut self.facts
         };
-        facts.extend(fact_of(expr));
+        facts.extend(fact_of(expr, self.hidden));
         match &expr.expr {
             Expr::Unspecified | Expr::Literal(_) => {}
             Expr::Ident(name) => {
                 self.by_register |= name == "register";
-                self.of_one |= name == "fact";
+                self.of_one |= name == "fact" && !self.hidden;
             }
             Expr::Select(select) => {
                 let of_person =
@@ -173,20 +175,23 @@ impl<'r> Spoken<'r> {
             }
             Expr::Call(call) => {
                 if let [left, right] = &call.args[..] {
+                    // `'x' in fact` asks whether it is there, as `has(fact.x)` does.
+                    if call.func_name == operators::IN && are_facts(right, self.hidden) {
+                        self.guarded.extend(word_of(left));
+                    }
                     self.compare(&call.func_name, left, right);
                 }
                 call.target.iter().for_each(|target| self.read(target));
                 call.args.iter().for_each(|part| self.read(part));
             }
             Expr::Comprehension(all) => {
-                let parts = [
-                    &all.iter_range,
-                    &all.accu_init,
-                    &all.loop_cond,
-                    &all.loop_step,
-                    &all.result,
-                ];
+                self.read(&all.iter_range);
+                // A hit may be called `fact` where hits are looked through one by one.
+                let outside = self.hidden;
+                self.hidden |= all.iter_var == "fact" || all.iter_var2.as_deref() == Some("fact");
+                let parts = [&all.accu_init, &all.loop_cond, &all.loop_step, &all.result];
                 parts.into_iter().for_each(|part| self.read(part));
+                self.hidden = outside;
             }
             Expr::List(list) => list.elements.iter().for_each(|part| self.read(part)),
             Expr::Map(map) => map.entries.iter().for_each(|entry| self.entry(&entry.expr)),
@@ -216,25 +221,30 @@ impl<'r> Spoken<'r> {
             _ => return,
         };
         for (fact, word) in words {
-            self.compared.extend(fact_of(fact).zip(word_of(word)));
+            self.compared
+                .extend(fact_of(fact, self.hidden).zip(word_of(word)));
         }
     }
 }
 
-/// The fact that `fact.x`, `fact['x']`, or either of a hit `h` asks for.
-fn fact_of(expr: &IdedExpr) -> Option<&str> {
-    let are_facts = |of: &IdedExpr| match &of.expr {
-        Expr::Ident(name) => name == "fact",
+/// Whether an expression is all facts of one row; `hidden`: `fact` is the name of something else here.
+fn are_facts(expr: &IdedExpr, hidden: bool) -> bool {
+    match &expr.expr {
+        Expr::Ident(name) => name == "fact" && !hidden,
         Expr::Select(inner) => inner.field == "fact",
         _ => false,
-    };
+    }
+}
+
+/// The fact that `fact.x`, `fact['x']`, or either of a hit `h` asks for.
+fn fact_of(expr: &IdedExpr, hidden: bool) -> Option<&str> {
     match &expr.expr {
-        Expr::Select(select) => are_facts(&select.operand).then_some(&*select.field),
+        Expr::Select(select) => are_facts(&select.operand, hidden).then_some(&*select.field),
         Expr::Call(call) if call.func_name == operators::INDEX => {
             let [of, name] = &call.args[..] else {
                 return None;
             };
-            word_of(name).filter(|_| are_facts(of))
+            word_of(name).filter(|_| are_facts(of, hidden))
         }
         _ => None,
     }
@@ -292,6 +302,9 @@ mod tests {
             ("'cars'", "fact.owner_kind == 'own'", ""),
             ("'cars', 'flats'", "fact.number == 'X1'", ""),
             ("'cars', 'flats'", "has(fact.area) && fact.area > 60", ""),
+            ("'cars', 'flats'", "'area' in fact && fact.area > 60", ""),
+            ("'flats'", "", "hits.exists(fact, fact.register == 'flats')"),
+            ("'flats'", "", "hits.exists(fact, fact.fact.area > 60)"),
             ("'flats'", "fact['area'] > 60", ""),
             ("'flats'", "person.status == 'whatever'", ""),
             ("'elsewhere'", "fact.status == 'normal'", ""),
@@ -317,6 +330,18 @@ mod tests {
                 "`colour`",
             ),
             ("'flats'", "", "hits.exists(h, h.fact.since > 0)", "`since`"),
+            (
+                "'flats'",
+                "",
+                "hits.exists(fact, fact.fact.since > 0)",
+                "`since`",
+            ),
+            (
+                "'flats'",
+                "",
+                "hits.exists(fact, true) && fact.area > 60",
+                "`having`",
+            ),
             ("'cars'", "fact['statis'] == 'normal'", "", "`statis`"),
             (
                 "'cars', 'flats'",

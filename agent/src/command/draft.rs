@@ -236,7 +236,7 @@ pub fn new(home: &HomeOptions, console: &Console, options: &NewOptions) -> Resul
     let agreement = Agreement::from_text(text)?;
     if let Some(file) = &options.rules {
         // A rule that cannot work is found before anybody signs.
-        let rules = Rules::read_of_all_days(file, &agreement)?;
+        let rules = Rules::read_whole(file, &agreement)?;
         vocabulary::check(&rules, agreement.registers())?;
         absent::dry_run(&rules, &agreement)?;
     }

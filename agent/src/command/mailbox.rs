@@ -4,9 +4,11 @@
 //! Specification: docs/OPERATIONS.md.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use hedui_edge::cells::harmless;
 use hedui_edge::exchange::{self, Draft};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::log::Memory;
@@ -124,6 +126,7 @@ pub fn tickets(
 ) -> Result<(), Problem> {
     let agreement = home.in_force()?;
     let identity = home.identity()?;
+    let clock = home.clock()?;
     let mut lines: BTreeMap<[String; 4], String> = BTreeMap::new();
     let folder = &options.exchange.exchange;
     let expected = (MessageType::Ticket, &agreement.roll().owner);
@@ -141,6 +144,15 @@ pub fn tickets(
             .is_some_and(|dataset| dataset.owner == identity.card().name);
         if !own {
             let refusal = Refusal::malformed("ticket", "it is about a register of another party");
+            console.note(&Problem::refused(&path, refusal).to_string());
+            continue;
+        }
+        if list
+            .due
+            .as_deref()
+            .is_some_and(|day| clock.days_since(day).is_none())
+        {
+            let refusal = Refusal::malformed("ticket", "its day is not written YYYY-MM-DD");
             console.note(&Problem::refused(&path, refusal).to_string());
             continue;
         }
@@ -167,6 +179,9 @@ pub fn tickets(
         }
     }
     files::deliver(&options.out, |out| {
+        // A byte-order mark, so that Excel and WPS read the file as UTF-8.
+        out.write_all("\u{feff}".as_bytes())
+            .map_err(|error| Problem::io(&options.out, error))?;
         let mut writer = csv::Writer::from_writer(out);
         let failed = |error: csv::Error| Problem::data(error.to_string(), "report this");
         writer
@@ -180,7 +195,7 @@ pub fn tickets(
             .map_err(failed)?;
         for ([register, row, agree, differ], due) in &lines {
             writer
-                .write_record([register, row.trim(), agree, differ, due])
+                .write_record([register, row.trim(), agree, differ, due].map(harmless))
                 .map_err(failed)?;
         }
         writer

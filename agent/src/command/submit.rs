@@ -538,6 +538,14 @@ impl Run<'_> {
             built.body_bytes,
         )?;
         self.console.say(&format!("  → {}", sent.path.display()));
+        if let Some(day) = sent.created.get(..10)
+            && day != clock.today()
+        {
+            let kept_for = agreement.text().retention_days;
+            self.console.say(&format!(
+                "    内容与 {day} 所报相同，仍是那一次报送，自该日起保存 {kept_for} 天 the same as on that day: still that delivery, kept {kept_for} days from then"
+            ));
+        }
         Ok(sent)
     }
 }

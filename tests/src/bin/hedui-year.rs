@@ -150,7 +150,8 @@ fn main() {
         let taken = (said["new"].as_u64(), said["found_again"].as_u64());
         let before = site.kills.is_some() && said["taken_before"] == true;
         assert!(
-            taken == (Some(fresh), Some(again)) || before && people.history().0 > entries,
+            taken == (Some(fresh), Some(again))
+                || before && people.history().0 > entries + fresh + again,
             "{period}: {fresh} new, {again} found again: {said}"
         );
         year::work(&mut people, first, period, &ledger);
@@ -175,9 +176,7 @@ fn main() {
         );
     }
     if let Some(kills) = &site.kills {
-        let (all, summary) = kills.summary();
-        println!("{summary}");
-        assert!(all, "not so many commands could be killed");
+        println!("{}", kills.summary());
     }
     site.kills = None;
     // Everything that was sent, as a reviewer without a secret sees it.

@@ -294,16 +294,15 @@ pub fn take(
     let handover = handover::read(&command.file)?;
     let mut desk = options.open()?;
     let actor = options.actor(&desk)?;
-    // The same command again, after a crash perhaps: nothing is recorded twice, and nothing was wrong.
-    let before = desk
-        .book
-        .taken
-        .iter()
-        .any(|taken| taken.digest == handover.digest);
     let (mut issued, mut again, mut changed, mut gone) = (0_u64, 0_u64, 0_u64, 0_u64);
-    desk.session(&actor, |session| {
-        let bodies = (!before).then(|| session.book().plan(&handover));
-        for body in bodies.into_iter().flatten() {
+    let before = desk.session(&actor, |session| {
+        // The same command again, after a crash perhaps: nothing is recorded twice, and nothing was wrong.
+        let mut taken = session.book().taken.iter();
+        if taken.any(|taken| taken.digest == handover.digest) {
+            return Ok(true);
+        }
+        let bodies = session.book().plan(&handover);
+        for body in bodies {
             match &body {
                 Body::Issued { .. } => issued += 1,
                 Body::FoundAgain { changed: None, .. } => again += 1,
@@ -313,7 +312,7 @@ pub fn take(
             }
             session.must(body)?;
         }
-        Ok(())
+        Ok(false)
     })?;
     if before {
         console.say("该线索文件已接收过，无需重复接收 this handover was taken before; nothing is left to do");

@@ -2,6 +2,7 @@
 //! Invariant: a command gathers what a person says and lets the rules judge; one file per group of commands.
 //! Specification: docs/DESK.md; README, "The clue desk".
 
+pub mod decision;
 pub mod desk;
 pub mod look;
 pub mod output;
@@ -170,15 +171,15 @@ enum Command {
     /// 退回 | Send a conclusion back (lead)
     SendBack(work::TextOptions),
     /// 审核 | Approve conclusions (lead, another person)
-    Approve(work::ApproveOptions),
+    Approve(decision::ApproveOptions),
     /// 告知 | Record that the household was told and until when it may object
-    Tell(work::TellOptions),
+    Tell(decision::TellOptions),
     /// 异议 | Record an objection; the case stands still until it is settled
-    Object(work::ObjectOptions),
+    Object(decision::ObjectOptions),
     /// 异议处理 | Uphold or overturn a contested conclusion (lead)
-    Settle(work::SettleOptions),
+    Settle(decision::SettleOptions),
     /// 处理 | Record a measure
-    Act(work::ActOptions),
+    Act(decision::ActOptions),
     /// 销号 | Close a case
     Close(work::TextOptions),
     /// 重新核查 | Open a closed case again (lead)
@@ -231,11 +232,11 @@ pub fn run(arguments: Arguments) -> Result<(), Problem> {
         Command::SendBack(command) => {
             work::text(options, console, command, work::TextKind::SendBack)
         }
-        Command::Approve(command) => work::approve(options, console, &command),
-        Command::Tell(command) => work::tell(options, console, command),
-        Command::Object(command) => work::object(options, console, command),
-        Command::Settle(command) => work::settle(options, console, command),
-        Command::Act(command) => work::act(options, console, command),
+        Command::Approve(command) => decision::approve(options, console, &command),
+        Command::Tell(command) => decision::tell(options, console, command),
+        Command::Object(command) => decision::object(options, console, command),
+        Command::Settle(command) => decision::settle(options, console, command),
+        Command::Act(command) => decision::act(options, console, command),
         Command::Close(command) => work::text(options, console, command, work::TextKind::Close),
         Command::Reopen(command) => work::text(options, console, command, work::TextKind::Reopen),
         Command::Withdraw(command) => {
