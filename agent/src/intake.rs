@@ -92,7 +92,8 @@ pub fn prepare(
     let path = source_path(&job);
     let places = read_gazetteer(agreement, job.gazetteer)?;
     let header = source::read_header(&path, &mapping.source)?;
-    let translator = Translator::new(mapping, agreement, &places, &header.columns, job.of_changes)?;
+    let translator = Translator::new(mapping, agreement, &places, &header.columns, job.of_changes)
+        .map_err(|problem| problem.at(job.mapping_file))?;
     let authorisations = authorisations(&job, &dataset, &places, console)?;
     let unit_at = mapping.local.keys().position(|name| name == "unit");
     let mut spool = Spool::new(job.work)?;

@@ -63,7 +63,7 @@ impl Defect {
             Self::Placeholder => ("占位数据", "placeholder"),
             Self::Absent => ("缺失", "absent"),
             Self::Contradicts => ("与身份证号不一致", "contradicts the ID"),
-            Self::UnknownCode => ("代码未对应", "unknown code"),
+            Self::UnknownCode => ("代码未对应或无法识别", "unknown code or unreadable"),
             Self::Duplicate => ("重复登记", "duplicate"),
         }
     }
@@ -73,7 +73,7 @@ impl Defect {
 pub struct Tally {
     /// One entry per mapped field.
     pub fields: Vec<Option<FieldTally>>,
-    /// One entry per mapped fact: name, unknown values, rows.
+    /// One entry per mapped fact, behind them one per local column: name, unknown values, rows.
     pub facts: Vec<FieldTally>,
     /// Rows counted.
     pub rows_count: u64,
@@ -105,13 +105,15 @@ impl Tally {
                 column.map(|c| &c.columns[..]).unwrap_or_default(),
             )
         });
+        let locals = mapping.local.iter();
+        let locals = locals.map(|(name, column)| tally(name, &column.columns));
         let derived = agreement.fields().iter().map(|field| {
             let part = KeyPart::parse(&field.derive, agreement.fields()).ok()?;
             (!field.derive.is_empty()).then_some(part)
         });
         Self {
             fields: fields.collect(),
-            facts: facts.collect(),
+            facts: facts.chain(locals).collect(),
             rows_count: 0,
             unauthorised_counts: BTreeMap::new(),
             unauthorised: Vec::new(),
@@ -176,9 +178,15 @@ impl Tally {
         self.unauthorised_counts.values().sum()
     }
 
-    /// Facts whose values could not be translated.
+    /// Facts and local columns whose values could not be translated.
     pub fn unknown_facts_count(&self) -> u64 {
         self.facts.iter().map(|fact| fact.counts[2]).sum()
+    }
+
+    /// Those of them, each with its columns and how many values.
+    pub fn unknown_facts(&self) -> impl Iterator<Item = (&str, String, u64)> {
+        let some = self.facts.iter().filter(|fact| fact.counts[2] > 0);
+        some.map(|fact| (&*fact.field, fact.columns.join(" "), fact.counts[2]))
     }
 }
 

@@ -29,6 +29,7 @@ pub struct Report<'a> {
     ragged_rows: u64,
     undecodable_rows: u64,
     unknown_codes: u64,
+    unknown: BTreeMap<&'a str, u64>,
     unauthorised_rows: u64,
     unauthorised: &'a BTreeMap<Lack, u64>,
     as_of: &'a str,
@@ -87,6 +88,11 @@ pub fn print(
         ragged_rows: prepared.reading.ragged_count,
         undecodable_rows: prepared.reading.undecodable_count,
         unknown_codes: prepared.tally.unknown_facts_count(),
+        unknown: prepared
+            .tally
+            .unknown_facts()
+            .map(|(fact, _, count)| (fact, count))
+            .collect(),
         unauthorised_rows: prepared.tally.unauthorised_count(),
         unauthorised: &prepared.tally.unauthorised_counts,
         as_of: &prepared.mapping.as_of,
@@ -124,12 +130,15 @@ pub fn print(
             prepared.reading.undecodable_count,
         ),
         (
-            "代码未对应 values without a translation",
+            "代码未对应或无法识别 values without a translation, or unreadable",
             prepared.tally.unknown_facts_count(),
         ),
     ];
     for (what, count) in extra.into_iter().filter(|(_, count)| *count > 0) {
         console.say(&format!("{what}: {count}"));
+    }
+    for (fact, columns, count) in prepared.tally.unknown_facts() {
+        console.say(&format!("    {fact}（{columns}）: {count}"));
     }
     for (lack, count) in &prepared.tally.unauthorised_counts {
         let (zh, en) = lack.words();

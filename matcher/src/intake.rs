@@ -132,13 +132,7 @@ impl Intake<'_> {
         let me = self.identity.card();
         let kinds = [MessageType::Submission];
         let mut verified = exchange::verify(path, self.agreement, me, &kinds)?;
-        let at = |problem: Problem| match problem {
-            Problem::Refused {
-                place: None,
-                refusal,
-            } => Problem::refused(path, refusal),
-            other => other,
-        };
+        let at = |problem: Problem| problem.at(path);
         let digest = verified.header_digest();
         self.ledger
             .check_new(verified.header(), &digest)

@@ -153,12 +153,17 @@ impl Desk {
 /// Which side of a register is missing, for people.
 pub fn side_words(side: &str) -> &'static str {
     match side {
-        "roll" => "名册未报送 the roll's side",
+        "roll" => {
+            "名册未报送，或已按期删除（请其执行 submit --again） the roll's side; if it was deleted on its day, its owner delivers it with --again"
+        }
         "kit" => {
             "双方密钥包不一致 the two sides used different kits: the roll owner restores its state folder or starts \
              a new epoch"
         }
-        _ => "部门数据未报送 the register's side",
+        _ => {
+            "部门数据未报送，或已按期删除（请其执行 submit --again） the register's side; if it was deleted on its day, its owner delivers it with \
+             --again"
+        }
     }
 }
 

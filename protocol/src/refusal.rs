@@ -3,6 +3,9 @@
 //! A refusal writes nothing: whoever returns one has left every file as it was.
 //! Specification: protocol/SPEC.md, "Refusals".
 
+/// Inputs that a party writes itself; nobody else can send them again.
+const OWN_FILES: [&str; 3] = ["gazetteer", "mapping", "rule file"];
+
 /// Why a message, an agreement or a key file is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -156,8 +159,9 @@ impl Refusal {
     }
 
     /// What the person can do about it, in Chinese.
-    pub const fn advice_zh(&self) -> &'static str {
+    pub fn advice_zh(&self) -> &'static str {
         match self {
+            Self::Malformed { what, .. } if OWN_FILES.contains(what) => "请按提示修改该文件",
             Self::Malformed { .. } => "请核对是否拿错文件；若是对方发来的，请其重发",
             Self::Truncated { .. } => "文件未拷贝完整，请重新拷贝",
             Self::Oversize { .. } => "请对照协议中的上限；确需增加的，须重新签订协议",
@@ -183,8 +187,11 @@ impl Refusal {
     }
 
     /// What the person can do about it, in English.
-    pub const fn advice(&self) -> &'static str {
+    pub fn advice(&self) -> &'static str {
         match self {
+            Self::Malformed { what, .. } if OWN_FILES.contains(what) => {
+                "correct the file as the message says"
+            }
             Self::Malformed { .. } => {
                 "check that the right file was given; ask the sender for it again"
             }

@@ -47,6 +47,8 @@ fn a_ticket_ends_when_the_register_is_corrected_and_opens_again_if_it_is_not() {
     assert_eq!(figures(&round(&site, &wrong, &[])), [1, 0, 0, 0, 0]);
     let told = round(&site, &wrong, &["--send-tickets", "--ticket-days", "10"]);
     assert_eq!(figures(&told), [1, 1, 0, 0, 0]);
+    let again = site.must("hedui-agent", "office", &["results"], &[0]);
+    assert!(!again.stderr.contains("not sent"), "{}", again.stderr);
     site.must("hedui-agent", "police", &["tickets"], &[0]);
     let list = fs::read_to_string(site.root.join("tickets.csv")).expect("list");
     let line = list.lines().nth(1).expect("a row");

@@ -4,6 +4,7 @@
 
 mod audit;
 mod authorisation;
+mod cells;
 mod corrections;
 mod disclosure;
 mod likeness;

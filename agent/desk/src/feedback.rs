@@ -130,7 +130,7 @@ pub fn of(book: &Book) -> Feedback {
         if matches!(same_person, Answer::Yes | Answer::No) {
             let keys = exhibits
                 .iter()
-                .map(|e| format!("{}｜{}", e.identity(), e.agree.join("、")))
+                .map(|e| format!("{}｜{}", e.identity(), e.keys()))
                 .collect();
             once(&mut feedback.keys, keys, same_person == Answer::Yes);
         }

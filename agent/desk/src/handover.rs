@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use hedui_edge::{Problem, files};
+use hedui_protocol::field::{FieldKind, Gazetteer};
 use hedui_protocol::primitive::{hex, sha256};
 use serde::{Deserialize, Serialize};
 
@@ -84,16 +85,26 @@ impl Household {
 }
 
 impl Exhibit {
-    /// What is the same evidence a quarter later: who, in which register, with which facts, decided how. What its department
-    /// said of it is shown and moves nothing: it carries its day, and what matters in it are the facts.
-    fn key(&self) -> [&str; 5] {
+    /// What is the same evidence a quarter later: who, in which register, with which facts, decided how. Name and number count in
+    /// their normal forms: a blank or an old number with fifteen digits is nobody else. What its department said of it is shown and
+    /// moves nothing: it carries its day, and what matters in it are the facts.
+    fn key(&self) -> [String; 5] {
         [
-            &self.name,
-            &self.id,
-            &self.register,
-            &self.facts,
-            &self.outcome,
+            normal(FieldKind::CnName, &self.name),
+            normal(FieldKind::CnResidentId, &self.id),
+            self.register.clone(),
+            self.facts.clone(),
+            self.outcome.clone(),
         ]
+    }
+
+    /// Match keys that agree, and those that do not.
+    pub fn keys(&self) -> String {
+        let agree = self.agree.join("、");
+        match self.differ.is_empty() {
+            true => agree,
+            false => format!("{agree}；不一致：{}", self.differ.join("、")),
+        }
     }
 
     /// How the match was decided, in words: keys that agree, or that people must decide.
@@ -106,13 +117,16 @@ impl Exhibit {
     }
 }
 
+/// The normal form of a cell, or the cell where it has none.
+fn normal(kind: FieldKind, cell: &str) -> String {
+    let normal = kind.normalise(cell, &Gazetteer::default()).value;
+    normal.map_or_else(|| cell.trim().to_owned(), |value| value.to_string())
+}
+
 /// Whether two lists hold the same evidence, in any order.
 pub fn same(left: &[Exhibit], right: &[Exhibit]) -> bool {
     let keys = |list: &[Exhibit]| -> Vec<[String; 5]> {
-        let mut keys: Vec<[String; 5]> = list
-            .iter()
-            .map(|exhibit| exhibit.key().map(str::to_owned))
-            .collect();
+        let mut keys: Vec<[String; 5]> = list.iter().map(Exhibit::key).collect();
         keys.sort();
         keys.dedup();
         keys
@@ -370,6 +384,30 @@ pub(crate) mod tests {
             &[b.clone(), a.clone(), a.clone()]
         ));
         assert!(!same(&[a], &[b]));
+    }
+
+    /// A file written by another program spells the same person in another way; nobody is visited twice for that either.
+    #[test]
+    fn another_spelling_of_the_same_person_is_no_other_evidence() {
+        let mut plain = exhibit("阿依古丽·买买提", "甲");
+        plain.id = "420525196001010017".to_owned();
+        let with = |name: &str, id: &str| {
+            let mut other = plain.clone();
+            (other.name, other.id) = (name.to_owned(), id.to_owned());
+            [other]
+        };
+        let plain = std::slice::from_ref(&plain);
+        for (name, id) in [
+            ("阿依古丽 · 买买提", "420525196001010017"),
+            ("阿依古丽•买买提 ", "420525 19600101 0017"),
+            ("阿依古丽·买买提", "４２０５２５１９６００１０１００１７"),
+            ("阿依古丽·买买提", "420525600101001"),
+        ] {
+            assert!(same(plain, &with(name, id)), "{name} {id}");
+        }
+        assert!(!same(plain, &with("阿依古丽", "420525196001010017")));
+        assert!(!same(plain, &with("阿依古丽·买买提", "420525196001010025")));
+        assert!(!same(plain, &with("阿依古丽·买买提", "")));
     }
 
     /// The same answer a quarter later has another day: nobody is visited twice for that. A history from before there were

@@ -92,7 +92,9 @@ impl Desk {
     /// Opens a desk and replays its history: chain, rules and every signature.
     pub fn open(folder: &Path) -> Result<Self, Problem> {
         let path = folder.join(FILE);
-        if !path.exists() {
+        // Whoever may not look into the folder is told so, and not that nothing is there.
+        let is_there = path.try_exists();
+        if !is_there.map_err(|error| Problem::io(&path, error))? {
             return Err(Problem::not_yet(
                 format!("{}: 尚未建立台账 there is no desk here", folder.display()),
                 "先用 `hedui-desk new` 建立 make it with `hedui-desk new`",

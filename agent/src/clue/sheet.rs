@@ -16,7 +16,7 @@ use hedui_protocol::message::result::{Outcome, Register};
 use rust_xlsxwriter::{Format, FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError};
 use serde::Serialize;
 
-use super::evaluate::{Exhibit, Finding, Findings, Household, key_names, local_text};
+use super::evaluate::{Exhibit, Finding, Findings, Household, local_text};
 use super::rules::Rules;
 use crate::disclosure::words::Words;
 use crate::results::Evidence;
@@ -128,7 +128,7 @@ impl Source<'_> {
             address: unit.address,
             name: shown(&[FieldKind::CnName, FieldKind::PersonName]),
             id: shown(&[FieldKind::CnResidentId]),
-            role: self.rules.word(&text("role")),
+            role: role_word(self.rules, &text("role")),
             roll_row: person.rows[exhibit.roll_row],
             register: item.register.to_string(),
             register_title: self
@@ -156,8 +156,10 @@ impl Source<'_> {
     }
 
     fn key_words(&self, bitmap: u16) -> Vec<String> {
-        let names = key_names(self.agreement, bitmap);
-        names.iter().map(|name| self.rules.word(name)).collect()
+        let words = Words::of(self.agreement, Some(self.rules));
+        let keys = self.agreement.evidence_keys();
+        let set = keys.filter(|key| bitmap & (1 << (key.number - 1)) != 0);
+        set.map(|key| words.key_in_rules(&key.name)).collect()
     }
 
     fn facts(&self, item: &Evidence, row: usize) -> String {
@@ -169,6 +171,17 @@ impl Source<'_> {
         let row = item.facts.as_ref().and_then(|facts| facts.rows.get(row));
         let words = Words::of(self.agreement, Some(self.rules));
         row.map_or_else(String::new, |row| words.facts(schema, row))
+    }
+}
+
+/// A role in a unit as the rule file has it, or as everybody does.
+fn role_word(rules: &Rules, role: &str) -> String {
+    let said = rules.word(role);
+    match &*said {
+        "applicant" => "申请人".to_owned(),
+        "member" => "共同生活成员".to_owned(),
+        "supporter" => "赡养（抚养、扶养）人".to_owned(),
+        _ => said,
     }
 }
 

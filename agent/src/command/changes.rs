@@ -95,6 +95,12 @@ impl Run<'_> {
                 "请全量报送一次：未变更的行也须按新的对应表重新处理 deliver the whole register once: rows that have not changed must be read anew too",
             ));
         }
+        if self.options.data.as_of.is_none() {
+            let day = &prepared.mapping.as_of;
+            self.console.note(&format!(
+                "未写 --as-of：数据截止日仍为对应表所写 the day for which the data hold is still the mapping's: {day}"
+            ));
+        }
         if prepared.reading.ragged_count > 0 {
             let rows: Vec<String> = prepared
                 .reading

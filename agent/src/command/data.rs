@@ -68,7 +68,7 @@ pub struct DataOptions {
     pub(super) changes: Option<PathBuf>,
     /// Day for which the data hold, instead of the mapping's `as_of`
     #[arg(long, value_name = "DAY")]
-    as_of: Option<String>,
+    pub(super) as_of: Option<String>,
     /// Gazetteer that the agreement names
     #[arg(long, value_name = "FILE")]
     gazetteer: Option<PathBuf>,
@@ -107,6 +107,12 @@ pub fn map(home: &HomeOptions, console: &Console, options: &MapOptions) -> Resul
     }
     files::deliver_bytes(&out, text.as_bytes())?;
     console.say(&format!("已写入 written: {}", out.display()));
+    if !text.lines().any(|line| line.starts_with("[field.")) {
+        console.note(
+            "没有识别出任何字段；表头不在第 1 行的，请加 --header-row N no field was found: if the columns' names are not in row 1, say \
+             --header-row N",
+        );
+    }
     console.say(&format!("下一步 next: hedui-agent check {}", out.display()));
     Ok(())
 }
@@ -307,7 +313,7 @@ pub(super) fn report(
     }
 }
 
-/// Exit code 1 where rows were left out or codes not translated.
+/// Exit code 1 where rows were left out, or codes, dates or numbers not understood.
 pub(super) fn rejects(prepared: &Prepared) -> Result<(), Problem> {
     let (ragged, unknown) = (
         prepared.reading.ragged_count,
@@ -329,7 +335,17 @@ pub(super) fn rejects(prepared: &Prepared) -> Result<(), Problem> {
     } else {
         format!(" (rows {} …)", rows.join(", "))
     };
-    let mut what = format!("{ragged} rows left out{first}, {unknown} values without a translation");
+    let columns: Vec<String> = prepared
+        .tally
+        .unknown_facts()
+        .map(|(fact, columns, count)| format!("{fact}（{columns}）: {count}"))
+        .collect();
+    let mut what = format!(
+        "{ragged} rows left out{first}, {unknown} values without a translation or unreadable"
+    );
+    if unknown > 0 {
+        what.push_str(&format!(" ({})", columns.join(", ")));
+    }
     if unauthorised > 0 {
         let rows: Vec<String> = prepared
             .tally

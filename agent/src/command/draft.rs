@@ -370,6 +370,12 @@ fn add_error_key(text: &mut Text) -> Result<(), Problem> {
 }
 
 pub(super) fn print_costs(console: &Console, agreement: &Agreement) {
+    if agreement.text().refine.is_some() {
+        console.note(
+            "含复核轮次 [refine]：逐字段比较未定的记录对，保护弱于匹配键 it has a round of refinement, which protects less than the match keys do: \
+             docs/OPERATIONS.md, \"Refinement\"",
+        );
+    }
     if agreement.text().lock == LockKind::Oprf {
         let lines = cost::of_error_keys(agreement);
         lines.iter().for_each(|line| console.note(line));

@@ -158,6 +158,10 @@ pub fn results(
         .collect();
     corrections.take(&held, &tickets, &today);
     corrections.save(&state, &agreement)?;
+    let untold: usize = tickets
+        .iter()
+        .map(|(register, own)| corrections.untold(register.as_str(), own).len())
+        .sum();
     if options.send_tickets {
         let due = clock.after(options.ticket_days);
         send_tickets(
@@ -169,9 +173,9 @@ pub fn results(
             &mut corrections,
             console,
         )?;
-    } else if count_of > 0 {
+    } else if untold > 0 {
         console.note(&format!(
-            "有 {count_of} 条核改单未发出 correction tickets not sent: 每发一条，该部门即知此人在名册上 each one tells the \
+            "有 {untold} 条核改单未发出 correction tickets not sent: 每发一条，该部门即知此人在名册上 each one tells the \
              department that this person is on the roll; send them with --send-tickets"
         ));
     }

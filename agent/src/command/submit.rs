@@ -55,6 +55,9 @@ pub struct SubmitOptions {
     /// Drop an earlier request whose answers will never come (custodians may have counted it)
     #[arg(long)]
     anew: bool,
+    /// Deliver once more what was delivered before, as a new delivery (the matcher has deleted it)
+    #[arg(long)]
+    again: bool,
 }
 
 impl SubmitOptions {
@@ -528,6 +531,9 @@ impl Run<'_> {
             .map_err(|e| Problem::io(built.file.path(), e))?;
         let folders = (self.state, self.options.exchange.as_path());
         let clock = self.home.clock()?;
+        if self.options.again {
+            exchange::send_anew(self.state, agreement, &draft)?;
+        }
         let sent = exchange::send(
             self.identity,
             agreement,
@@ -543,7 +549,8 @@ impl Run<'_> {
         {
             let kept_for = agreement.text().retention_days;
             self.console.say(&format!(
-                "    内容与 {day} 所报相同，仍是那一次报送，自该日起保存 {kept_for} 天 the same as on that day: still that delivery, kept {kept_for} days from then"
+                "    内容与 {day} 所报相同，仍是那一次报送，自该日起保存 {kept_for} 天；核对中心已删除的，用 --again 重新报送 the same as on that day: still that delivery, kept {kept_for} days \
+                 from then; --again delivers it anew"
             ));
         }
         Ok(sent)

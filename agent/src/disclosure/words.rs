@@ -50,6 +50,12 @@ impl<'a> Words<'a> {
         parts.collect::<Vec<_>>().join("＋")
     }
 
+    /// A match key as the rule file has it, or its parts.
+    pub fn key_in_rules(&self, name: &Name) -> String {
+        let ruled = self.ruled(name.as_str());
+        ruled.unwrap_or_else(|| self.key(name))
+    }
+
     /// Several of them.
     pub fn keys(&self, names: &[Name]) -> String {
         let words: Vec<String> = names.iter().map(|name| self.key(name)).collect();

@@ -212,8 +212,9 @@ pub fn render(dataset: &Dataset, spec: &SourceSpec, reading: &Reading, guess: &G
         out,
         "# 字段对应表：本文件只留在本单位。 Mapping; this file never leaves the department."
     );
-    let _ = writeln!(out, "# 已识别 found: {}", reading.found);
-    let _ = writeln!(out, "# 列 columns: {}\n", reading.columns.join(" | "));
+    let _ = writeln!(out, "# 已识别 found: {}", on_one_line(&reading.found));
+    let columns = on_one_line(&reading.columns.join(" | "));
+    let _ = writeln!(out, "# 列 columns: {columns}\n");
     let _ = writeln!(
         out,
         "version = 1\ndataset = {}",
@@ -268,8 +269,15 @@ pub fn render(dataset: &Dataset, spec: &SourceSpec, reading: &Reading, guess: &G
         );
         for (column, values) in &guess.coded {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            let _ = writeln!(out, "#   {column}: {}", values.join(" | "));
+            let line = on_one_line(&format!("{column}: {}", values.join(" | ")));
+            let _ = writeln!(out, "#   {line}");
         }
     }
     out
+}
+
+/// Text of a file as it can stand in a comment: nothing in it ends the line, or is forbidden in TOML.
+fn on_one_line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).collect()
 }

@@ -29,7 +29,7 @@ pub struct Record {
     pub quality: Vec<Option<Quality>>,
     /// Facts in the order of the dataset's schema.
     pub facts: Vec<FactValue>,
-    /// Facts whose code or form is not known, by position.
+    /// Facts, behind them local columns, whose code or form is not known, by position.
     pub unknown_facts: Vec<usize>,
     /// Local columns in the order of the mapping.
     pub local: Vec<LocalValue>,
@@ -146,13 +146,20 @@ impl<'a> Translator<'a> {
                 }
             }
         }
+        let mut local = Vec::with_capacity(self.locals.len());
+        for (index, cell) in self.locals.iter().enumerate() {
+            local.push(cell.local(row).unwrap_or_else(|| {
+                unknown_facts.push(self.facts.len() + index);
+                LocalValue::Number(0)
+            }));
+        }
         Some(Record {
             row: row.number,
             person: Person::new(self.agreement, cells),
             quality,
             facts,
             unknown_facts,
-            local: self.locals.iter().map(|cell| cell.local(row)).collect(),
+            local,
             shown,
             key: self.key_of(row),
             operation: self.operation.as_ref().and_then(|(place, codes)| {
@@ -247,16 +254,18 @@ impl Cell {
         }
     }
 
-    fn local(&self, row: &SourceRow) -> LocalValue {
+    /// The value of a local column; `None` if a date or number is not empty and cannot be read.
+    fn local(&self, row: &SourceRow) -> Option<LocalValue> {
         let text = self.text(row);
-        let number = |value: Option<String>| {
-            LocalValue::Number(value.and_then(|value| value.parse().ok()).unwrap_or(0))
+        let cell = match self.column.kind {
+            Some(LocalKind::Date) => normal(FieldKind::Date, &text),
+            Some(LocalKind::Integer) => normal(FieldKind::Integer, &rounded(&text)),
+            None | Some(LocalKind::Text) => return Some(LocalValue::Text(text)),
         };
-        match self.column.kind {
-            Some(LocalKind::Date) => number(normal(FieldKind::Date, &text).value),
-            Some(LocalKind::Integer) => number(normal(FieldKind::Integer, &rounded(&text)).value),
-            None | Some(LocalKind::Text) => LocalValue::Text(text),
+        if text.is_empty() || matches!(cell.quality, Quality::Placeholder | Quality::Absent) {
+            return Some(LocalValue::Number(0));
         }
+        cell.value?.parse().ok().map(LocalValue::Number)
     }
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hedui_edge::clock::utc;
 use hedui_edge::home::read_signatures;
 use hedui_edge::{Console, Problem, console, files};
 use hedui_protocol::agreement::Agreement;
@@ -246,7 +247,8 @@ fn run(
     }
     for (name, size, time) in &logged.witnesses {
         console.say(&format!(
-            "  见证 witnessed by {name}: {size} 条 entries ({time})"
+            "  见证 witnessed by {name}: {size} 条 entries, {}",
+            utc(*time)
         ));
     }
     let undecided = whole::undecided(&folder);

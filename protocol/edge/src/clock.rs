@@ -7,6 +7,16 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use crate::problem::Problem;
 
+/// A moment in seconds since 1970-01-01T00:00:00Z as `YYYY-MM-DDThh:mm:ssZ`; as a number if it is beyond the calendar.
+pub fn utc(seconds: u64) -> String {
+    let moment = i64::try_from(seconds).ok();
+    let moment = moment.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    moment.map_or_else(
+        || seconds.to_string(),
+        |moment| moment.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
+}
+
 /// The time that a process works with.
 #[derive(Clone, Debug)]
 pub struct Clock {

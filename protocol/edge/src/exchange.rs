@@ -158,7 +158,10 @@ pub struct Sent {
     pub created: String,
 }
 
-/// Numbers claimed so far; one JSON file in the state folder.
+/// File in the state folder that holds the numbers claimed so far.
+const CLAIMS: &str = "sent.json";
+
+/// Numbers claimed so far.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Claims {
@@ -178,6 +181,27 @@ struct Claim {
     /// Size, root and signature of the matcher's log as last seen.
     #[serde(default)]
     log: Option<(u64, String, String)>,
+}
+
+impl Claims {
+    fn read(state: &Path) -> Result<Self, Problem> {
+        let path = state.join(CLAIMS);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(&files::read_state(&path)?).map_err(|_| {
+            Problem::data(
+                "the state file of sent messages is damaged",
+                "restore it from a backup",
+            )
+        })
+    }
+
+    fn write(&self, state: &Path) -> Result<(), Problem> {
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|error| Problem::data(error.to_string(), "report this"))?;
+        files::write_bytes(&state.join(CLAIMS), &json)
+    }
 }
 
 impl Claim {
@@ -243,6 +267,27 @@ pub fn send(
     })
 }
 
+/// Lets the next message of a draft's subject be a new one, whatever it says: the recipient has deleted what it had, perhaps.
+pub fn send_anew(state: &Path, agreement: &InForce, draft: &Draft<'_>) -> Result<(), Problem> {
+    let mut claims = Claims::read(state)?;
+    if claims.latest.remove(&subject(agreement, draft).1).is_some() {
+        claims.write(state)?;
+    }
+    Ok(())
+}
+
+/// What numbers run along, and what messages of one content are compared within.
+fn subject(agreement: &InForce, draft: &Draft<'_>) -> (String, String) {
+    let line = format!(
+        "{}/{}/{}",
+        agreement.digest().to_hex(),
+        agreement.epoch().0,
+        draft.to.name
+    );
+    let subject = format!("{line}/{}/{}", draft.kind.word(), draft.about);
+    (line, subject)
+}
+
 /// Highest number of the party's own messages to a recipient under this agreement in the exchange folder; those that it has
 /// truly signed.
 fn last_sent(
@@ -276,24 +321,8 @@ fn claim(
     clock: &Clock,
     draft: &Draft<'_>,
 ) -> Result<Claim, Problem> {
-    let path = state.join("sent.json");
-    let mut claims: Claims = if path.exists() {
-        serde_json::from_slice(&files::read_state(&path)?).map_err(|_| {
-            Problem::data(
-                "the state file of sent messages is damaged",
-                "restore it from a backup",
-            )
-        })?
-    } else {
-        Claims::default()
-    };
-    let line = format!(
-        "{}/{}/{}",
-        agreement.digest().to_hex(),
-        agreement.epoch().0,
-        draft.to.name
-    );
-    let subject = format!("{line}/{}/{}", draft.kind.word(), draft.about);
+    let mut claims = Claims::read(state)?;
+    let (line, subject) = subject(agreement, draft);
     let reply = draft.in_reply_to.map(|r| r.0).unwrap_or_default();
     let content = hex(&sha256(&[&draft.to.key_id().0, &reply, &draft.content]));
     // Only the latest content of a subject keeps its number: going back to an older one is a new message. So is the same
@@ -348,8 +377,6 @@ fn claim(
             .map(|seen| (seen.size, hex(&seen.root), hex(&seen.signature))),
     };
     claims.latest.insert(subject, claim.clone());
-    let json = serde_json::to_vec_pretty(&claims)
-        .map_err(|error| Problem::data(error.to_string(), "report this"))?;
-    files::write_bytes(&path, &json)?;
+    claims.write(state)?;
     Ok(claim)
 }

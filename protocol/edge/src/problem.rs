@@ -100,6 +100,18 @@ impl Problem {
         }
     }
 
+    /// The same, a refusal that names no file at this one.
+    #[must_use]
+    pub fn at(self, path: &Path) -> Self {
+        match self {
+            Self::Refused {
+                place: None,
+                refusal,
+            } => Self::refused(path, refusal),
+            other => other,
+        }
+    }
+
     /// An error of an envelope at a path.
     pub fn envelope(path: impl AsRef<Path>, error: EnvelopeError) -> Self {
         match error {

@@ -3,6 +3,8 @@
 //! after people took them.
 //! Specification: docs/DESK.md, "Life of a case".
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use hedui_edge::{Console, Problem};
 
@@ -45,12 +47,13 @@ pub fn approve(
             };
             match session.act(body)? {
                 Ok(()) => done.push(number),
-                Err(why) => refused.push(why.what),
+                Err(why) => refused.push((number, why.what)),
             }
         }
         Ok(())
     })?;
     console.say(&format!("审核通过 approved: {}", done.len()));
+    let refused = by_reason(&refused);
     console.object(&serde_json::json!({ "approved": done, "refused": refused }));
     if refused.is_empty() {
         return Ok(());
@@ -58,6 +61,19 @@ pub fn approve(
     Err(Problem::DoneWithRejects {
         what: refused.join("\n"),
     })
+}
+
+/// Each reason once, with the cases that it stops where it does not name them itself.
+fn by_reason(refused: &[(String, String)]) -> Vec<String> {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (number, why) in refused {
+        reasons.entry(why).or_default().push(number);
+    }
+    let line = |(why, numbers): (&str, Vec<&str>)| match numbers[..] {
+        [number] if why.contains(number) => why.to_owned(),
+        _ => format!("{}: {why}", numbers.join(" ")),
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 /// Options of `tell`.

@@ -2,6 +2,7 @@
 //! Invariant: a user's key is made before the event that names it, and is never overwritten; a handover is taken whole.
 //! Specification: docs/DESK.md, "A desk", "Taking clues".
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -272,10 +273,28 @@ pub fn terms(
             let actor = options.actor(&desk)?;
             desk.session(&actor, |session| session.must(Body::TermsSet { terms }))?;
             console.say("已设定，此前的认定不变 set; earlier conclusions stay as they are");
-            console.object(&serde_json::json!({ "set": true }));
+            let unused = unused_categories(&desk);
+            for category in &unused {
+                console.note(&format!(
+                    "注意: 现有线索没有类别“{category}”，其核实要点不会被问到 note: no case has this category, its questions are never asked"
+                ));
+            }
+            console.object(&serde_json::json!({ "set": true, "unused_categories": unused }));
             Ok(())
         }
     }
+}
+
+/// Categories of the terms' questions that neither the latest comparison nor a case has; none before clues were taken.
+fn unused_categories(desk: &Desk) -> BTreeSet<String> {
+    let book = &desk.book;
+    let Some(latest) = book.taken.last() else {
+        return BTreeSet::new();
+    };
+    let cases = book.cases.values().map(|case| &case.new.category);
+    let known: BTreeSet<&String> = latest.categories.iter().chain(cases).collect();
+    let asked = book.terms.question.iter().map(|q| q.category.clone());
+    asked.filter(|category| !known.contains(category)).collect()
 }
 
 /// Options of `take`.

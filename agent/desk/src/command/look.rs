@@ -189,7 +189,7 @@ pub fn show(
         lines.push(format!(
             "    {}（{}）｜依据 clause: {}｜可排除 disproved by: {}",
             e.identity(),
-            e.agree.join("、"),
+            e.keys(),
             e.clause,
             e.disproof
         ));

@@ -173,7 +173,9 @@ fn text(what: &str, value: &str, least: usize) -> Result<(), Refused> {
     let chars = value.trim().chars().count();
     if chars < least {
         return Err(Refused::new(
-            format!("{what} 未填或过短 is missing or too short (at least {least})"),
+            format!(
+                "{what} 未填或过短（至少 {least} 个字） is missing or too short (at least {least} characters)"
+            ),
             "请写明情况 say what happened",
         ));
     }

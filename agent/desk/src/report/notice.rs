@@ -11,6 +11,9 @@ use super::html::{escape, wrap};
 /// The notice.
 pub(super) fn page(source: &Source<'_>) -> String {
     let mut body = String::new();
+    if source.book.practice {
+        let _ = writeln!(body, "<p class=\"note\">【练习】本信不得张贴、发送。</p>");
+    }
     let office = escape(&source.book.title);
     let latest = source.book.taken.last();
     let ground = match latest.and_then(|taken| taken.ground.as_deref()) {

@@ -118,7 +118,7 @@ fn case_sheet(
                     e.name,
                     e.register_title,
                     e.identity(),
-                    e.agree.join("、")
+                    e.keys()
                 )
             }),
             each(&|e| format!("依据：{}\n可排除：{}", e.clause, e.disproof)),
