@@ -145,7 +145,8 @@ impl Authorisations {
         }
         let path = mapping.source_path(mapping_file);
         let header = source::read_header(&path, &mapping.source)?;
-        let translator = Translator::new(&mapping, agreement, places, &header.columns, false)?;
+        let translator = Translator::new(&mapping, agreement, places, &header.columns, false)
+            .map_err(|problem| problem.at(mapping_file))?;
         let names: Vec<&str> = mapping.local.keys().map(String::as_str).collect();
         let mut list = Self {
             by_id: BTreeMap::new(),

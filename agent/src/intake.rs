@@ -283,12 +283,13 @@ pub fn read_gazetteer(agreement: &Agreement, path: Option<&Path>) -> Result<Gaze
         return Err(Problem::refused(
             path,
             Refusal::malformed(
-                "gazetteer",
+                "copy of the gazetteer",
                 "it is not the one that the agreement names by its digest",
             ),
         ));
     }
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Problem::refused(path, Refusal::malformed("gazetteer", "it is not UTF-8")))?;
     Gazetteer::parse(&text).map_err(|refusal| Problem::refused(path, refusal))
 }
 

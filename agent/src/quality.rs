@@ -106,7 +106,7 @@ impl Tally {
             )
         });
         let locals = mapping.local.iter();
-        let locals = locals.map(|(name, column)| tally(name, &column.columns));
+        let locals = locals.map(|(name, column)| tally(&format!("local.{name}"), &column.columns));
         let derived = agreement.fields().iter().map(|field| {
             let part = KeyPart::parse(&field.derive, agreement.fields()).ok()?;
             (!field.derive.is_empty()).then_some(part)

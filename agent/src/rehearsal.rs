@@ -46,7 +46,9 @@ pub fn write(rehearsal: &Rehearsal<'_>, folder: &Path) -> Result<std::path::Path
     let dataset = rehearsal.agreement.dataset_or_nearest(&mapping.dataset)?;
     let source = mapping.source_path(rehearsal.mapping_file);
     let head = source::read_header(&source, &mapping.source)?.columns;
-    mapping.check(rehearsal.agreement, &head)?;
+    mapping
+        .check(rehearsal.agreement, &head)
+        .map_err(|problem| problem.at(rehearsal.mapping_file))?;
     let name = format!("演练-{}.csv", dataset.name);
     let path = folder.join(&name);
     if path.exists() {

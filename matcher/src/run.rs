@@ -154,15 +154,15 @@ impl Desk {
 pub fn side_words(side: &str) -> &'static str {
     match side {
         "roll" => {
-            "名册未报送，或已按期删除（请其执行 submit --again） the roll's side; if it was deleted on its day, its owner delivers it with --again"
+            "名册未报送，或已按期删除（请其加 --again 重新报送） the roll's side; if it was deleted on its day, its owner delivers it anew with --again"
         }
         "kit" => {
             "双方密钥包不一致 the two sides used different kits: the roll owner restores its state folder or starts \
              a new epoch"
         }
         _ => {
-            "部门数据未报送，或已按期删除（请其执行 submit --again） the register's side; if it was deleted on its day, its owner delivers it with \
-             --again"
+            "部门数据未报送，或已按期删除（请其加 --again 全量重新报送） the register's side; if it was deleted on its day, its owner delivers it \
+             whole with --again"
         }
     }
 }

@@ -138,7 +138,7 @@ fn the_same_data_are_delivered_anew_once_the_matcher_has_deleted_them() {
     site.must("hedui-matcher", "centre", &["purge"], &[0]);
     site.today = "2026-02-20".to_owned();
     let said = site.must("hedui-matcher", "centre", &["run"], &[75]).stdout;
-    assert!(said.contains("submit --again"), "{said}");
+    assert!(said.contains("加 --again"), "{said}");
     for (party, file, dataset) in [
         ("office", "roll.csv", "roll"),
         ("police", "register.csv", "police"),

@@ -11,7 +11,7 @@ use hedui_protocol::ids::Name;
 use crate::case::{Case, plain_name, same_name};
 use crate::day::Day;
 use crate::event::{Body, Event, NewCase, User};
-use crate::handover::{Exhibit, Found, Handover, RegisterSummary, same};
+use crate::handover::{Exhibit, Handover, RegisterSummary, as_known, same};
 use crate::life::{Around, apply, needs_lead};
 use crate::refused::Refused;
 use crate::sample::Draw;
@@ -460,14 +460,15 @@ impl Book {
                     let said = |exhibits: &[Exhibit]| -> BTreeSet<String> {
                         exhibits.iter().map(|e| e.disclosed.clone()).collect()
                     };
-                    let changed = !same(case.exhibits(), &found.exhibits)
-                        || said(case.exhibits()) != said(&found.exhibits);
-                    if case.is_open() || is_answered(case, found) || case.number() == number {
+                    let exhibits = as_known(case.exhibits(), &found.exhibits);
+                    let changed = !same(case.exhibits(), &exhibits)
+                        || said(case.exhibits()) != said(&exhibits);
+                    if case.is_open() || is_answered(case, &exhibits) || case.number() == number {
                         Body::FoundAgain {
                             number: case.number().to_owned(),
                             period: handover.period.clone(),
                             kind: found.kind,
-                            changed: changed.then(|| found.exhibits.clone()),
+                            changed: changed.then_some(exhibits),
                         }
                     } else {
                         issue(Some(case.number().to_owned()))
@@ -539,9 +540,9 @@ fn was_compared(case: &Case, handover: &Handover) -> bool {
 }
 
 /// Looked into and found untrue on this very evidence: nobody is visited twice for it.
-fn is_answered(case: &Case, found: &Found) -> bool {
+fn is_answered(case: &Case, found: &[Exhibit]) -> bool {
     let outcome = case.conclusion.as_ref().map(|(c, _)| c.outcome);
     let judged = case.judged.as_ref();
     outcome == Some(Outcome::Unfounded)
-        && judged.is_some_and(|judged| same(judged, &found.exhibits))
+        && judged.is_some_and(|judged| same(judged, &as_known(judged, found)))
 }

@@ -130,7 +130,15 @@ pub fn of(book: &Book) -> Feedback {
         if matches!(same_person, Answer::Yes | Answer::No) {
             let keys = exhibits
                 .iter()
-                .map(|e| format!("{}｜{}", e.identity(), e.keys()))
+                .map(|e| {
+                    // Two classes per set of keys, not one for every set that differs: they would be too small to say anything.
+                    let but = if e.differ.is_empty() {
+                        ""
+                    } else {
+                        "（另有不一致）"
+                    };
+                    format!("{}｜{}{but}", e.identity(), e.agree.join("、"))
+                })
                 .collect();
             once(&mut feedback.keys, keys, same_person == Answer::Yes);
         }

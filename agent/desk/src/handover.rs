@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use hedui_edge::{Problem, files};
-use hedui_protocol::field::{FieldKind, Gazetteer};
+use hedui_protocol::field::{FieldKind, Gazetteer, Quality};
 use hedui_protocol::primitive::{hex, sha256};
 use serde::{Deserialize, Serialize};
 
@@ -85,17 +85,36 @@ impl Household {
 }
 
 impl Exhibit {
-    /// What is the same evidence a quarter later: who, in which register, with which facts, decided how. Name and number count in
-    /// their normal forms: a blank or an old number with fifteen digits is nobody else. What its department said of it is shown and
-    /// moves nothing: it carries its day, and what matters in it are the facts.
-    fn key(&self) -> [String; 5] {
+    /// What is the same evidence a quarter later: who, in which register, with which facts, decided how. What its department
+    /// said of it is shown and moves nothing: it carries its day, and what matters in it are the facts. Histories are judged by it,
+    /// so it stays as it is; another spelling is made the known one before it comes here ([`as_known`]).
+    fn key(&self) -> [&str; 5] {
         [
-            normal(FieldKind::CnName, &self.name),
-            normal(FieldKind::CnResidentId, &self.id),
-            self.register.clone(),
-            self.facts.clone(),
-            self.outcome.clone(),
+            &self.name,
+            &self.id,
+            &self.register,
+            &self.facts,
+            &self.outcome,
         ]
+    }
+
+    /// Who it is, however a file spells it. Without a valid number only blanks and dots are looked through: what stands in brackets
+    /// behind a name may be all that tells two people apart.
+    fn person(&self) -> (String, String) {
+        let normal = |kind: FieldKind, cell: &str| kind.normalise(cell, &Gazetteer::default());
+        let number = normal(FieldKind::CnResidentId, &self.id);
+        let is_sound = matches!(number.quality, Quality::Valid | Quality::Repaired);
+        if let Some(id) = number.value.filter(|_| is_sound)
+            && let Some(name) = normal(FieldKind::CnName, &self.name).value
+        {
+            return (name.to_string(), id.to_string());
+        }
+        let plain = |cell: &str| -> String {
+            let is_filler =
+                |c: char| c.is_whitespace() || matches!(c, '·' | '•' | '・' | '‧' | '∙');
+            cell.chars().filter(|c| !is_filler(*c)).collect()
+        };
+        (plain(&self.name), plain(&self.id))
     }
 
     /// Match keys that agree, and those that do not.
@@ -117,16 +136,26 @@ impl Exhibit {
     }
 }
 
-/// The normal form of a cell, or the cell where it has none.
-fn normal(kind: FieldKind, cell: &str) -> String {
-    let normal = kind.normalise(cell, &Gazetteer::default()).value;
-    normal.map_or_else(|| cell.trim().to_owned(), |value| value.to_string())
+/// Evidence that was found, with the persons who are known already spelt as they are known: another spelling is no other evidence.
+pub fn as_known(known: &[Exhibit], found: &[Exhibit]) -> Vec<Exhibit> {
+    let spelt: BTreeMap<_, _> = known.iter().rev().map(|e| (e.person(), e)).collect();
+    let mut found = found.to_vec();
+    for exhibit in &mut found {
+        if let Some(known) = spelt.get(&exhibit.person()) {
+            exhibit.name.clone_from(&known.name);
+            exhibit.id.clone_from(&known.id);
+        }
+    }
+    found
 }
 
 /// Whether two lists hold the same evidence, in any order.
 pub fn same(left: &[Exhibit], right: &[Exhibit]) -> bool {
     let keys = |list: &[Exhibit]| -> Vec<[String; 5]> {
-        let mut keys: Vec<[String; 5]> = list.iter().map(Exhibit::key).collect();
+        let mut keys: Vec<[String; 5]> = list
+            .iter()
+            .map(|exhibit| exhibit.key().map(str::to_owned))
+            .collect();
         keys.sort();
         keys.dedup();
         keys
@@ -143,6 +172,9 @@ pub struct RegisterSummary {
     pub title: String,
     /// Department that keeps it.
     pub owner: String,
+    /// Its title; absent in histories from before it was handed over.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner_title: String,
     /// Day for which it holds.
     pub as_of: String,
     /// Pairs that are the same person.
@@ -364,6 +396,7 @@ pub(crate) mod tests {
             categories: vec!["有车享受社会救助".to_owned()],
             ground: None,
             registers: vec![RegisterSummary {
+                owner_title: String::new(),
                 name: "jidongche".to_owned(),
                 title: "机动车".to_owned(),
                 owner: "gongan".to_owned(),
@@ -396,18 +429,38 @@ pub(crate) mod tests {
             (other.name, other.id) = (name.to_owned(), id.to_owned());
             [other]
         };
-        let plain = std::slice::from_ref(&plain);
+        let known = std::slice::from_ref(&plain);
         for (name, id) in [
             ("阿依古丽 · 买买提", "420525196001010017"),
             ("阿依古丽•买买提 ", "420525 19600101 0017"),
             ("阿依古丽·买买提", "４２０５２５１９６００１０１００１７"),
             ("阿依古丽·买买提", "420525600101001"),
         ] {
-            assert!(same(plain, &with(name, id)), "{name} {id}");
+            let found = with(name, id);
+            assert!(!same(known, &found), "histories are judged by the letter");
+            assert!(same(known, &as_known(known, &found)), "{name} {id}");
         }
-        assert!(!same(plain, &with("阿依古丽", "420525196001010017")));
-        assert!(!same(plain, &with("阿依古丽·买买提", "420525196001010025")));
-        assert!(!same(plain, &with("阿依古丽·买买提", "")));
+        for (name, id) in [
+            ("阿依古丽", "420525196001010017"),
+            ("阿依古丽·买买提", "420525196001010025"),
+            ("阿依古丽·买买提", ""),
+        ] {
+            let found = with(name, id);
+            assert!(!same(known, &as_known(known, &found)), "{name} {id}");
+        }
+        // Without a number the letter counts, but for blanks and dots.
+        for (one, other, is_same) in [
+            ("李娜（长女）", "李娜（次女）", false),
+            ("Smith, John", "Smith, Mary", false),
+            ("李 娜", "李娜", true),
+            ("阿依古丽·买买提", "阿依古丽买买提", true),
+        ] {
+            for id in ["", "420525196001010018", "无"] {
+                let (known, found) = (with(one, id), with(other, id));
+                let held = same(&known, &as_known(&known, &found));
+                assert_eq!(held, is_same, "{one} {other} {id}");
+            }
+        }
     }
 
     /// The same answer a quarter later has another day: nobody is visited twice for that. A history from before there were

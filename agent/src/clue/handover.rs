@@ -35,7 +35,8 @@ fn write_clues(path: &Path, source: &Source<'_>, findings: &Findings) -> Result<
             serde_json::json!({
                 "name": register.name,
                 "title": dataset.map(Agreement::title_of_dataset).unwrap_or_default(),
-                "owner": dataset.map(|dataset| source.agreement.title_of(&dataset.owner)).unwrap_or_default(),
+                "owner": dataset.map(|dataset| dataset.owner.to_string()).unwrap_or_default(),
+                "owner_title": dataset.map(|dataset| source.agreement.title_of(&dataset.owner)).unwrap_or_default(),
                 "as_of": register.as_of,
                 "matches": register.matches,
                 "reviews": register.reviews,

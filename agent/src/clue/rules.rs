@@ -120,7 +120,7 @@ impl Rules {
             return Err(Problem::refused(
                 path,
                 Refusal::malformed(
-                    "rule file",
+                    "copy of the rule file",
                     "it is not the one that the agreement names by its digest",
                 ),
             ));

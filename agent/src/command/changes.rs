@@ -96,7 +96,10 @@ impl Run<'_> {
             ));
         }
         if self.options.data.as_of.is_none() {
-            let day = &prepared.mapping.as_of;
+            let day = match prepared.mapping.as_of.as_str() {
+                "" => "未注明 not stated",
+                day => day,
+            };
             self.console.note(&format!(
                 "未写 --as-of：数据截止日仍为对应表所写 the day for which the data hold is still the mapping's: {day}"
             ));

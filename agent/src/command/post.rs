@@ -12,6 +12,7 @@ use hedui_edge::exchange::{Draft, Sent};
 use hedui_edge::home::HomeOptions;
 use hedui_edge::{Console, Problem, exchange, log};
 use hedui_protocol::agreement::InForce;
+use hedui_protocol::agreement::text::{Dataset, DatasetKind};
 use hedui_protocol::envelope::Verified;
 use hedui_protocol::header::MessageType;
 use hedui_protocol::identity::Identity;
@@ -41,6 +42,31 @@ pub struct Post<'a> {
     pub(super) state: &'a Path,
     /// Exchange folder.
     pub(super) folder: &'a Path,
+}
+
+/// What a submission is about, in its file's name.
+pub(super) fn about(dataset: &Name, register: &Name) -> String {
+    if dataset == register {
+        return dataset.to_string();
+    }
+    format!("{dataset}-for-{register}")
+}
+
+/// Lets a dataset's next submissions be new to the matcher, also if another command seals them.
+pub(super) fn submit_anew(
+    state: &Path,
+    agreement: &InForce,
+    dataset: &Dataset,
+) -> Result<(), Problem> {
+    let abouts: Vec<String> = match dataset.kind {
+        DatasetKind::Register => vec![about(&dataset.name, &dataset.name)],
+        DatasetKind::Roll => {
+            let registers = agreement.registers();
+            registers.map(|r| about(&dataset.name, &r.name)).collect()
+        }
+    };
+    let to = (MessageType::Submission, &agreement.matcher().name);
+    exchange::send_anew(state, agreement, to, &abouts)
 }
 
 impl Post<'_> {

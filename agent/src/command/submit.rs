@@ -21,7 +21,7 @@ use hedui_protocol::match_key::Side;
 use hedui_protocol::message::kit::Kit;
 
 use super::data::{DataOptions, prepare as read_dataset, rejects, report};
-use super::post::{HANDLE_MAP, handle_map_path};
+use super::post::{HANDLE_MAP, about, handle_map_path, submit_anew};
 use crate::canary;
 use crate::changes::kept::Kept;
 use crate::disclosure::delivered;
@@ -55,8 +55,8 @@ pub struct SubmitOptions {
     /// Drop an earlier request whose answers will never come (custodians may have counted it)
     #[arg(long)]
     anew: bool,
-    /// Deliver once more what was delivered before, as a new delivery (the matcher has deleted it)
-    #[arg(long)]
+    /// Deliver what was delivered before as a new delivery (the matcher has deleted it); say it once
+    #[arg(long, conflicts_with_all = ["changes", "estimate"])]
     again: bool,
 }
 
@@ -122,6 +122,9 @@ pub fn deliver(
     if options.estimate {
         run.estimate(&mut prepared)?;
         return rejects(&prepared);
+    }
+    if options.again {
+        submit_anew(&state, &agreement, &dataset)?;
     }
     if dataset.kind == DatasetKind::Roll {
         run.kits()?;
@@ -502,11 +505,7 @@ impl Run<'_> {
                 ));
             }
         }
-        let about = if dataset == register {
-            dataset.to_string()
-        } else {
-            format!("{dataset}-for-{register}")
-        };
+        let about = about(dataset, register);
         let sent = self.post(&about, &built)?;
         Ok(Delivered {
             records: built.persons_count - count,
@@ -531,9 +530,6 @@ impl Run<'_> {
             .map_err(|e| Problem::io(built.file.path(), e))?;
         let folders = (self.state, self.options.exchange.as_path());
         let clock = self.home.clock()?;
-        if self.options.again {
-            exchange::send_anew(self.state, agreement, &draft)?;
-        }
         let sent = exchange::send(
             self.identity,
             agreement,

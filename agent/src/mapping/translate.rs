@@ -220,7 +220,7 @@ impl Cell {
             text.push_str(cell);
         }
         if !self.column.codes.is_empty() || self.column.other.is_some() {
-            return translate(&text, &self.column.codes, self.column.other.as_deref());
+            text = translate(&text, &self.column.codes, self.column.other.as_deref());
         }
         match self.column.date {
             None | Some(DateOrder::Ymd) => text,

@@ -267,24 +267,31 @@ pub fn send(
     })
 }
 
-/// Lets the next message of a draft's subject be a new one, whatever it says: the recipient has deleted what it had, perhaps.
-pub fn send_anew(state: &Path, agreement: &InForce, draft: &Draft<'_>) -> Result<(), Problem> {
+/// Lets the next messages of a kind about some subjects be new ones, whatever they say: the recipient has deleted what it had, perhaps.
+/// All of them at once, so that a crash amid sending leaves those claimed that were claimed anew.
+pub fn send_anew(
+    state: &Path,
+    agreement: &InForce,
+    (kind, to): (MessageType, &Name),
+    abouts: &[String],
+) -> Result<(), Problem> {
     let mut claims = Claims::read(state)?;
-    if claims.latest.remove(&subject(agreement, draft).1).is_some() {
-        claims.write(state)?;
+    for about in abouts {
+        claims
+            .latest
+            .remove(&subject(agreement, (kind, to), about).1);
     }
-    Ok(())
+    claims.write(state)
 }
 
 /// What numbers run along, and what messages of one content are compared within.
-fn subject(agreement: &InForce, draft: &Draft<'_>) -> (String, String) {
+fn subject(agreement: &InForce, (kind, to): (MessageType, &Name), about: &str) -> (String, String) {
     let line = format!(
-        "{}/{}/{}",
+        "{}/{}/{to}",
         agreement.digest().to_hex(),
         agreement.epoch().0,
-        draft.to.name
     );
-    let subject = format!("{line}/{}/{}", draft.kind.word(), draft.about);
+    let subject = format!("{line}/{}/{about}", kind.word());
     (line, subject)
 }
 
@@ -322,7 +329,7 @@ fn claim(
     draft: &Draft<'_>,
 ) -> Result<Claim, Problem> {
     let mut claims = Claims::read(state)?;
-    let (line, subject) = subject(agreement, draft);
+    let (line, subject) = subject(agreement, (draft.kind, &draft.to.name), draft.about);
     let reply = draft.in_reply_to.map(|r| r.0).unwrap_or_default();
     let content = hex(&sha256(&[&draft.to.key_id().0, &reply, &draft.content]));
     // Only the latest content of a subject keeps its number: going back to an older one is a new message. So is the same

@@ -53,18 +53,18 @@ pub fn approve(
         Ok(())
     })?;
     console.say(&format!("审核通过 approved: {}", done.len()));
-    let refused = by_reason(&refused);
-    console.object(&serde_json::json!({ "approved": done, "refused": refused }));
+    let whys: Vec<&str> = refused.iter().map(|(_, why)| &**why).collect();
+    console.object(&serde_json::json!({ "approved": done, "refused": whys }));
     if refused.is_empty() {
         return Ok(());
     }
     Err(Problem::DoneWithRejects {
-        what: refused.join("\n"),
+        what: by_reason(&refused),
     })
 }
 
 /// Each reason once, with the cases that it stops where it does not name them itself.
-fn by_reason(refused: &[(String, String)]) -> Vec<String> {
+fn by_reason(refused: &[(String, String)]) -> String {
     let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (number, why) in refused {
         reasons.entry(why).or_default().push(number);
@@ -73,7 +73,8 @@ fn by_reason(refused: &[(String, String)]) -> Vec<String> {
         [number] if why.contains(number) => why.to_owned(),
         _ => format!("{}: {why}", numbers.join(" ")),
     };
-    reasons.into_iter().map(line).collect()
+    let lines: Vec<String> = reasons.into_iter().map(line).collect();
+    lines.join("\n")
 }
 
 /// Options of `tell`.

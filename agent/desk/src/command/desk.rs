@@ -276,7 +276,7 @@ pub fn terms(
             let unused = unused_categories(&desk);
             for category in &unused {
                 console.note(&format!(
-                    "注意: 现有线索没有类别“{category}”，其核实要点不会被问到 note: no case has this category, its questions are never asked"
+                    "注意: 目前没有“{category}”类线索，其核实要点暂不会用到 note: no case has this category so far, its questions are not asked"
                 ));
             }
             console.object(&serde_json::json!({ "set": true, "unused_categories": unused }));

@@ -229,6 +229,32 @@ fn one_person_under_two_spellings_or_users_is_one() {
 }
 
 #[test]
+fn another_spelling_of_a_person_disturbs_no_conclusion() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path(), &[("户1", "车")]);
+    let n = only(&desk);
+    confirm(&mut desk, &n);
+    let respelt = |period: &str, facts: &str| {
+        let mut handover = handover(period, &[("户1", facts)]);
+        let found = handover.found.iter_mut().flat_map(|f| &mut f.exhibits);
+        found.for_each(|exhibit| exhibit.name.insert(exhibit.name.len() / 2, ' '));
+        handover
+    };
+    let before = desk.book.cases[&n].exhibits()[0].name.clone();
+    let brought = respelt("2016-09", "车");
+    assert_ne!(brought.found[0].exhibits[0].name, before);
+    take(&mut desk, &brought);
+    let case = &desk.book.cases[&n];
+    assert!(!case.is_evidence_newer());
+    assert_eq!(case.exhibits()[0].name, before);
+    // Something new about the same person is new, and the person is spelt as before.
+    take(&mut desk, &respelt("2016-12", "另一辆车"));
+    let case = &desk.book.cases[&n];
+    assert!(case.is_evidence_newer());
+    assert_eq!(case.exhibits()[0].name, before);
+}
+
+#[test]
 fn a_conclusion_stands_on_the_evidence_that_was_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path(), &[("户1", "车")]);

@@ -161,7 +161,10 @@ fn departments(body: &mut String, source: &Source<'_>, figures: &Figures) {
             body,
             "<tr><td>{}</td><td class=\"t\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(&register.title),
-            escape(&register.owner),
+            escape(match register.owner_title.as_str() {
+                "" => &register.owner,
+                title => title,
+            }),
             escape(&register.as_of),
             register.matches,
             register.reviews,
