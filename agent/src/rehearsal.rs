@@ -316,6 +316,7 @@ fn in_order(day: &str, order: Option<DateOrder>) -> String {
         None | Some(DateOrder::Ymd) => day.to_owned(),
         Some(DateOrder::Dmy) => format!("{date}/{month}/{year}"),
         Some(DateOrder::Mdy) => format!("{month}/{date}/{year}"),
+        Some(DateOrder::Ym) => format!("{year}{month}"),
         Some(DateOrder::Excel) => {
             let read = |text: &str| text.parse().unwrap_or(1);
             let day = chrono::NaiveDate::from_ymd_opt(

@@ -53,7 +53,7 @@ fn numbers_and_days_that_cannot_be_read_are_counted_by_column() {
     let folder = tempfile::tempdir().expect("folder");
     let site = site(folder.path());
     let roll = "证件号码,姓名,金额,停发日期,户号\n\
-        422725196408150014,张伟,380元,,1\n\
+        422725196408150014,张伟,约380,,1\n\
         422725640815003,李秀英,\"1,234.50\",2016-03-05,2\n\
         11010519491231002x,王芳,,三月五日,3\n\
         420525196001010017,赵六,0,99991231,4\n";

@@ -386,6 +386,11 @@ fn mappings_and_data_files_of_every_broken_kind_are_refused() {
             &[10],
         ),
         (
+            "columns = ['姓名']",
+            "columns = ['姓名']\ndate = 'ym'",
+            &[10],
+        ),
+        (
             "dataset = 'police'",
             "dataset = 'police'\nas_of = '2016-13-01'",
             &[10],

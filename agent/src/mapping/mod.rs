@@ -95,7 +95,7 @@ pub struct OdbcQuery {
 pub struct Column {
     /// Columns, joined with a space where there are several.
     pub columns: Vec<String>,
-    /// Order of day, month and year: `ymd` (default), `dmy`, `mdy`, `excel` (day number).
+    /// Order of day, month and year: `ymd` (default), `dmy`, `mdy`, `ym`, `excel` (day number).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<DateOrder>,
     /// The department's codes → standard words.
@@ -119,6 +119,8 @@ pub enum DateOrder {
     Excel,
     /// Month, day, year.
     Mdy,
+    /// Year and month; the first day stands for the month. Not for fields: a day of birth it is not.
+    Ym,
     /// Year, month, day.
     Ymd,
 }
@@ -195,6 +197,11 @@ impl Mapping {
             for (name, column) in entries {
                 if column.columns.is_empty() {
                     return Err(wrong(format!("[{what}.{name}] names no column")));
+                }
+                if what == "field" && column.date == Some(DateOrder::Ym) {
+                    return Err(wrong(format!(
+                        "[field.{name}]: `ym` is for facts and local columns"
+                    )));
                 }
                 for wanted in &column.columns {
                     column_exists(wanted, columns, &format!("[{what}.{name}]"))?;

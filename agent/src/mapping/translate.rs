@@ -281,11 +281,29 @@ fn translate(text: &str, codes: &BTreeMap<String, String>, other: Option<&str>) 
     }
 }
 
-/// Amounts with a fraction count in whole units, rounded to the nearest.
+/// Signs that stand before an amount.
+const SIGNS: [&str; 3] = ["人民币", "￥", "¥"];
+/// Units that stand behind one, where the column's unit is meant.
+const UNITS: [&str; 6] = ["元整", "元", "圆", "平方米", "㎡", "m²"];
+
+/// Amounts with a fraction count in whole units, rounded to the nearest; signs and units around them are passed over, and 万 is ten
+/// thousand.
 fn rounded(text: &str) -> String {
-    let plain: String = text.chars().filter(|c| !matches!(c, ',' | ' ')).collect();
-    match plain.parse::<f64>() {
-        Ok(number) if number.abs() < 1e15 => format!("{:.0}", number.round()),
+    let is_filler = |c: char| matches!(c, ',' | '，') || c.is_whitespace();
+    let plain: String = text.chars().filter(|c| !is_filler(*c)).collect();
+    let mut number = plain.as_str();
+    for sign in SIGNS {
+        number = number.strip_prefix(sign).unwrap_or(number);
+    }
+    if let Some(short) = UNITS.iter().find_map(|unit| number.strip_suffix(unit)) {
+        number = short;
+    }
+    let (number, scale) = match number.strip_suffix('万') {
+        Some(number) => (number, 10_000.0),
+        None => (number, 1.0),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if (number * scale).abs() < 1e15 => format!("{:.0}", (number * scale).round()),
         _ => plain,
     }
 }
@@ -300,6 +318,12 @@ fn reorder(text: &str, order: DateOrder) -> Option<String> {
         (DateOrder::Excel, [days, ..]) => return from_day_number(days.parse().ok()?),
         (DateOrder::Dmy, [day, month, year, ..]) => (year, month, day),
         (DateOrder::Mdy, [month, day, year, ..]) => (year, month, day),
+        (DateOrder::Ym, [year, month]) if year.len() == 4 => (year, month, &"1"),
+        (DateOrder::Ym, [digits]) if digits.len() == 6 => {
+            let (year, month) = digits.split_at_checked(4)?;
+            return reorder(&format!("{year} {month}"), DateOrder::Ym);
+        }
+        (DateOrder::Ym, _) => return None,
         (order, [digits]) if digits.len() == 8 => {
             let (first, rest) = digits.split_at_checked(2)?;
             let (second, year) = rest.split_at_checked(2)?;
@@ -327,6 +351,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn amounts_are_read_with_what_stands_around_them() {
+        for (text, number) in [
+            ("380", "380"),
+            ("380.5元", "381"),
+            ("12,345.50 元", "12346"),
+            ("１２，３４５", "１２３４５"),
+            ("￥60000", "60000"),
+            ("人民币 800 元整", "800"),
+            ("3.5万", "35000"),
+            ("1.1万元", "11000"),
+            ("-20", "-20"),
+            ("120㎡", "120"),
+            ("89.6平方米", "90"),
+        ] {
+            assert_eq!(rounded(text), number, "{text}");
+        }
+        // What is no amount stays as it is, and is counted as unreadable.
+        for text in ["元", "万", "约380", "380元/月", "3万5", "nan", "1e400"] {
+            let cell = normal(FieldKind::Integer, &rounded(text));
+            assert!(cell.value.is_none(), "{text}");
+        }
+        assert_eq!(
+            normal(FieldKind::Integer, "１２３４５").value.as_deref(),
+            Some("12345")
+        );
+    }
+
+    #[test]
     fn dates_are_put_in_order_without_guessing() {
         assert_eq!(
             reorder("15/8/1964", DateOrder::Dmy).as_deref(),
@@ -344,6 +396,19 @@ mod tests {
             assert_eq!(reorder(text, DateOrder::Dmy), None);
         }
         assert_eq!(reorder("31/2/1964", DateOrder::Dmy), None);
+        for text in ["202605", "2026-05", "2026年5月", "2026.5"] {
+            assert_eq!(reorder(text, DateOrder::Ym).as_deref(), Some("20260501"));
+        }
+        for text in [
+            "2026",
+            "202613",
+            "26-05",
+            "052026",
+            "20260517",
+            "2026-05-17",
+        ] {
+            assert_eq!(reorder(text, DateOrder::Ym), None, "{text}");
+        }
         assert_eq!(
             reorder("42369", DateOrder::Excel).as_deref(),
             Some("20151231")
