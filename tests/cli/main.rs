@@ -12,6 +12,7 @@ mod log;
 mod malformed;
 mod one_error;
 mod openings;
+mod own_result;
 mod readiness;
 mod refine;
 mod rehearsal;

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cel::Value;
 use hedui_edge::Problem;
-use hedui_protocol::agreement::Agreement;
 use hedui_protocol::agreement::text::{Fact, FactKind};
+use hedui_protocol::agreement::{Agreement, MatchKey};
 use hedui_protocol::field::FieldKind;
 use hedui_protocol::message::payload::FactValue;
 use hedui_protocol::message::result::Outcome;
@@ -344,11 +344,16 @@ fn number(unit: &str, category: &str, period: &str) -> String {
     hex(&digest[..4])
 }
 
+/// Match keys in a bitmap, in the order of the agreement.
+pub fn keys_in(agreement: &Agreement, bitmap: u16) -> impl Iterator<Item = &MatchKey> {
+    let keys = agreement.evidence_keys();
+    keys.filter(move |key| bitmap & (1 << (key.number - 1)) != 0)
+}
+
 /// Names of the match keys in a bitmap.
 pub fn key_names(agreement: &Agreement, bitmap: u16) -> Vec<String> {
-    let keys = agreement.evidence_keys();
-    let set = keys.filter(|key| bitmap & (1 << (key.number - 1)) != 0);
-    set.map(|key| key.name.to_string()).collect()
+    let keys = keys_in(agreement, bitmap);
+    keys.map(|key| key.name.to_string()).collect()
 }
 
 /// Categories of the rules, each once, in the order of the file.

@@ -16,7 +16,7 @@ use hedui_protocol::message::result::{Outcome, Register};
 use rust_xlsxwriter::{Format, FormatAlign, FormatBorder, Workbook, Worksheet, XlsxError};
 use serde::Serialize;
 
-use super::evaluate::{Exhibit, Finding, Findings, Household, local_text};
+use super::evaluate::{Exhibit, Finding, Findings, Household, keys_in, local_text};
 use super::rules::Rules;
 use crate::disclosure::words::Words;
 use crate::results::Evidence;
@@ -157,9 +157,8 @@ impl Source<'_> {
 
     fn key_words(&self, bitmap: u16) -> Vec<String> {
         let words = Words::of(self.agreement, Some(self.rules));
-        let keys = self.agreement.evidence_keys();
-        let set = keys.filter(|key| bitmap & (1 << (key.number - 1)) != 0);
-        set.map(|key| words.key_in_rules(&key.name)).collect()
+        let keys = keys_in(self.agreement, bitmap);
+        keys.map(|key| words.key_in_rules(&key.name)).collect()
     }
 
     fn facts(&self, item: &Evidence, row: usize) -> String {

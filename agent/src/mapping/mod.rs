@@ -147,6 +147,9 @@ pub struct Skip {
     pub values: Vec<String>,
 }
 
+/// Version of how cells become facts; another one asks for a whole delivery before changes. 2: amounts with units, days in columns with codes.
+const READING: u8 = 2;
+
 impl Mapping {
     /// Reads a mapping file.
     pub fn read(path: &Path) -> Result<Self, Problem> {
@@ -169,7 +172,7 @@ impl Mapping {
         let key = self.changes.as_ref().map(|changes| &changes.key);
         let form = (&self.dataset, &self.field, &self.fact, &self.skip, key);
         let text = serde_json::to_string(&form).unwrap_or_default();
-        hex(&sha256(&[&[field::VERSION], text.as_bytes()]))
+        hex(&sha256(&[&[field::VERSION, READING], text.as_bytes()]))
     }
 
     /// Path of the source file, relative to the mapping's folder.

@@ -12,6 +12,7 @@ pub mod names;
 pub mod people;
 pub mod plant;
 pub mod registers;
+pub mod roll;
 pub mod write;
 
 use std::collections::BTreeMap;
@@ -92,7 +93,7 @@ pub fn generate(scale: Scale, seed: u64) -> County {
         &mut registers,
         &mut dice,
     );
-    plant::roll_rows(&people, &units, &mut registers, &mut dice);
+    roll::write(&people, &units, &mut registers, &mut dice);
     for register in registers.values_mut() {
         register.shuffle(&mut dice);
     }

@@ -1,12 +1,11 @@
 //! Planted clues. In: people, empty registers. Out: exactly 567 true clues in seven categories, benefit
-//! units and the roll's rows. Invariant: one clue is one unit × one category; every clue has one
-//! difficulty class; roll rows of planted persons are clean, so the class describes the pair.
+//! units. Invariant: one clue is one unit × one category; every clue has one difficulty class.
 //! Counts and subtypes: shared evidence, §5.5.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dice::{Dice, day};
-use super::errors::{damage_id, distort, ident, log_of};
+use super::errors::{damage_id, ident, log_of};
 use super::people::{People, number};
 use super::registers::{Register, business, cells, dashed, forest, house, machine, vehicle};
 use super::{SNAPSHOT, Scale};
@@ -544,59 +543,6 @@ impl<'a> Planter<'a> {
                     self.out.units[unit].supporters.push(supporter);
                 }
             }
-        }
-    }
-}
-
-/// Writes the roll's rows: persons, supporters and kin of every unit.
-pub fn roll_rows(
-    people: &People,
-    units: &[Unit],
-    registers: &mut BTreeMap<&'static str, Register>,
-    dice: &mut Dice,
-) {
-    let Some(roll) = registers.get_mut("dibao") else {
-        return;
-    };
-    let class = roll.class;
-    for unit in units {
-        let persons = unit
-            .persons
-            .iter()
-            .enumerate()
-            .map(|(at, p)| (*p, if at == 0 { "申请人" } else { "共同生活" }));
-        let apart = unit.supporters.iter().map(|p| (*p, "赡养人"));
-        let kin = unit.kin.iter().map(|p| (*p, "近亲属"));
-        for (person, role) in persons.chain(apart).chain(kin) {
-            let (row, changes) = if unit.clean {
-                (ident(people, person), Vec::new())
-            } else {
-                distort(people, person, class, 1.0, dice)
-            };
-            let relation = match role {
-                "申请人" => "本人",
-                "共同生活" => "家庭成员",
-                _ => "子女",
-            };
-            let until = if unit.until == 0 {
-                String::new()
-            } else {
-                dashed(unit.until)
-            };
-            let facts = cells(&[
-                &unit.number,
-                relation,
-                role,
-                if unit.urban { "城市" } else { "农村" },
-                "185",
-                &dashed(unit.since),
-                &until,
-                &dashed(unit.paid),
-                if unit.filed { "是" } else { "否" },
-                &unit.income.to_string(),
-                "280",
-            ]);
-            roll.push(person, &row, &facts, changes);
         }
     }
 }
